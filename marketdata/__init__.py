@@ -1,0 +1,1 @@
+"""Read candles, funding rates and mark prices from the market-data store."""
