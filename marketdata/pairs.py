@@ -1,0 +1,51 @@
+"""Pairs in freqtrade's notation ``BASE/QUOTE:SETTLE`` (``BTC/USDT:USDT``) and the exchange's symbols (``BTCUSDT``)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class InvalidPair(ValueError):  # noqa: N818 - the name already says what is wrong
+    """A text that is not a pair; the message names it and the notation expected."""
+
+
+class Pair(NamedTuple):
+    """The three currencies of a linear perpetual."""
+
+    base: str
+    quote: str
+    settle: str
+
+
+def pair_of(base: str, quote: str, margin: str) -> str:
+    """Return the pair of the exchange's ``baseAsset``, ``quoteAsset`` and ``marginAsset``.
+
+    Raises InvalidPair if one of them cannot stand in a pair.
+    """
+    pair = f"{base}/{quote}:{margin}"
+    parse_pair(pair)
+    return pair
+
+
+@lru_cache(maxsize=8192)
+def parse_pair(pair: str) -> Pair:
+    """Split ``BASE/QUOTE:SETTLE``; raises InvalidPair.
+
+    A currency is letters and digits of any script (the exchange lists Chinese names) and ``_ - .``.
+    """
+    base, _, rest = pair.partition("/")
+    quote, _, settle = rest.partition(":")
+    if not all(_is_currency(currency) for currency in (base, quote, settle)):
+        raise InvalidPair(f"{pair!r} is not a pair: write BASE/QUOTE:SETTLE, for example BTC/USDT:USDT")
+    return Pair(base, quote, settle)
+
+
+def symbol_of(pair: str) -> str:
+    """Return the symbol of a perpetual: ``BTC/USDT:USDT`` is ``BTCUSDT``. Raises InvalidPair."""
+    parsed = parse_pair(pair)
+    return parsed.base + parsed.quote
+
+
+def _is_currency(text: str) -> bool:
+    return bool(text) and all(character.isalnum() or character in "_-." for character in text)

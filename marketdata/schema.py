@@ -1,0 +1,135 @@
+"""What the store holds: every bucket, measurement, tag and field as plain data. docs/schema.md is tested against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+EXCHANGE = "BINANCE_FUTURES"
+
+BUCKET_RAW = "market_data"
+BUCKET_ROLLUP = "market_data_rollup"
+BUCKET_SAMPLES = "market_data_samples"
+
+OHLCV_3M = "ohlcv_3m"
+FUNDING_SETTLED = "funding_settled"
+MARK_OHLCV_1H = "mark_ohlcv_1h"
+GAPS = "gaps"
+MARK_PRICE = "mark_price"
+FUNDING_RATE = "funding_rate"
+
+#: The timeframes the store's tasks roll up, shortest first; measurement `ohlcv_<timeframe>`.
+ROLLUP_TIMEFRAMES = ("15m", "1h", "4h", "1d")
+
+#: What a pair is watched on; the tag `channel` of `gaps` and the metrics' label.
+CHANNELS = ("candles_3m", "mark_price", "funding")
+
+GAP_STATES = ("open", "repaired", "exchange_hole")
+
+FieldType = Literal["float", "int", "string"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: its type in InfluxDB, its unit and its meaning."""
+
+    name: str
+    type: FieldType
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measurement: the bucket it is in, what its time (ms) is, its tags and fields."""
+
+    name: str
+    bucket: str
+    time: str
+    tags: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+
+_TAGS = ("exchange", "pair")
+
+_CANDLE = (
+    Field("open", "float", "quote", "first price; missing when trades = 0"),
+    Field("high", "float", "quote", "highest price; missing when trades = 0"),
+    Field("low", "float", "quote", "lowest price; missing when trades = 0"),
+    Field("close", "float", "quote", "last price; the last close before it when trades = 0"),
+    Field("volume", "float", "base", "traded amount"),
+    Field("quote_volume", "float", "quote", "traded amount in the quote currency"),
+    Field("taker_buy_volume", "float", "base", "the part of volume that takers bought"),
+    Field("taker_buy_quote_volume", "float", "quote", "the part of quote_volume that takers bought"),
+    Field("trades", "int", "1", "number of trades"),
+)
+
+_CANDLES = Field("candles", "int", "1", "3m candles it was rolled from; 0 when it is the exchange's own candle")
+
+_ALL = (
+    Measurement(OHLCV_3M, BUCKET_RAW, "open of the candle", _TAGS, _CANDLE),
+    Measurement(
+        FUNDING_SETTLED,
+        BUCKET_RAW,
+        "funding time; jitters by some ms",
+        _TAGS,
+        (
+            Field("rate", "float", "1", "settled funding rate of the period that ended"),
+            Field("mark_price", "float", "quote", "mark price it was settled at; missing where the exchange has none"),
+        ),
+    ),
+    Measurement(
+        MARK_OHLCV_1H,
+        BUCKET_RAW,
+        "open of the candle",
+        _TAGS,
+        (
+            Field("open", "float", "quote", "first mark price"),
+            Field("high", "float", "quote", "highest mark price"),
+            Field("low", "float", "quote", "lowest mark price"),
+            Field("close", "float", "quote", "last mark price"),
+        ),
+    ),
+    Measurement(
+        GAPS,
+        BUCKET_RAW,
+        "open of the missing candle",
+        (*_TAGS, "channel"),
+        (
+            Field("state", "string", "-", "open, repaired or exchange_hole"),
+            Field("reason", "string", "-", "why it is missing"),
+        ),
+    ),
+    *(
+        Measurement(f"ohlcv_{timeframe}", BUCKET_ROLLUP, "open of the window", _TAGS, (*_CANDLE, _CANDLES))
+        for timeframe in ROLLUP_TIMEFRAMES
+    ),
+    Measurement(
+        MARK_PRICE,
+        BUCKET_SAMPLES,
+        "event time",
+        _TAGS,
+        (
+            Field("mark", "float", "quote", "mark price"),
+            Field("index", "float", "quote", "index price"),
+        ),
+    ),
+    Measurement(
+        FUNDING_RATE,
+        BUCKET_SAMPLES,
+        "event time",
+        _TAGS,
+        (
+            Field("rate", "float", "1", "estimated funding rate of the running period"),
+            Field("next_funding_time", "int", "ms", "when the running period settles"),
+        ),
+    ),
+)
+
+MEASUREMENTS = MappingProxyType({measurement.name: measurement for measurement in _ALL})
+
+
+def bucket_of(measurement: str) -> str:
+    """Return the bucket a measurement is written to. Raises KeyError for a name the schema does not have."""
+    return MEASUREMENTS[measurement].bucket

@@ -1,0 +1,235 @@
+"""The one writer of line protocol, time precision ms.
+
+Numbers are written as the exchange's own decimal text, so what is stored is what the exchange said. InfluxDB takes a
+wrong unit of time or type in silence, and refuses a whole batch for one malformed line: so everything is checked here.
+Line protocol: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Literal, get_args
+
+from marketdata.pairs import InvalidPair, parse_pair
+from marketdata.schema import (
+    CHANNELS,
+    EXCHANGE,
+    FUNDING_RATE,
+    FUNDING_SETTLED,
+    GAP_STATES,
+    GAPS,
+    MARK_OHLCV_1H,
+    MARK_PRICE,
+    OHLCV_3M,
+    ROLLUP_TIMEFRAMES,
+)
+from marketdata.timeframes import BASE_MS, DAY_MS, TIMEFRAME_MS
+
+Reason = Literal["measurement", "pair", "tag", "time", "off_grid", "number", "count", "inconsistent", "text"]
+REASONS: frozenset[str] = frozenset(get_args(Reason))
+
+#: Binance listed its first USDT-M perpetual in September 2019; nothing of ours is older than this.
+EARLIEST_MS = 1_546_300_800_000  # 2019-01-01T00:00:00Z
+
+_CANDLE_MS = {OHLCV_3M: BASE_MS} | {f"ohlcv_{timeframe}": TIMEFRAME_MS[timeframe] for timeframe in ROLLUP_TIMEFRAMES}
+_HOUR_MS = TIMEFRAME_MS["1h"]
+
+# Plain decimals only. 30 digits on each side are far beyond any price and far below what overflows a float.
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{1,30})?")
+_TAG_SPECIAL = re.compile(r"([,= ])")
+_INT64_MAX = 2**63 - 1
+
+
+class Unserializable(ValueError):  # noqa: N818 - the name already says what is wrong
+    """A point that must not be written. `reason` is one of REASONS: fit for a metric's label."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+
+
+def candle_line(
+    measurement: str,
+    pair: str,
+    open_time_ms: int,
+    open: str,  # noqa: A002 - a candle's open
+    high: str,
+    low: str,
+    close: str,
+    volume: str,
+    quote_volume: str,
+    taker_buy_volume: str,
+    taker_buy_quote_volume: str,
+    trades: int,
+    *,
+    now_ms: int,
+    candles: int | None = None,
+    exchange: str = EXCHANGE,
+) -> str:
+    """Return the line of one final candle of `ohlcv_3m` or a rollup (`ohlcv_15m 1h 4h 1d`).
+
+    Prices in the quote currency, `volume` and `taker_buy_volume` in the base currency, all as decimal text.
+    `candles` is the number of 3m candles of a rollup window, 0 if it is the exchange's own; None for `ohlcv_3m`.
+    A candle without trades is written without open, high and low: first, max and min of a rollup are then right.
+    Raises Unserializable.
+    """
+    length_ms = _CANDLE_MS.get(measurement)
+    if length_ms is None:
+        raise Unserializable("measurement", f"{measurement!r} is not a measurement of candles: {' '.join(_CANDLE_MS)}")
+    tags = _tags(exchange, pair)
+    _check_grid(open_time_ms, length_ms, now_ms)
+    _check_prices(open, high, low, close)
+    traded = _count("trades", trades) > 0
+    _check_volumes(volume, quote_volume, taker_buy_volume, taker_buy_quote_volume, traded=traded)
+    prices = f"open={open},high={high},low={low},close={close}" if traded else f"close={close}"
+    return (
+        f"{measurement},{tags} {prices},volume={volume},quote_volume={quote_volume},taker_buy_volume={taker_buy_volume}"
+        f",taker_buy_quote_volume={taker_buy_quote_volume},trades={trades}i{_candles(measurement, candles, length_ms)}"
+        f" {open_time_ms}"
+    )
+
+
+def mark_price_line(pair: str, event_time_ms: int, mark: str, index: str, *, now_ms: int) -> str:
+    """Return the line of one sampled mark price and index price (quote currency). Raises Unserializable."""
+    tags = _tags(EXCHANGE, pair)
+    _check_time(event_time_ms, now_ms)
+    if _number("mark", mark) <= 0 or _number("index", index) < 0:
+        raise Unserializable("number", f"mark {mark} must be above zero and index {index} not below")
+    return f"{MARK_PRICE},{tags} mark={mark},index={index} {event_time_ms}"
+
+
+def funding_rate_line(pair: str, event_time_ms: int, rate: str, next_funding_time_ms: int, *, now_ms: int) -> str:
+    """Return the line of one sampled funding rate, the estimate for the running period. Raises Unserializable."""
+    tags = _tags(EXCHANGE, pair)
+    _check_time(event_time_ms, now_ms)
+    _check_time(next_funding_time_ms, now_ms)
+    _number("rate", rate)
+    return f"{FUNDING_RATE},{tags} rate={rate},next_funding_time={next_funding_time_ms}i {event_time_ms}"
+
+
+def funding_settled_line(pair: str, funding_time_ms: int, rate: str, mark_price: str | None, *, now_ms: int) -> str:
+    """Return the line of one settled funding rate; the exchange has no `mark_price` for early ones: None.
+
+    Raises Unserializable.
+    """
+    tags = _tags(EXCHANGE, pair)
+    _check_time(funding_time_ms, now_ms)
+    _number("rate", rate)
+    if mark_price is None:
+        return f"{FUNDING_SETTLED},{tags} rate={rate} {funding_time_ms}"
+    if _number("mark_price", mark_price) <= 0:
+        raise Unserializable("number", f"mark_price {mark_price} is not above zero")
+    return f"{FUNDING_SETTLED},{tags} rate={rate},mark_price={mark_price} {funding_time_ms}"
+
+
+def mark_ohlcv_line(
+    pair: str,
+    open_time_ms: int,
+    open: str,  # noqa: A002 - a candle's open
+    high: str,
+    low: str,
+    close: str,
+    *,
+    now_ms: int,
+) -> str:
+    """Return the line of one hour of mark prices (quote currency, decimal text). Raises Unserializable."""
+    tags = _tags(EXCHANGE, pair)
+    _check_grid(open_time_ms, _HOUR_MS, now_ms)
+    _check_prices(open, high, low, close)
+    return f"{MARK_OHLCV_1H},{tags} open={open},high={high},low={low},close={close} {open_time_ms}"
+
+
+def gap_line(pair: str, open_time_ms: int, state: str, reason: str, channel: str, *, now_ms: int) -> str:
+    """Return the line of one missing candle; `state` is one of GAP_STATES, `channel` of CHANNELS.
+
+    Raises Unserializable.
+    """
+    if channel not in CHANNELS:
+        raise Unserializable("tag", f"channel {channel!r} is not one of {' '.join(CHANNELS)}")
+    if state not in GAP_STATES:
+        raise Unserializable("text", f"state {state!r} is not one of {' '.join(GAP_STATES)}")
+    if not reason or not reason.isprintable():
+        raise Unserializable("text", f"reason {reason!r} is empty or not one line of printable text")
+    tags = _tags(EXCHANGE, pair)
+    _check_grid(open_time_ms, BASE_MS, now_ms)
+    escaped = reason.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{GAPS},{tags},channel={channel} state="{state}",reason="{escaped}" {open_time_ms}'
+
+
+@lru_cache(maxsize=8192)
+def _tags(exchange: str, pair: str) -> str:
+    if not exchange or not exchange.isprintable() or "\\" in exchange:
+        raise Unserializable("tag", f"exchange {exchange!r} is empty, or not printable, or has a backslash")
+    try:
+        parse_pair(pair)
+    except InvalidPair as e:
+        raise Unserializable("pair", str(e)) from e
+    return f"exchange={_escape_tag(exchange)},pair={_escape_tag(pair)}"
+
+
+def _escape_tag(text: str) -> str:
+    return _TAG_SPECIAL.sub(r"\\\1", text)
+
+
+def _check_time(time_ms: int, now_ms: int) -> None:
+    # A float or a bool is not a time: InfluxDB refuses a batch for the one and stores 1970 for the other.
+    if type(time_ms) is not int or not EARLIEST_MS <= time_ms <= now_ms + DAY_MS:
+        raise Unserializable("time", f"{time_ms!r} is not a time in ms between 2019 and a day from now ({now_ms})")
+
+
+def _check_grid(open_time_ms: int, length_ms: int, now_ms: int) -> None:
+    _check_time(open_time_ms, now_ms)
+    if open_time_ms % length_ms:
+        raise Unserializable("off_grid", f"{open_time_ms} is not the open of a window of {length_ms} ms")
+
+
+def _number(name: str, text: str) -> float:
+    if type(text) is not str or not _DECIMAL.fullmatch(text):
+        raise Unserializable("number", f"{name} {text!r} is not a plain decimal text")
+    return float(text)
+
+
+def _check_prices(open_: str, high: str, low: str, close: str) -> None:
+    # Conversion to float keeps order, so these comparisons cannot refuse what holds in decimals.
+    first, highest, lowest, last = (
+        _number("open", open_),
+        _number("high", high),
+        _number("low", low),
+        _number("close", close),
+    )
+    if lowest <= 0:
+        raise Unserializable("number", f"low {low} is not above zero")
+    if not lowest <= min(first, last) <= max(first, last) <= highest:
+        raise Unserializable("inconsistent", f"open {open_} high {high} low {low} close {close} cannot be one candle")
+
+
+def _check_volumes(volume: str, quote: str, taker_buy: str, taker_buy_quote: str, *, traded: bool) -> None:
+    amounts = (
+        _number("volume", volume),
+        _number("quote_volume", quote),
+        _number("taker_buy_volume", taker_buy),
+        _number("taker_buy_quote_volume", taker_buy_quote),
+    )
+    if min(amounts) < 0:
+        raise Unserializable("number", f"volumes {volume} {quote} {taker_buy} {taker_buy_quote} are below zero")
+    if amounts[2] > amounts[0] or amounts[3] > amounts[1]:
+        raise Unserializable("inconsistent", f"takers bought {taker_buy} of {volume}, {taker_buy_quote} of {quote}")
+    if not traded and max(amounts) > 0:
+        raise Unserializable("inconsistent", f"volume {volume} without a trade")
+
+
+def _count(name: str, value: int) -> int:
+    if type(value) is not int or not 0 <= value <= _INT64_MAX:
+        raise Unserializable("count", f"{name} {value!r} is not a count")
+    return value
+
+
+def _candles(measurement: str, candles: int | None, length_ms: int) -> str:
+    if measurement == OHLCV_3M:
+        if candles is not None:
+            raise Unserializable("count", f"{OHLCV_3M} has no field candles")
+        return ""
+    if candles is None or _count("candles", candles) not in (0, length_ms // BASE_MS):
+        raise Unserializable("count", f"candles {candles!r} of {measurement} is neither 0 nor {length_ms // BASE_MS}")
+    return f",candles={candles}i"
