@@ -1,0 +1,96 @@
+"""`make setup`: everything the repository needs on this machine. A second run does nothing and says so.
+
+    python3 -m tools.setup
+
+One line for each thing. Without uv, an interpreter and the packages nothing works: exit code 1. Without influxd or
+Prometheus only what needs them is left out, and their line says what to do.
+
+Standard library alone, Python >= 3.9.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tools import interpreter, programs, source, vendor
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+
+
+def main() -> int:
+    """Set up what is missing; the exit code is 1 when the repository cannot be used."""
+    try:
+        packages()
+    except interpreter.Missing as missing:
+        say("failed", str(missing))
+        return 1
+    third_party()
+    return 0
+
+
+def packages() -> None:
+    """uv, the interpreter, and the locked packages in .venv."""
+    uv, new = interpreter.find_uv()
+    say("uv", " ".join(uv) + (" (installed)" if new else ""))
+    python, version = interpreter.find_interpreter(uv, VENV)
+    say("python", f"{version} {python}")
+    sync = [*uv, "sync", "--frozen", "--group", "dev", "--python", str(python)]
+    if subprocess.run([*sync, "--check", "--quiet"], cwd=ROOT, capture_output=True, check=False).returncode == 0:
+        say("packages", "up to date")
+    elif subprocess.run([*sync, "--quiet"], cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode == 0:
+        say("packages", f"installed in {VENV}")
+    else:
+        raise interpreter.Missing("uv could not install the packages of uv.lock: its message is above")
+
+
+def third_party() -> None:
+    """influxd, prometheus and promtool: from PATH, the cache, the vendor's archive, or as source.py gets them."""
+    bin_folder = programs.cache_dir() / "bin"
+    bin_folder.mkdir(parents=True, exist_ok=True)
+    obtain(
+        ["influxd"],
+        [
+            ("the vendor's archive", lambda: vendor.influxd(bin_folder / "influxd")),
+            ("its source (about five minutes)", lambda: source.build_influxd(bin_folder / "influxd")),
+        ],
+        f"install InfluxDB {programs.INFLUXD_VERSION}, or go and cargo; then run `make setup`",
+    )
+    obtain(
+        ["prometheus", "promtool"],
+        [
+            ("the vendor's archive", lambda: vendor.prometheus(bin_folder)),
+            ("Debian's package", lambda: source.unpack_prometheus(bin_folder)),
+        ],
+        "install Prometheus 2.42 or newer with its promtool; then run `make setup`",
+    )
+
+
+def obtain(names: list[str], ways: list[tuple[str, Callable[[], None]]], remedy: str) -> None:
+    """Find programs or try the ways to get them, in order. What cannot be had is one line that says what to do."""
+    reasons = []
+    for way, get in ways:
+        if all(programs.find(name) for name in names):
+            break
+        print(f"{names[0]:<12}not here yet; trying {way}", flush=True)
+        try:
+            get()
+        except vendor.CannotGet as reason:
+            reasons.append(str(reason))
+    for name in names:
+        if path := programs.find(name):
+            say(name, f"{programs.version(name, path)} {path}")
+        else:
+            say(name, f"left out ({'; '.join(reasons)}): {remedy}")
+
+
+def say(thing: str, state: str) -> None:
+    """One line of set-up's report."""
+    print(f"{thing:<12}{state}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Programs from their vendor's archive, each checked by what the vendor publishes.
+
+Standard library alone, Python >= 3.9. Every failure is a `CannotGet` whose text is one line; set-up then tries the
+next way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tools.programs import INFLUXD_VERSION, PROMETHEUS_VERSION
+
+CONNECT_SECONDS = 5  # offline must not be slow: the next way starts after this
+
+# Location, signature and key are those by which the official Docker image of InfluxDB checks the same archive:
+# https://github.com/influxdata/influxdata-docker/blob/master/influxdb/2.7/Dockerfile
+# InfluxData publishes the primary key's fingerprint: https://www.influxdata.com/blog/package-signing-key-rotation
+INFLUXDATA_KEY_URL = "https://repos.influxdata.com/influxdata-archive.key"
+INFLUXDATA_FINGERPRINT = "24C975CBA61A024EE1B631787C3D57159FC2F927"
+INFLUXDB_ARCHIVES = f"https://dl.influxdata.com/influxdb/releases/v{INFLUXD_VERSION}/"
+
+# Each Prometheus release has its sha256sums.txt beside the archives: https://prometheus.io/download/
+PROMETHEUS_ARCHIVES = f"https://github.com/prometheus/prometheus/releases/download/v{PROMETHEUS_VERSION}/"
+
+
+class CannotGet(Exception):  # noqa: N818 - the name already says what is wrong
+    """This way of getting a program does not work here. The text says why in one line."""
+
+
+def influxd(target: Path) -> None:
+    """Put the influxd of InfluxData's archive at `target`, checked by InfluxData's signature.
+
+    Raises:
+        CannotGet: no archive for this machine, no gpg, no network, or a signature that does not hold.
+    """
+    if shutil.which("gpg") is None:
+        raise CannotGet("the archive's signature cannot be checked without gpg")
+    name = f"influxdb2-{INFLUXD_VERSION}_{_system()}_{_machine()}.tar.gz"
+    with tempfile.TemporaryDirectory() as folder:
+        key = _download(INFLUXDATA_KEY_URL, Path(folder))
+        signature = _download(INFLUXDB_ARCHIVES + name + ".asc", Path(folder))
+        archive = _download(INFLUXDB_ARCHIVES + name, Path(folder))
+        _check_signature(archive, signature, key, Path(folder) / "gnupg")
+        _extract(archive, "influxd", target)
+
+
+def prometheus(folder_of_targets: Path) -> None:
+    """Put prometheus and promtool of the release's archive into a folder, checked by the release's sha256sums.txt.
+
+    Raises:
+        CannotGet: no archive for this machine, no network, or another checksum.
+    """
+    name = f"prometheus-{PROMETHEUS_VERSION}.{_system()}-{_machine()}.tar.gz"
+    with tempfile.TemporaryDirectory() as folder:
+        sums = _download(PROMETHEUS_ARCHIVES + "sha256sums.txt", Path(folder))
+        archive = _download(PROMETHEUS_ARCHIVES + name, Path(folder))
+        check_sha256(archive, sums.read_text(encoding="utf-8"))
+        for program in ("prometheus", "promtool"):
+            _extract(archive, program, folder_of_targets / program)
+
+
+def check_sha256(file: Path, published: str) -> None:
+    """Compare a file with its line (`<sum>  <name>`) in a published list; CannotGet unless they are equal."""
+    lines = [line.split() for line in published.splitlines()]
+    expected = [line[0] for line in lines if len(line) == 2 and line[1].lstrip("*") == file.name]
+    with file.open("rb") as stream:
+        digest = hashlib.sha256()
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    if expected != [digest.hexdigest()]:
+        raise CannotGet(f"{file.name} does not have the checksum that its vendor publishes")
+
+
+def signed_by(gpg_status: str, primary_fingerprint: str) -> bool:
+    """Whether gpg's --status-fd text reports a valid signature by the key with this primary fingerprint.
+
+    The last word of a VALIDSIG line is the primary key's fingerprint (GnuPG, doc/DETAILS).
+    """
+    return re.search(rf"^\[GNUPG:\] VALIDSIG .* {primary_fingerprint}$", gpg_status, re.MULTILINE) is not None
+
+
+def _check_signature(archive: Path, signature: Path, key: Path, home: Path) -> None:
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--no-autostart", "--status-fd", "1"]
+    subprocess.run([*gpg, "--import", str(key)], capture_output=True, check=False)
+    status = subprocess.run(
+        [*gpg, "--verify", str(signature), str(archive)], capture_output=True, text=True, check=False
+    ).stdout
+    if not signed_by(status, INFLUXDATA_FINGERPRINT):
+        raise CannotGet(f"{archive.name} is not signed by InfluxData's key {INFLUXDATA_FINGERPRINT}")
+
+
+def _download(url: str, folder: Path) -> Path:
+    file = folder / url.rsplit("/", 1)[1]
+    try:
+        # Every url of this module is https, written above.
+        with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, file.open("wb") as out:  # noqa: S310
+            shutil.copyfileobj(answer, out)
+    except (urllib.error.URLError, OSError) as error:
+        raise CannotGet(f"{url}: {getattr(error, 'reason', error)}") from error
+    return file
+
+
+def _extract(archive: Path, program: str, target: Path) -> None:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.isfile() and Path(member.name).name == program:
+                stream = tar.extractfile(member)
+                assert stream is not None
+                part = target.with_suffix(".part")
+                with stream, part.open("wb") as out:
+                    shutil.copyfileobj(stream, out)
+                part.chmod(0o755)
+                part.replace(target)
+                return
+    raise CannotGet(f"{archive.name} has no {program} in it")
+
+
+def _system() -> str:
+    return platform.system().lower()
+
+
+def _machine() -> str:
+    machine = platform.machine().lower()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
