@@ -1,0 +1,175 @@
+"""What the server should hold, checked by hand: this package has the standard library only. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import InvalidSchema
+
+KEPT = "kept"
+UNIT_SECONDS = {"h": 3600, "d": 86_400, "w": 604_800}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """retention_seconds 0: kept for ever."""
+
+    name: str
+    retention_seconds: int
+    shard_seconds: int
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+    script: str
+
+
+@dataclass(frozen=True)
+class Token:
+    """A least-privilege token of one consumer; read and write are bucket names."""
+
+    kind: str
+    consumer: str
+    generation: int
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.consumer}"
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name}.token"
+
+
+@dataclass(frozen=True)
+class Desired:
+    """allow_destructive: names of buckets that may be deleted or may lose data by a shorter retention."""
+
+    org: str
+    buckets: tuple[Bucket, ...]
+    tasks: tuple[Task, ...]
+    tokens: tuple[Token, ...]
+    allow_destructive: frozenset[str] = frozenset()
+
+
+def parse(
+    schema: object, scripts: Mapping[str, str], *, source: str = "schema.yml", allow_destructive: Iterable[str] = ()
+) -> Desired:
+    """The desired state from the content of schema.yml and the task scripts by name.
+
+    Raises InvalidSchema with one line that names source, key, value and what is allowed.
+    """
+    top = _mapping(source, "the file", schema, required=("org", "buckets", "tasks", "tokens"))
+    buckets = _buckets(source, top["buckets"])
+    names = tuple(bucket.name for bucket in buckets)
+    return Desired(
+        org=_name(source, "org", top["org"], r"\S(.*\S)?", "a name"),
+        buckets=buckets,
+        tasks=_tasks(source, top["tasks"], scripts),
+        tokens=_tokens(source, top["tokens"], names),
+        allow_destructive=frozenset(allow_destructive),
+    )
+
+
+def duration_text(seconds: int) -> str:
+    """The shortest notation: 2592000 -> "30d", 0 -> "kept"."""
+    if seconds == 0:
+        return KEPT
+    for unit in ("d", "h"):
+        if seconds % UNIT_SECONDS[unit] == 0:
+            return f"{seconds // UNIT_SECONDS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+def _buckets(source: str, value: object) -> tuple[Bucket, ...]:
+    buckets = []
+    for name, entry in _mapping(source, "buckets", value).items():
+        key = f"buckets.{name}"
+        _name(source, "buckets", name, r"[a-z][a-z0-9_]*", "names of small letters, digits and _")
+        keys = _mapping(source, key, entry, required=("retention", "shards"))
+        retention = 0 if keys["retention"] == KEPT else _duration(source, f"{key}.retention", keys["retention"])
+        shard = _duration(source, f"{key}.shards", keys["shards"])
+        if retention and shard > retention:
+            raise _invalid(source, f"{key}.shards", keys["shards"], f"at most the retention ({keys['retention']})")
+        buckets.append(Bucket(name, retention, shard))
+    if not buckets:
+        raise _invalid(source, "buckets", value, "at least one bucket")
+    return tuple(buckets)
+
+
+def _tasks(source: str, value: object, scripts: Mapping[str, str]) -> tuple[Task, ...]:
+    names = _names(source, "tasks", value, tuple(scripts), "a script of that name")
+    for name in names:
+        if not re.search(rf'^option task = \{{name: "{re.escape(name)}",', scripts[name], re.MULTILINE):
+            raise InvalidSchema(f'{name}.flux: option task: allowed: `option task = {{name: "{name}", ...}}`')
+    return tuple(Task(name, scripts[name]) for name in names)
+
+
+def _tokens(source: str, value: object, buckets: tuple[str, ...]) -> tuple[Token, ...]:
+    tokens = []
+    for kind, entry in _mapping(source, "tokens", value).items():
+        key = f"tokens.{kind}"
+        if _name(source, "tokens", kind, "[a-z]+", "kinds of small letters, not operator") == "operator":
+            raise _invalid(source, "tokens", kind, "any other kind: the operator's token is made at set-up")
+        keys = _mapping(source, key, entry, required=("consumers",), optional=("read", "write"))
+        read = _names(source, f"{key}.read", keys.get("read", []), buckets, "a bucket of this file")
+        write = _names(source, f"{key}.write", keys.get("write", []), buckets, "a bucket of this file")
+        if not read + write:
+            raise _invalid(source, key, entry, "buckets under read or write")
+        for consumer, generation in _mapping(source, f"{key}.consumers", keys["consumers"]).items():
+            _name(source, f"{key}.consumers", consumer, "[a-z0-9][a-z0-9-]*", "names of small letters, digits and -")
+            if not isinstance(generation, int) or isinstance(generation, bool) or generation < 1:
+                raise _invalid(source, f"{key}.consumers.{consumer}", generation, "a generation of 1 or more")
+            tokens.append(Token(kind, consumer, generation, read, write))
+    return tuple(tokens)
+
+
+def _mapping(
+    source: str, key: str, value: object, *, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+) -> Mapping[str, Any]:
+    """value as a mapping; where keys are named, with all required ones and no others."""
+    if not isinstance(value, Mapping):
+        raise _invalid(source, key, value, "a mapping")
+    if required:
+        allowed = ", ".join((*required, *optional))
+        for name in value:
+            if name not in (*required, *optional):
+                raise _invalid(source, key, name, f"the keys {allowed}")
+        for name in required:
+            if name not in value:
+                raise InvalidSchema(f"{source}: {key}: {name} is missing, allowed: the keys {allowed}")
+    return value
+
+
+def _names(source: str, key: str, value: object, known: tuple[str, ...], allowed: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise _invalid(source, key, value, "a list of names")
+    for index, name in enumerate(value):
+        if name not in known:
+            raise _invalid(source, key, name, f"{allowed} ({', '.join(known) or 'there is none'})")
+        if name in value[:index]:
+            raise _invalid(source, key, name, "each name once")
+    return tuple(value)
+
+
+def _name(source: str, key: str, value: object, pattern: str, allowed: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise _invalid(source, key, value, allowed)
+    return value
+
+
+def _duration(source: str, key: str, value: object) -> int:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([hdw])", value) if isinstance(value, str) else None
+    if match is None:
+        raise _invalid(source, key, value, "a duration such as 12h, 30d or 52w (one hour or more)")
+    return int(match[1]) * UNIT_SECONDS[match[2]]
+
+
+def _invalid(source: str, key: str, value: object, allowed: str) -> InvalidSchema:
+    return InvalidSchema(f"{source}: {key}: {value!r}, allowed: {allowed}")

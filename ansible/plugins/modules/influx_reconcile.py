@@ -1,0 +1,107 @@
+#!/usr/bin/python
+"""Ansible module around the reconcile engine."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: influx_reconcile
+short_description: Make an InfluxDB 2 hold the organization, buckets, tokens and tasks of a schema
+description:
+  - Sets up a server that nobody has set up yet; changes only what differs; reports what it does not know.
+  - Runs each task it deploys once and fails with the cause from the run's log (the server takes any script).
+  - Tokens go to files readable by their owner alone; none is ever an argument or a part of the result.
+options:
+  url:
+    description: Address of the server, C(http://host:port).
+    type: str
+    required: true
+  schema:
+    description: The content of influx/schema.yml.
+    type: dict
+    required: true
+  tasks:
+    description: The Flux scripts by task name.
+    type: dict
+    required: true
+  secrets_dir:
+    description: Folder of the token files C(<kind>-<consumer>.token).
+    type: path
+    required: true
+  operator_token_file:
+    description:
+      - File of the operator's token, written when the server is set up.
+      - Default is C(operator.token) in O(secrets_dir).
+    type: path
+  allow_destructive:
+    description: Buckets that may be deleted or may lose data by a shorter retention.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+"""
+
+EXAMPLES = """
+- name: Provision the store
+  influx_reconcile:
+    url: http://127.0.0.1:8086
+    schema: "{{ lookup('file', 'influx/schema.yml') | from_yaml }}"
+    tasks: {ohlcv_15m: "{{ lookup('file', 'influx/tasks/ohlcv_15m.flux', rstrip=false) }}"}
+    secrets_dir: /etc/influxdb/tokens
+"""
+
+RETURN = """
+changes:
+  description: What was changed (in check mode, would be), a line each.
+  type: list
+  elements: str
+  returned: success
+reports:
+  description: What the server holds beside the schema.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from pathlib import Path  # noqa: E402  Ansible wants the documentation first
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.influx_reconcile import ReconcileError, parse, reconcile  # noqa: E402
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "schema": {"type": "dict", "required": True},
+            "tasks": {"type": "dict", "required": True},
+            "secrets_dir": {"type": "path", "required": True, "no_log": False},
+            "operator_token_file": {"type": "path", "no_log": False},
+            "allow_destructive": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    operator_token_file = params["operator_token_file"]
+    try:
+        desired = parse(
+            params["schema"], params["tasks"], source="schema", allow_destructive=params["allow_destructive"]
+        )
+        result = reconcile(
+            params["url"],
+            desired,
+            Path(params["secrets_dir"]),
+            operator_token_file=Path(operator_token_file) if operator_token_file else None,
+            check=module.check_mode,
+        )
+    except ReconcileError as error:
+        module.fail_json(msg=str(error))
+    diff = {"prepared": "".join(f"{line}\n" for line in result.lines)}
+    module.exit_json(changed=result.changed, changes=list(result.lines), reports=list(result.reports), diff=diff)
+
+
+if __name__ == "__main__":
+    main()

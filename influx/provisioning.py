@@ -1,0 +1,81 @@
+"""From schema.yml and the task files to a provisioned server: what the command, the demo and the tests call."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from influx_reconcile import Desired, InvalidSchema, parse, reconcile
+
+from influx.scripts import TASKS_DIR
+
+SCHEMA_FILE = Path(__file__).parent / "schema.yml"
+
+Consumers = Mapping[str, Iterable[str]]
+"""Names of consumers by token kind, e.g. {"ingest": ["collector-1", "collector-2"]}."""
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """A server that holds what the schema wants. changes and reports are lines for a person; none holds a secret."""
+
+    url: str
+    org: str
+    secrets_dir: Path
+    operator_token_file: Path
+    changes: tuple[str, ...]
+    reports: tuple[str, ...]
+
+    def token_file(self, kind: str, consumer: str) -> Path:
+        return self.secrets_dir / f"{kind}-{consumer}.token"
+
+
+def provision(
+    url: str,
+    secrets_dir: Path,
+    *,
+    consumers: Consumers | None = None,
+    schema_file: Path = SCHEMA_FILE,
+    tasks_dir: Path = TASKS_DIR,
+    operator_token_file: Path | None = None,
+    allow_destructive: Iterable[str] = (),
+    check: bool = False,
+) -> Provisioned:
+    """Make the InfluxDB at url equal to the schema; a second call changes nothing.
+
+    consumers takes the place of the schema's consumers, for the kinds it names. allow_destructive names the buckets
+    that may be deleted or may lose data by a shorter retention. With check nothing is changed anywhere, and changes are
+    those that would be made. Raises influx_reconcile.ReconcileError: one line that says what to do.
+    """
+    operator_token_file = operator_token_file or secrets_dir / "operator.token"
+    desired = load(schema_file, tasks_dir, consumers=consumers, allow_destructive=allow_destructive)
+    result = reconcile(url, desired, secrets_dir, operator_token_file=operator_token_file, check=check)
+    return Provisioned(url, desired.org, secrets_dir, operator_token_file, result.lines, result.reports)
+
+
+def load(
+    schema_file: Path = SCHEMA_FILE,
+    tasks_dir: Path = TASKS_DIR,
+    *,
+    consumers: Consumers | None = None,
+    allow_destructive: Iterable[str] = (),
+) -> Desired:
+    """The desired state in the files. Raises InvalidSchema: file, key, value, what is allowed."""
+    try:
+        schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+        scripts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(tasks_dir.glob("*.flux"))}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InvalidSchema(f"{schema_file}: cannot be read: {' '.join(str(error).split())}") from error
+    if consumers:
+        schema = _with_consumers(schema, consumers)
+    return parse(schema, scripts, source=str(schema_file), allow_destructive=allow_destructive)
+
+
+def _with_consumers(schema: Any, consumers: Consumers) -> Any:
+    tokens = schema["tokens"]
+    for kind in consumers:
+        if kind not in tokens:
+            raise InvalidSchema(f"consumers: {kind!r}, allowed: {', '.join(tokens)}")
+    named = {kind: {**tokens[kind], "consumers": dict.fromkeys(names, 1)} for kind, names in consumers.items()}
+    return {**schema, "tokens": {**tokens, **named}}

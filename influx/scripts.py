@@ -1,0 +1,53 @@
+"""The rollup scripts: the text each task runs, and the same text for any other moment."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+TASKS_DIR = Path(__file__).parent / "tasks"
+_UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def task_names() -> list[str]:
+    """Every task, shortest window first."""
+    return sorted(
+        (path.stem for path in TASKS_DIR.glob("*.flux")), key=lambda name: _duration_ms(_script(name), "window")
+    )
+
+
+def task_script(timeframe: str) -> str:
+    """The Flux of the task that writes `ohlcv_<timeframe>`.
+
+    Raises ValueError for a timeframe that no task rolls up.
+    """
+    if f"ohlcv_{timeframe}" not in task_names():
+        known = ", ".join(name.removeprefix("ohlcv_") for name in task_names())
+        raise ValueError(f"timeframe: {timeframe!r}, allowed: {known}")
+    return _script(f"ohlcv_{timeframe}")
+
+
+def script_at(script: str, now_ms: int) -> str:
+    """The script as it would run at now_ms: for POST /api/v2/query with the repair token.
+
+    It rolls up every complete window of [now - overlap, now), with now cut down to a whole window: any now_ms from a
+    window's end on reaches it, as long as its open lies within the overlap. Flux wants options right after the imports.
+    """
+    now = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head, last_import, body = script.rpartition("import ")
+    line, newline, rest = body.partition("\n")
+    return f"{head}{last_import}{line}{newline}\noption now = () => {now}\n{rest}"
+
+
+def overlap_ms(timeframe: str) -> int:
+    """How far back one run reaches, in whole windows."""
+    return _duration_ms(task_script(timeframe), "overlap")
+
+
+def _script(name: str) -> str:
+    return (TASKS_DIR / f"{name}.flux").read_text(encoding="utf-8")
+
+
+def _duration_ms(script: str, variable: str) -> int:
+    match = re.search(rf"^{variable} = (\d+)([mhd])$", script, re.MULTILINE)
+    assert match is not None, variable
+    return int(match[1]) * _UNIT_MS[match[2]]
