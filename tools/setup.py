@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools import interpreter, programs, source, vendor
+from tools.uv import Missing, find_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -25,7 +26,7 @@ def main() -> int:
     """Set up what is missing; the exit code is 1 when the repository cannot be used."""
     try:
         packages()
-    except interpreter.Missing as missing:
+    except Missing as missing:
         say("failed", str(missing))
         return 1
     third_party()
@@ -34,7 +35,7 @@ def main() -> int:
 
 def packages() -> None:
     """uv, the interpreter, and the locked packages in .venv."""
-    uv, new = interpreter.find_uv()
+    uv, new = find_uv()
     say("uv", " ".join(uv) + (" (installed)" if new else ""))
     python, version = interpreter.find_interpreter(uv, VENV)
     say("python", f"{version} {python}")
@@ -44,7 +45,7 @@ def packages() -> None:
     elif subprocess.run([*sync, "--quiet"], cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode == 0:
         say("packages", f"installed in {VENV}")
     else:
-        raise interpreter.Missing("uv could not install the packages of uv.lock: its message is above")
+        raise Missing("uv could not install the packages of uv.lock: its message is above")
 
 
 def third_party() -> None:

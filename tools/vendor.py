@@ -32,7 +32,7 @@ INFLUXDB_ARCHIVES = f"https://dl.influxdata.com/influxdb/releases/v{INFLUXD_VERS
 PROMETHEUS_ARCHIVES = f"https://github.com/prometheus/prometheus/releases/download/v{PROMETHEUS_VERSION}/"
 
 
-class CannotGet(Exception):  # noqa: N818 - the name already says what is wrong
+class CannotGet(Exception):
     """This way of getting a program does not work here. The text says why in one line."""
 
 

@@ -1,0 +1,38 @@
+# `make help` lists what can be done. Nothing is needed but git, make and a Python 3.9 or newer.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON3 ?= python3
+
+.PHONY: help setup demo test test-unit test-integration lint format wheel clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Get uv, Python, the packages, influxd and Prometheus; again: does nothing and says so
+	@$(PYTHON3) -m tools.setup
+
+demo: setup ## The whole path on this machine; Ctrl-C ends it (DEMO_SECONDS=240 checks and ends; EXCHANGE=binance)
+	@DEMO_SECONDS="$(DEMO_SECONDS)" EXCHANGE="$(EXCHANGE)" .venv/bin/python -m tools.demo
+
+test: ## Every test, on real servers in containers (offers to install Docker)
+	@$(PYTHON3) -m tools.test
+
+test-unit: ## Unit and contract tests alone, without Docker
+	@$(PYTHON3) -m tools.test setup unit+contract
+
+test-integration: ## Integration tests alone (PYTEST_ARGUMENTS="-k outage" selects)
+	@$(PYTHON3) -m tools.test setup docker images integration
+
+lint: setup ## ruff, mypy, yamllint, ansible-lint, promtool, uv.lock
+	@.venv/bin/python -m tools.lint
+
+format: setup ## Let ruff put the source in order
+	@.venv/bin/ruff check --fix-only --quiet
+	@.venv/bin/ruff format
+
+wheel: setup ## Build the reader library's wheel into dist/
+	@$(PYTHON3) -m tools.uv build --quiet --wheel --package marketdata --python .venv/bin/python --out-dir dist
+	@ls dist/*.whl
+
+clean: ## Remove what was made here (not the cache of programs)
+	rm -rf .venv .demo dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis

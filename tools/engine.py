@@ -1,0 +1,105 @@
+"""The Docker engine that the integration tests need: found, started, or installed.
+
+Installed without a question only where nobody can answer one (no terminal) and where that takes one known command (root
+on Debian). A person is asked; everybody else is told the command.
+
+    python -m tools.engine      one line on the engine; exit code 1 and what to do if there is none
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from tools.programs import cache_dir
+
+INSTALL = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "docker.io", "iptables"]
+START_SECONDS = 60.0
+
+
+class NoEngine(Exception):
+    """There is no Docker engine and there will be none without the operator. The text says what to do."""
+
+
+def ensure() -> str:
+    """Make a Docker engine answer; the result is one line on what was found or done.
+
+    Raises:
+        NoEngine: nothing answers, and installing or starting it was refused, failed, or is not ours to do.
+    """
+    if version := answering():
+        return f"engine {version} answers"
+    done = ""
+    if shutil.which("dockerd") is None:
+        _install()
+        done = "installed and "
+    _start()
+    return f"{done}started the engine {answering()}; it stays running"
+
+
+def answering() -> str | None:
+    """The version of the engine that answers, or None."""
+    try:
+        client = docker.from_env(timeout=10)
+    except DockerException:
+        return None
+    try:
+        return str(client.version()["Version"])
+    except DockerException:
+        return None
+    finally:
+        client.close()
+
+
+def _install() -> None:
+    command = f"apt-get update && {' '.join(INSTALL)}"
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise NoEngine(
+            f"no Docker engine here: install one (Debian, as root: {command}), start it, and run `make test` again"
+        )
+    if sys.stdin.isatty():
+        answer = input(f"No Docker engine here. Run `{command}` now? [y/N] ")
+        if answer.strip().lower() not in {"y", "yes"}:
+            raise NoEngine(f"the integration tests need Docker: {command}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for step in (["apt-get", "update", "-q"], INSTALL):
+        run = subprocess.run(
+            step, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if run.returncode != 0:
+            reason = (run.stderr.strip().splitlines() or ["no message"])[-1]
+            raise NoEngine(f"`{' '.join(step)}` failed: {reason}")
+
+
+def _start() -> None:
+    if os.geteuid() != 0:
+        raise NoEngine(
+            "the Docker engine does not answer: start it (sudo systemctl start docker), and if you may not talk to it, "
+            "join its group (sudo usermod -aG docker $USER, then log in again)"
+        )
+    log = cache_dir() / "dockerd.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        if Path("/run/systemd/system").is_dir():
+            subprocess.run(["systemctl", "start", "docker"], stdout=output, stderr=output, check=False)
+        else:
+            subprocess.Popen(
+                ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+    deadline = time.monotonic() + START_SECONDS
+    while answering() is None:
+        if time.monotonic() > deadline:
+            raise NoEngine(f"the Docker engine did not answer within {START_SECONDS:.0f} s: see {log}")
+        time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    try:
+        print(ensure())
+    except NoEngine as reason:
+        sys.exit(str(reason))

@@ -1,0 +1,70 @@
+"""`make lint`: every check of source that needs no server. All of them run; one failure makes the exit code 1.
+
+python -m tools.lint
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import programs
+from tools.uv import find_uv
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+
+def main() -> int:
+    """Run every check and name the failed ones; 0 if there is none."""
+    # ansible-lint runs ansible's own commands, and finds them on PATH.
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ.get('PATH', '')}", "ANSIBLE_HOME": str(ROOT / ".ansible")}
+    failed = []
+    for name, command in checks().items():
+        print(f"== {name}", flush=True)
+        if subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode:
+            failed.append(name)
+    print(f"lint: {'failed: ' + ', '.join(failed) if failed else 'clean'}")
+    return 1 if failed else 0
+
+
+def checks() -> dict[str, list[str]]:
+    """The commands, by name. What has no file yet is left out and said."""
+    uv, _ = find_uv()
+    found = {
+        "ruff": [str(BIN / "ruff"), "check"],
+        "ruff format": [str(BIN / "ruff"), "format", "--check"],
+        "mypy": [str(BIN / "mypy")],
+        "yamllint": [str(BIN / "yamllint"), "--strict", "."],
+        "uv.lock": [*uv, "lock", "--check", "--quiet", "--python", sys.executable],
+    }
+    if list((ROOT / "ansible").glob("**/*.yml")):
+        found["ansible-lint"] = [str(BIN / "ansible-lint"), "--offline", "--strict", "ansible"]
+    else:
+        print("ansible-lint: no playbook or role yet")
+    return found | promtool_checks()
+
+
+def promtool_checks() -> dict[str, list[str]]:
+    """promtool on every rules file, rules test and scrape configuration under prometheus/."""
+    folder = ROOT / "prometheus"
+    rules = sorted(folder.glob("rules/*.yml"))
+    tests = sorted(folder.glob("tests/*.yml"))
+    configs = sorted(folder.glob("prometheus*.yml"))
+    if not rules + tests + configs:
+        print("promtool: nothing under prometheus/ yet")
+        return {}
+    promtool = programs.find("promtool")
+    command = str(promtool) if promtool else "promtool"  # not found: running it fails and so does lint
+    found = {}
+    if rules:
+        found["promtool rules"] = [command, "check", "rules", "--lint-fatal", *map(str, rules)]
+    if tests:
+        found["promtool tests"] = [command, "test", "rules", *map(str, tests)]
+    for config in configs:
+        found[f"promtool {config.name}"] = [command, "check", "config", "--lint-fatal", str(config)]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""`make test`: every test, on real servers in containers, stage by stage.
+
+    python3 -m tools.test [STAGE ...]       setup docker images unit+contract integration; all of them by default
+
+The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
+the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest.
+
+Standard library alone, Python >= 3.9: its first stage is set-up.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = str(ROOT / ".venv/bin/python")
+STAGES = {
+    "setup": [sys.executable, "-m", "tools.setup"],
+    "docker": [PYTHON, "-m", "tools.engine"],
+    "images": [PYTHON, "-m", "tools.images"],
+    "unit+contract": [PYTHON, "-m", "pytest", "tests/unit", "tests/contract"],
+    "integration": [PYTHON, "-m", "pytest", "tests/integration"],
+}
+NO_TESTS = 5  # pytest's exit code when it found none
+
+
+def main(names: list[str]) -> int:
+    """Run the stages in order; the exit code is that of the first one that failed, 2 for an unknown stage."""
+    unknown = [name for name in names if name not in STAGES]
+    if unknown:
+        print(f"no stage {unknown[0]}: there are {' '.join(STAGES)}")
+        return 2
+    # Ryuk is testcontainers' own cleaner: one more image to pull, and the fixtures remove what they start.
+    environment = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
+    minutes = []
+    code = 0
+    for name in names or STAGES:
+        print(f"== {name}", flush=True)
+        command = STAGES[name]
+        if "pytest" in command:
+            command = command + shlex.split(os.environ.get("PYTEST_ARGUMENTS", ""))
+        started = time.monotonic()
+        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        minutes.append(f"{name} {(time.monotonic() - started) / 60:.1f} min")
+        if code:
+            minutes[-1] += " failed: no test was found" if "pytest" in command and code == NO_TESTS else " failed"
+            break
+    print(f"== {', '.join(minutes)}", flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
