@@ -1,0 +1,29 @@
+"""Files that are whole or absent after a crash or a power cut. Blocking calls."""
+
+import os
+from pathlib import Path
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut: a rename, link or unlink is durable only after this."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and its content to the disk; its name is durable only after `fsync_folder`."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Create or replace a file; a crash leaves the old one or the new one, and perhaps `<name>.tmp`."""
+    half_written = path.with_name(path.name + ".tmp")
+    write_synced(half_written, content)
+    half_written.replace(path)
+    fsync_folder(path.parent)
