@@ -46,3 +46,6 @@ union(
     )
     |> set(key: "_measurement", value: "ohlcv_15m")
     |> influxdb.wideTo(bucket: "market_data_rollup")
+    // Whoever runs this script reads how many windows were written, not the windows.
+    |> group()
+    |> count(column: "candles")
