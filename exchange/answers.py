@@ -1,0 +1,77 @@
+"""What an HTTP answer, or none, means: its JSON, or the error that tells the operator. Pure."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from exchange.errors import BadRequest, ExchangeError, Refused, Unavailable, Unreachable, Untrusted
+
+_REFUSED_ACTIONS = {
+    403: "the exchange's firewall refuses this address: look for other programs behind it that ask too much",
+    418: "this address is banned for going on after 429: find what else behind it ignores the limits",
+    429: "the address is over its limit: lower exchange.weight_share_percent here or the load of others behind it",
+    451: "the exchange does not serve this location: run from a host in a country it serves",
+}
+
+
+def read_json(status: int, body: bytes, asked: str) -> Any:
+    """Return the JSON of an answer that refuses nothing; `asked` is the route and parameters, for the message.
+
+    Raises Unavailable for 408, 5xx, redirects and what is not JSON, BadRequest for the other 4xx.
+    """
+    if status == 200:
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise Unavailable(
+                f"{asked} answered with what is not JSON ({_excerpt(body)})",
+                "check that exchange.rest_url is the exchange and no proxy or login page answers for it",
+            ) from None
+    if status == 408 or status >= 500:
+        raise Unavailable(f"{asked} answered {status} ({_excerpt(body)})", "wait, and see the exchange's status page")
+    if status < 400:
+        raise Unavailable(f"{asked} answered {status}, a redirect", "check exchange.rest_url")
+    try:
+        detail = json.loads(body)
+        code, message = int(detail["code"]), str(detail["msg"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        code, message = status, _excerpt(body)
+    action = "the pair is not listed, or no longer" if code == -1121 else "check exchange.rest_url and the parameters"
+    raise BadRequest(code, f"{asked} answered {status}: {code} {message}", action)
+
+
+def refused(status: int, seconds: float, now_ms: int) -> Refused:
+    """Return the error of a refusal that holds for `seconds` more; `now_ms` is the exchange's time."""
+    until = datetime.fromtimestamp(now_ms / 1000 + seconds, UTC)
+    message = f"the exchange refused with {status}, nothing is sent before {until:%Y-%m-%d %H:%M:%S} UTC"
+    return Refused(status, seconds, message, _REFUSED_ACTIONS[status])
+
+
+def malformed(route: str, reason: str) -> Unavailable:
+    """Return the error of an answer that is JSON and not what Binance documents."""
+    return Unavailable(f"{route}: {reason}", "the exchange changed its answer, or something answers in its place")
+
+
+def no_answer(error: Exception, rest_url: str) -> ExchangeError:
+    """Return the error of a request that aiohttp could not bring to an end."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return Untrusted(
+            f"no trusted TLS connection to {rest_url} ({_excerpt(str(error).encode())})",
+            "set exchange.ca_file to the authority that signed its certificate, and check the host's clock",
+        )
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Unreachable(
+            f"{rest_url} cannot be reached ({_excerpt(str(error).encode())})",
+            "check exchange.rest_url, DNS, routing and firewall of this host",
+        )
+    reason = "timed out" if isinstance(error, TimeoutError) else f"broke off ({type(error).__name__})"
+    return Unavailable(f"a request to {rest_url} {reason}", "check this host's network and the exchange's status page")
+
+
+def _excerpt(body: bytes) -> str:
+    """The start of an answer on one line, fit for an error message."""
+    return " ".join(body[:160].decode(errors="replace").split()) or "empty"

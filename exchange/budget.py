@@ -1,0 +1,302 @@
+"""What this process may ask of the exchange, and who goes first. Pure: the clock is injected, `gate` does the waiting.
+
+Binance counts request weight per IP and **UTC clock minute** (measured; not a sliding window), tells the sum in
+`X-MBX-USED-WEIGHT-1M`, and allows 2,400 ("General Info", IP Limits). Funding routes have a limit of their own: 500
+requests per 5 minutes and IP. A request leaves when all of these hold:
+
+* this process has spent less than its share of the minute, and with everybody behind the same IP less than 80 %;
+* a tenth of the share is left, unless it is a CONFIRM: a long fill cannot starve the confirmation of closes;
+* nobody more urgent waits, and the last one left 100 ms ago (the firewall's threshold is unknown);
+* the circuit is closed, or it is the one probe of a half-open circuit.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from dataclasses import dataclass
+from enum import Enum, IntEnum, auto
+
+from exchange.circuit import Circuit, CircuitState
+from exchange.clock import ExchangeClock
+from exchange.errors import ShareTooSmall
+from exchange.limits import Limits
+
+MINUTE_MS = 60_000
+FUNDING_WINDOW_MS = 300_000
+FUNDING_LIMIT = 500
+STOP_PERCENT = 80
+CONFIRM_RESERVE_PERCENT = 10
+
+#: Date headers are rounded to the second and answers take time on the way: requests this close to the end of a minute
+#: count in both, as do those still under way. So being unsure of the boundary never spends more than the share.
+BOUNDARY_MS = 2_000
+
+
+class Priority(IntEnum):
+    """Who goes first: confirming a close that is due, mending a gap, the list of symbols, then history."""
+
+    CONFIRM = 0
+    REPAIR = 1
+    UNIVERSE = 2
+    HISTORY = 3
+
+
+class _State(Enum):
+    WAITING = auto()
+    GRANTED = auto()
+    DONE = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One request's place in the queue, and after that its entry in the books."""
+
+    priority: Priority
+    weight: int
+    funding: bool
+    asked_ms: int
+    granted_ms: int = 0
+    probe: bool = False
+    reported: bool = False
+    state: _State = _State.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSnapshot:
+    """The books at one moment, in Binance's request weight. Totals count since the start, by priority or status.
+
+    `used_in_minute` is this process's in the exchange's UTC minute and may reach `share`; `ip_used_in_minute` is
+    everybody's behind this IP as last told, and nothing is sent beyond `stop`. `funding_requests` are those of the last
+    5 minutes. A wait is a request that could not leave at once.
+    """
+
+    share: int
+    stop: int
+    used_in_minute: int
+    ip_used_in_minute: int
+    funding_requests: int
+    circuit: CircuitState
+    circuit_wait_seconds: float
+    circuit_opened_total: int
+    refused: dict[int, int]
+    waiting: dict[Priority, int]
+    requests_total: dict[Priority, int]
+    weight_total: dict[Priority, int]
+    waits_total: dict[Priority, int]
+    wait_seconds_total: dict[Priority, float]
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether a refusal still holds requests back."""
+        return self.circuit is not CircuitState.CLOSED
+
+
+class Budget:
+    """The books and the queue of one process. One client uses it, through `gate.Gate`.
+
+    `share_percent` is this process's part of `ip_limit` (weight per minute of the whole IP) and of the funding limit.
+    Raises ValueError if it is not within 1 to 100.
+    """
+
+    def __init__(
+        self,
+        share_percent: float = 30,
+        ip_limit: int = 2400,
+        *,
+        requests_per_second: float = 10,
+        clock: ExchangeClock | None = None,
+    ) -> None:
+        if not 1 <= share_percent <= 100:
+            raise ValueError(f"weight_share_percent = {share_percent} is not within 1 to 100")
+        self.clock = clock or ExchangeClock()
+        self.circuit = Circuit(self.clock.monotonic_ms)
+        self._stop = ip_limit * STOP_PERCENT // 100
+        self._share = min(int(ip_limit * share_percent // 100), self._stop)
+        self._reserve = self._share * CONFIRM_RESERVE_PERCENT // 100
+        self._funding_share = int(FUNDING_LIMIT * min(share_percent, STOP_PERCENT) // 100)
+        self._funding_reserve = self._funding_share * CONFIRM_RESERVE_PERCENT // 100
+        self._spacing_ms = round(1000 / requests_per_second)
+        self._next_slot_ms = self.clock.monotonic_ms()
+        self._now_ms = self.clock.now_ms()
+        self._header = 0
+        self._spent: list[Ticket] = []
+        self._funding_ms: deque[int] = deque()
+        self._in_flight = 0
+        self._clock_was_known = self._answered = self.clock.known
+        self._queues: dict[bool, list[tuple[Priority, int, Ticket]]] = {False: [], True: []}
+        self._asked = 0
+        self._refused: Counter[int] = Counter()
+        self._requests_total: Counter[Priority] = Counter()
+        self._weight_total: Counter[Priority] = Counter()
+        self._waits_total: Counter[Priority] = Counter()
+        self._wait_ms_total: Counter[Priority] = Counter()
+
+    def ask(self, priority: Priority, weight: int, *, funding: bool = False) -> Ticket:
+        """Queue a request. Raises ShareTooSmall if it could not leave in any minute, however empty."""
+        if weight > self._share - self._reserve_before(priority, self._reserve):
+            raise ShareTooSmall(
+                f"a request of weight {weight} exceeds this process's share of {self._share} a minute",
+                "raise exchange.weight_share_percent",
+            )
+        ticket = Ticket(priority, weight, funding, asked_ms=self.clock.monotonic_ms())
+        self._asked += 1
+        heapq.heappush(self._queues[funding], (priority, self._asked, ticket))
+        return ticket
+
+    def grant(self) -> Ticket | None:
+        """Return the ticket whose request leaves now, or None if none may; see `wait_ms`."""
+        self._roll()
+        now = self.clock.monotonic_ms()
+        if self._blocked_by_answer() or self.circuit.wait_ms() or now < self._next_slot_ms:
+            return None
+        heads = [head for head in (self._head(False), self._head(True)) if head and self._fits(head[2])]
+        if not heads:
+            return None
+        ticket = min(heads)[2]
+        heapq.heappop(self._queues[ticket.funding])
+        self._book(ticket, now)
+        return ticket
+
+    def wait_ms(self) -> int | None:
+        """Return how long until `grant` is worth another try, None if only an answer or a new request can change it."""
+        self._roll()
+        now = self.clock.monotonic_ms()
+        waits = []
+        if head := self._head(False):
+            waits.append(0 if self._fits(head[2]) else self._next_minute_ms() - self.clock.now_ms())
+        if head := self._head(True):
+            waits.append(0 if self._fits(head[2]) else self._funding_ms[0] + FUNDING_WINDOW_MS + BOUNDARY_MS - now)
+        if not waits or self._blocked_by_answer():
+            return None
+        return max(1, min(waits), self.circuit.wait_ms(), self._next_slot_ms - now)
+
+    def finish(self, ticket: Ticket, limits: Limits | None) -> None:
+        """The request of a granted ticket is over; `limits` is None if none came."""
+        self._leave(ticket)
+        if limits is None:
+            self.circuit.lost(probe=ticket.probe)
+            return
+        self._answered = True
+        if limits.date_ms is not None:
+            self.clock.observe(limits.date_ms)
+        self._roll()
+        if limits.used_weight is not None:
+            ticket.reported = True
+            if limits.date_ms is None or limits.date_ms // MINUTE_MS == self._now_ms // MINUTE_MS:
+                self._header = max(self._header, limits.used_weight)
+        if limits.refusal is not None:
+            self._refused[limits.refusal.status] += 1
+            self.circuit.refused(limits.refusal, probe=ticket.probe)
+        else:
+            self.circuit.answered(probe=ticket.probe)
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """The request will not be sent after all, granted or not."""
+        if ticket.state is _State.GRANTED:
+            self._leave(ticket)
+            if ticket.probe:
+                self.circuit.cancel_probe()
+        ticket.state = _State.DONE
+
+    def snapshot(self) -> BudgetSnapshot:
+        """Return the books as they stand."""
+        self._roll()
+        waiting = Counter(
+            priority for queue in self._queues.values() for priority, _, ticket in queue if _is_waiting(ticket)
+        )
+        return BudgetSnapshot(
+            share=self._share,
+            stop=self._stop,
+            used_in_minute=self._minute_weight(),
+            ip_used_in_minute=self._header,
+            funding_requests=len(self._funding_ms),
+            circuit=self.circuit.state,
+            circuit_wait_seconds=self.circuit.wait_ms() / 1000,
+            circuit_opened_total=self.circuit.opened_total,
+            refused=dict(self._refused),
+            waiting={priority: waiting[priority] for priority in Priority},
+            requests_total={priority: self._requests_total[priority] for priority in Priority},
+            weight_total={priority: self._weight_total[priority] for priority in Priority},
+            waits_total={priority: self._waits_total[priority] for priority in Priority},
+            wait_seconds_total={priority: self._wait_ms_total[priority] / 1000 for priority in Priority},
+        )
+
+    def _head(self, funding: bool) -> tuple[Priority, int, Ticket] | None:
+        queue = self._queues[funding]
+        while queue and not _is_waiting(queue[0][2]):
+            heapq.heappop(queue)
+        return queue[0] if queue else None
+
+    def _fits(self, ticket: Ticket) -> bool:
+        if ticket.funding:
+            reserve = self._reserve_before(ticket.priority, self._funding_reserve)
+            return len(self._funding_ms) < self._funding_share - reserve
+        reserve = self._reserve_before(ticket.priority, self._reserve)
+        unreported = sum(spent.weight for spent in self._spent if not spent.reported)
+        own_room = self._share - reserve - self._minute_weight()
+        ip_room = self._stop - reserve - self._header - unreported
+        return ticket.weight <= min(own_room, ip_room)
+
+    @staticmethod
+    def _reserve_before(priority: Priority, reserve: int) -> int:
+        return 0 if priority is Priority.CONFIRM else reserve
+
+    def _minute_weight(self) -> int:
+        return sum(ticket.weight for ticket in self._spent)
+
+    def _next_minute_ms(self) -> int:
+        return (self._now_ms // MINUTE_MS + 1) * MINUTE_MS
+
+    def _blocked_by_answer(self) -> bool:
+        """One at a time: the first request of all, which tells the exchange's time, and a half-open circuit's probe."""
+        return (not self._answered and self._in_flight > 0) or self.circuit.probing
+
+    def _book(self, ticket: Ticket, now: int) -> None:
+        ticket.state = _State.GRANTED
+        ticket.granted_ms = now
+        if self.circuit.status is not None:
+            ticket.probe = True
+            self.circuit.begin_probe()
+        self._next_slot_ms = now + self._spacing_ms
+        self._in_flight += 1
+        if ticket.funding:
+            self._funding_ms.append(now)
+        else:
+            self._spent.append(ticket)
+        self._requests_total[ticket.priority] += 1
+        self._weight_total[ticket.priority] += ticket.weight
+        if now > ticket.asked_ms:
+            self._waits_total[ticket.priority] += 1
+            self._wait_ms_total[ticket.priority] += now - ticket.asked_ms
+
+    def _leave(self, ticket: Ticket) -> None:
+        self._in_flight -= 1
+        ticket.state = _State.DONE
+
+    def _roll(self) -> None:
+        """Begin a new minute's books when the exchange does."""
+        now = self.clock.monotonic_ms()
+        while self._funding_ms and self._funding_ms[0] + FUNDING_WINDOW_MS + BOUNDARY_MS <= now:
+            self._funding_ms.popleft()
+        exchange_ms = self.clock.now_ms()
+        if exchange_ms // MINUTE_MS > self._now_ms // MINUTE_MS:
+            self._spent = [
+                ticket
+                for ticket in self._spent
+                if ticket.state is _State.GRANTED or now - ticket.granted_ms < BOUNDARY_MS
+            ]
+            self._header = 0
+            self._now_ms = exchange_ms
+        elif exchange_ms > self._now_ms or self._jumped_back(exchange_ms):
+            self._now_ms = exchange_ms
+
+    def _jumped_back(self, exchange_ms: int) -> bool:
+        """Whether the time is new knowledge (first answer, clock set) and not a smaller estimate of the same minute."""
+        first = self.clock.known and not self._clock_was_known
+        self._clock_was_known = self.clock.known
+        return first or self._now_ms - exchange_ms >= MINUTE_MS
+
+
+def _is_waiting(ticket: Ticket) -> bool:
+    return ticket.state is _State.WAITING

@@ -1,0 +1,144 @@
+"""Rows of the exchange's answers, typed. Numbers stay the exchange's own decimal text: nothing is rounded on the way.
+
+Every `read_*` raises MalformedRow when an answer is not what Binance documents; extra fields are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class MalformedRow(ValueError):
+    """A row that is not what the exchange documents; the message says where."""
+
+
+class Kline(NamedTuple):
+    """One candle of /fapi/v1/klines. Times are UTC ms; `close_time_ms` is the last millisecond of the interval.
+
+    Prices in quote currency, `volume` and `taker_buy_volume` in base currency, the `quote_*` in quote currency.
+    The last row of an answer is the interval still forming.
+    """
+
+    open_time_ms: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    close_time_ms: int
+    quote_volume: str
+    trades: int
+    taker_buy_volume: str
+    taker_buy_quote_volume: str
+
+
+class MarkPriceKline(NamedTuple):
+    """One candle of the mark price, /fapi/v1/markPriceKlines: no volumes, no trades."""
+
+    open_time_ms: int
+    open: str
+    high: str
+    low: str
+    close: str
+    close_time_ms: int
+
+
+class FundingRate(NamedTuple):
+    """One settled funding rate. `funding_time_ms` jitters by milliseconds; `mark_price` is None before about 2022."""
+
+    symbol: str
+    funding_time_ms: int
+    rate: str
+    mark_price: str | None
+
+
+class PremiumIndex(NamedTuple):
+    """Mark and index price with the rate of the running funding period, an estimate until `next_funding_time_ms`.
+
+    Contracts without funding (quarterly, delisted) have `next_funding_time_ms` 0 and `last_funding_rate` None or zero.
+    """
+
+    symbol: str
+    mark_price: str
+    index_price: str
+    last_funding_rate: str | None
+    next_funding_time_ms: int
+    time_ms: int
+
+
+_KLINE_TYPES = (int, str, str, str, str, str, int, str, int, str, str)
+
+
+def read_klines(answer: Any) -> list[Kline]:
+    """Read the arrays of /fapi/v1/klines. Raises MalformedRow."""
+    return [Kline(*_columns(row)) for row in _rows(answer)]
+
+
+def read_mark_price_klines(answer: Any) -> list[MarkPriceKline]:
+    """Read the arrays of /fapi/v1/markPriceKlines; their volume columns mean nothing. Raises MalformedRow."""
+    return [
+        MarkPriceKline(kline.open_time_ms, kline.open, kline.high, kline.low, kline.close, kline.close_time_ms)
+        for kline in read_klines(answer)
+    ]
+
+
+def read_funding_rates(answer: Any) -> list[FundingRate]:
+    """Read the objects of /fapi/v1/fundingRate. Raises MalformedRow."""
+    return [
+        FundingRate(
+            _text(row, "symbol"), _int(row, "fundingTime"), _text(row, "fundingRate"), row.get("markPrice") or None
+        )
+        for row in map(_object, _rows(answer))
+    ]
+
+
+def read_premium_index(answer: Any) -> list[PremiumIndex]:
+    """Read /fapi/v1/premiumIndex: one object for a symbol, a list without. Raises MalformedRow."""
+    return [
+        PremiumIndex(
+            _text(row, "symbol"),
+            _text(row, "markPrice"),
+            _text(row, "indexPrice"),
+            row.get("lastFundingRate") or None,
+            _int(row, "nextFundingTime"),
+            _int(row, "time"),
+        )
+        for row in map(_object, _rows([answer] if isinstance(answer, dict) else answer))
+    ]
+
+
+def _rows(answer: Any) -> list[Any]:
+    if not isinstance(answer, list):
+        raise MalformedRow(f"a list of rows was expected, not {_excerpt(answer)}")
+    return answer
+
+
+def _columns(row: Any) -> list[Any]:
+    if not isinstance(row, list) or [type(column) for column in row[: len(_KLINE_TYPES)]] != list(_KLINE_TYPES):
+        raise MalformedRow(f"not a kline: {_excerpt(row)}")
+    return row[: len(_KLINE_TYPES)]
+
+
+def _object(row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise MalformedRow(f"an object was expected, not {_excerpt(row)}")
+    return row
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    if not isinstance(value, str) or not value:
+        raise MalformedRow(f"{key} is missing or not text in {_excerpt(row)}")
+    return value
+
+
+def _int(row: dict[str, Any], key: str) -> int:
+    value = row.get(key)
+    if type(value) is not int:
+        raise MalformedRow(f"{key} is missing or not an integer in {_excerpt(row)}")
+    return value
+
+
+def _excerpt(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
