@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from marketdata.errors import InvalidPair
 
-class InvalidPair(ValueError):  # noqa: N818 - the name already says what is wrong
-    """A text that is not a pair; the message names it and the notation expected."""
+__all__ = ["InvalidPair", "Pair", "pair_of", "parse_pair", "symbol_of"]
 
 
 class Pair(NamedTuple):

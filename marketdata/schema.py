@@ -8,6 +8,9 @@ from typing import Literal
 
 EXCHANGE = "BINANCE_FUTURES"
 
+#: Binance listed its first USDT-M perpetual in September 2019: nothing stored is older than this, 2019-01-01 in ms.
+EARLIEST_MS = 1_546_300_800_000
+
 BUCKET_RAW = "market_data"
 BUCKET_ROLLUP = "market_data_rollup"
 BUCKET_SAMPLES = "market_data_samples"

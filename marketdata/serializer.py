@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import (
     CHANNELS,
+    EARLIEST_MS,
     EXCHANGE,
     FUNDING_RATE,
     FUNDING_SETTLED,
@@ -29,8 +30,6 @@ from marketdata.timeframes import BASE_MS, DAY_MS, TIMEFRAME_MS
 Reason = Literal["measurement", "pair", "tag", "time", "off_grid", "number", "count", "inconsistent", "text"]
 REASONS: frozenset[str] = frozenset(get_args(Reason))
 
-#: Binance listed its first USDT-M perpetual in September 2019; nothing of ours is older than this.
-EARLIEST_MS = 1_546_300_800_000  # 2019-01-01T00:00:00Z
 
 _CANDLE_MS = {OHLCV_3M: BASE_MS} | {f"ohlcv_{timeframe}": TIMEFRAME_MS[timeframe] for timeframe in ROLLUP_TIMEFRAMES}
 _HOUR_MS = TIMEFRAME_MS["1h"]
@@ -41,7 +40,7 @@ _TAG_SPECIAL = re.compile(r"([,= ])")
 _INT64_MAX = 2**63 - 1
 
 
-class Unserializable(ValueError):  # noqa: N818 - the name already says what is wrong
+class Unserializable(ValueError):
     """A point that must not be written. `reason` is one of REASONS: fit for a metric's label."""
 
     def __init__(self, reason: Reason, message: str) -> None:

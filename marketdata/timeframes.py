@@ -5,6 +5,19 @@ from __future__ import annotations
 import re
 from types import MappingProxyType
 
+from marketdata.errors import InvalidTimeframe
+
+__all__ = [
+    "BASE_MS",
+    "BASE_TIMEFRAME",
+    "DAY_MS",
+    "TIMEFRAME_MS",
+    "WEEK_MS",
+    "InvalidTimeframe",
+    "timeframe_ms",
+    "window_open_ms",
+]
+
 BASE_TIMEFRAME = "3m"
 BASE_MS = 180_000
 DAY_MS = 86_400_000
@@ -32,10 +45,6 @@ TIMEFRAME_MS = MappingProxyType(
 
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": DAY_MS}
 _TIMEFRAME = re.compile(r"([1-9][0-9]{0,3})([mhd])")
-
-
-class InvalidTimeframe(ValueError):  # noqa: N818 - the name already says what is wrong
-    """A timeframe that is not served; the message names it and what is."""
 
 
 def timeframe_ms(timeframe: str) -> int:

@@ -1,0 +1,200 @@
+"""How candles are asked for: which stored interval serves a timeframe, how far back, what is patched. Pure.
+
+Each function is a generator of queries that is sent the answers and returns the result, so that the sync and the async
+client share every decision and differ in the transport alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from marketdata.candles import COLUMNS, Rows, frame, hole_frame, no_rows, roll_up, rows_of, times_of
+from marketdata.errors import EmptyStore, InvalidRequest, UnknownPair
+from marketdata.influxql import Query, Series
+from marketdata.pairs import parse_pair
+from marketdata.schema import EARLIEST_MS, EXCHANGE, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, TIMEFRAME_MS, timeframe_ms, window_open_ms
+
+T = TypeVar("T")
+Steps = Generator[Query, list[Series], T]
+
+#: Rows asked for in one query: about 5 MB of JSON, a tenth of a second.
+_ROWS_PER_QUERY = 50_000
+
+#: How far back windows are computed from 3m candles where no rollup is stored yet: the longest overlap of the tasks.
+_PATCH_MS = 3 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The stored candles a timeframe is served from."""
+
+    timeframe: str
+    window_ms: int
+    source: str
+    source_ms: int
+
+    @property
+    def measurement(self) -> str:
+        return f"ohlcv_{self.source}"
+
+    @property
+    def offset_ms(self) -> int:
+        return window_open_ms(0, self.timeframe)
+
+
+def source_of(timeframe: str) -> Source:
+    """Return the largest stored interval that divides the timeframe. Raises InvalidTimeframe."""
+    window_ms = timeframe_ms(timeframe)
+    stored = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)
+    source = max((name for name in stored if window_ms % TIMEFRAME_MS[name] == 0), key=TIMEFRAME_MS.__getitem__)
+    return Source(timeframe, window_ms, source, TIMEFRAME_MS[source])
+
+
+def newest(pairs: Sequence[str], timeframe: str, limit: int, now_ms: int) -> Steps[dict[str, pd.DataFrame]]:
+    """Return up to `limit` of the newest candles of each pair.
+
+    Looks back a little further than `limit` candles reach, and once more, five times as far, for a pair that has fewer.
+    """
+    source = source_of(timeframe)
+    if not 1 <= limit <= 1_000_000:
+        raise InvalidRequest(f"limit {limit} is not between 1 and 1000000")
+    stop_ms = window_open_ms(now_ms, timeframe)
+    start_ms = stop_ms - (limit + limit // 10 + 5) * source.window_ms
+    rows = yield from _windows(pairs, source, _clamp(start_ms, timeframe), stop_ms, now_ms)
+    short = [pair for pair in pairs if len(rows[pair]) < limit]
+    if short:
+        wider_ms = stop_ms - (5 * limit + 500) * source.window_ms
+        older = yield from _windows(short, source, _clamp(wider_ms, timeframe), start_ms, now_ms)
+        rows |= {pair: np.concatenate((older[pair], rows[pair])) for pair in short}
+    yield from check_known([pair for pair in pairs if not len(rows[pair])], OHLCV_3M)
+    return {pair: frame(rows[pair][-limit:]) for pair in pairs}
+
+
+def between(
+    pairs: Sequence[str], timeframe: str, start_ms: int, end_ms: int, now_ms: int
+) -> Steps[dict[str, pd.DataFrame]]:
+    """Return every candle of each pair that opens in [start_ms, end_ms) and has ended."""
+    source = source_of(timeframe)
+    stop_ms = min(_round_up(end_ms, timeframe), window_open_ms(now_ms, timeframe))
+    rows = yield from _windows(pairs, source, _clamp(start_ms, timeframe), stop_ms, now_ms)
+    yield from check_known([pair for pair in pairs if not len(rows[pair])], OHLCV_3M)
+    return {pair: frame(rows[pair]) for pair in pairs}
+
+
+def holes(pair: str, start_ms: int, end_ms: int) -> Steps[pd.DataFrame]:
+    """Return the runs of 3m candles missing between a pair's stored ones in [start_ms, end_ms).
+
+    Counts by day first and reads only the days that have fewer than 480.
+    """
+    parse_pair(pair)
+    condition, params = where([pair], start_ms, end_ms)
+    text = f'SELECT count("close") FROM "{OHLCV_3M}" WHERE {condition} GROUP BY time(1d) fill(none)'  # noqa: S608
+    series = yield Query(bucket_of(OHLCV_3M), text, params)
+    if not series:
+        yield from check_known([pair], OHLCV_3M)
+    counts = np.array(series[0].values if series else [], dtype=np.int64).reshape(-1, 2)
+    is_full = counts[:, 1] == DAY_MS // BASE_MS
+    times = [np.add.outer(counts[is_full, 0], np.arange(0, DAY_MS, BASE_MS)).ravel()]
+    for first_ms, stop_ms in _runs(counts[~is_full, 0]):
+        rows = yield from _rows([pair], OHLCV_3M, BASE_MS, max(first_ms, start_ms), min(stop_ms, end_ms))
+        times.append(times_of(rows[pair]))
+    return hole_frame(np.sort(np.concatenate(times)))
+
+
+def known_pairs(measurement: str) -> Steps[list[str]]:
+    """Return the pairs that a measurement has anything of, in order."""
+    text = f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "pair" WHERE "exchange" = $exchange'
+    series = yield Query(bucket_of(measurement), text, {"exchange": EXCHANGE})
+    return sorted(str(value) for one in series for _, value in one.values)
+
+
+def check_known(pairs: Sequence[str], measurement: str) -> Steps[None]:
+    """Raise EmptyStore or UnknownPair unless the store knows each of `pairs`; asks nothing if there are none."""
+    if not pairs:
+        return
+    known = yield from known_pairs(measurement)
+    if not known:
+        raise EmptyStore(f"the store holds no {measurement} of any pair: is a collector running and writing to it?")
+    unknown = [pair for pair in pairs if pair not in known]
+    if unknown:
+        raise UnknownPair(unknown, known)
+
+
+def newest_candle_ms(now_ms: int) -> Steps[int]:
+    """Return the open time of the newest 3m candle of any pair in the last hour, 0 if there is none."""
+    condition, params = where((), now_ms - 3_600_000, now_ms + BASE_MS)
+    text = f'SELECT "close" FROM "{OHLCV_3M}" WHERE {condition} ORDER BY time DESC LIMIT 1'  # noqa: S608
+    series = yield Query(bucket_of(OHLCV_3M), text, params)
+    return int(cast("float", series[0].values[0][0])) if series else 0
+
+
+def where(pairs: Sequence[str], start_ms: int, stop_ms: int) -> tuple[str, dict[str, str]]:
+    """Return the condition, and what is bound in it, for [start_ms, stop_ms) of `pairs`, or of every pair if none."""
+    params = {"exchange": EXCHANGE} | {f"pair{index}": pair for index, pair in enumerate(pairs)}
+    any_pair = " OR ".join(f'"pair" = $pair{index}' for index in range(len(pairs)))
+    of_pairs = f" AND ({any_pair})" if pairs else ""
+    return f'"exchange" = $exchange{of_pairs} AND time >= {start_ms}ms AND time < {stop_ms}ms', params
+
+
+def _windows(pairs: Sequence[str], source: Source, start_ms: int, stop_ms: int, now_ms: int) -> Steps[dict[str, Rows]]:
+    stored = yield from _rows(pairs, source.measurement, source.source_ms, start_ms, stop_ms)
+    if source.source != BASE_TIMEFRAME:
+        yield from _patch(stored, source, start_ms, stop_ms, now_ms)
+    return {pair: roll_up(rows, source.source_ms, source.window_ms, source.offset_ms) for pair, rows in stored.items()}
+
+
+def _patch(stored: dict[str, Rows], source: Source, start_ms: int, stop_ms: int, now_ms: int) -> Steps[None]:
+    """Append the windows after each pair's newest stored one, computed from 3m candles."""
+    recent_ms = max(start_ms, window_open_ms(now_ms - _PATCH_MS, source.source))
+    since = {
+        pair: max(recent_ms, int(rows[-1, 0]) + source.source_ms) if len(rows) else recent_ms
+        for pair, rows in stored.items()
+    }
+    late = [pair for pair in stored if since[pair] < stop_ms]
+    if not late:
+        return
+    base = yield from _rows(late, OHLCV_3M, BASE_MS, min(since[pair] for pair in late), stop_ms)
+    for pair in late:
+        rows = base[pair]
+        computed = roll_up(rows[rows[:, 0] >= since[pair]], BASE_MS, source.source_ms)
+        stored[pair] = np.concatenate((stored[pair], computed))
+
+
+def _rows(pairs: Sequence[str], measurement: str, step_ms: int, start_ms: int, stop_ms: int) -> Steps[dict[str, Rows]]:
+    """Return the stored rows of each pair that open in [start_ms, stop_ms), a bounded number by a query."""
+    for pair in pairs:
+        parse_pair(pair)
+    if not pairs:
+        return {}
+    parts: dict[str, list[Rows]] = {pair: [no_rows()] for pair in pairs}
+    slice_ms = max(1, _ROWS_PER_QUERY // max(1, len(pairs))) * step_ms
+    fields = ", ".join(f'"{name}"' for name in COLUMNS)
+    for first_ms in range(start_ms, stop_ms, slice_ms):
+        condition, params = where(pairs, first_ms, min(first_ms + slice_ms, stop_ms))
+        text = f'SELECT {fields} FROM "{measurement}" WHERE {condition} GROUP BY "pair"'  # noqa: S608 - our own names
+        series = yield Query(bucket_of(measurement), text, params)
+        for one in series:
+            parts[one.tags["pair"]].append(rows_of(one.values))
+    return {pair: np.concatenate(rows) for pair, rows in parts.items()}
+
+
+def _clamp(start_ms: int, timeframe: str) -> int:
+    return _round_up(max(start_ms, EARLIEST_MS), timeframe)
+
+
+def _round_up(time_ms: int, timeframe: str) -> int:
+    open_ms = window_open_ms(time_ms, timeframe)
+    return open_ms if open_ms == time_ms else open_ms + timeframe_ms(timeframe)
+
+
+def _runs(days: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return (start, stop) in ms of every run of consecutive days."""
+    breaks = np.flatnonzero(np.diff(days) != DAY_MS) + 1
+    return [(int(run[0]), int(run[-1]) + DAY_MS) for run in np.split(days, breaks) if len(run)]

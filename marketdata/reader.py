@@ -1,0 +1,358 @@
+"""Read candles, funding rates and mark prices from the store: `MarketData`, and `AsyncMarketData` for asyncio.
+
+    with MarketData(Store("http://127.0.0.1:8086", token_file="reader.token")) as market:
+        candles = market.get_ohlcv("BTC/USDT:USDT", "1h", limit=500)
+
+Both have the same methods and decide everything in the same place: `marketdata.ohlcv` and `marketdata.funding` yield
+queries and are sent the answers; here they are carried over HTTP. Every method may raise, besides what it names:
+Unauthorized, StoreUnavailable and EmptyStore; all of them are MarketDataError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import pandas as pd
+
+from marketdata import funding, ohlcv
+from marketdata.errors import InvalidRequest, MarketDataError, StoreUnavailable, Unauthorized
+from marketdata.funding import FundingRate, MarkPrice
+from marketdata.influxql import Query, Series, parse
+from marketdata.ohlcv import Steps
+from marketdata.schema import EARLIEST_MS, OHLCV_3M
+from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file
+
+__all__ = ["AsyncMarketData", "FundingRate", "MarkPrice", "MarketData", "Store", "Time"]
+
+T = TypeVar("T")
+
+#: A time as callers have it: a datetime or Timestamp, a text like "2026-10-01 12:00", or milliseconds. Naive is UTC.
+Time = datetime | pd.Timestamp | str | int
+
+_CONNECT_SECONDS = 3.0
+
+# gzip takes longer than the bytes it saves (13.5 ms against 5.7 for 1500 candles on one host).
+_HEADERS = {"Accept-Encoding": "identity"}
+
+
+def _system_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class MarketData:
+    """The data of one store or of several, for scripts, notebooks and bots. May be used from several threads."""
+
+    def __init__(
+        self,
+        stores: Store | Sequence[Store],
+        *,
+        clock_ms: Callable[[], int] = _system_clock_ms,
+        timeout_seconds: float = 10.0,
+    ) -> None:
+        """Take one store, or several: the first fresh one answers, or else the one with the newest candle.
+
+        `clock_ms` gives the current time in ms; it says which windows have ended and how old a sample is.
+        Raises InvalidRequest.
+        """
+        self._stores = _listed(stores)
+        self._ranking = Ranking(self._stores)
+        self._clock_ms = clock_ms
+        # A store is one of ours: no proxy from the environment.
+        self._http = httpx.Client(headers=_HEADERS, timeout=_timeouts(timeout_seconds), trust_env=False)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read MARKETDATA_URL and MARKETDATA_TOKEN_FILE (or MARKETDATA_TOKEN). Raises InvalidRequest."""
+        return cls(stores_from_env(os.environ))
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Self:
+        """Read a TOML file: a `[[store]]` with `url` and `token_file` for each store. Raises InvalidRequest."""
+        return cls(stores_from_file(path))
+
+    def get_ohlcv(
+        self, pair: str, timeframe: str, *, limit: int | None = None, start: Time | None = None, end: Time | None = None
+    ) -> pd.DataFrame:
+        """Return a pair's candles: the newest `limit`, or all that open in [start, end) (`end`: now).
+
+        `timeframe` is a multiple of 3m up to 1d, or 1w (from Monday). Columns: `date` (the window's open, UTC), open,
+        high, low, close (quote currency), volume (base currency); ascending. A window is there if every one of its 3m
+        candles is final and stored: the forming one never is, and one with a hole is not (see `gaps`). There may be
+        fewer rows than `limit`, and none. Raises UnknownPair, InvalidPair, InvalidTimeframe, InvalidRequest.
+        """
+        return self.get_ohlcv_many([pair], timeframe, limit=limit, start=start, end=end)[pair]
+
+    def get_ohlcv_many(
+        self,
+        pairs: Iterable[str],
+        timeframe: str,
+        *,
+        limit: int | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+    ) -> dict[str, pd.DataFrame]:
+        """Return what `get_ohlcv` returns, for several pairs in a few queries. UnknownPair names all unknown ones."""
+        return self._run(_candles(pairs, timeframe, limit, start, end, self._clock_ms()))
+
+    def gaps(self, pair: str, *, start: Time | None = None, end: Time | None = None) -> pd.DataFrame:
+        """Return the holes between a pair's stored 3m candles that open in [start, end), by default in all of them.
+
+        Columns: `start` (open of the first missing candle, UTC), `end` (open of the next stored one), `candles`
+        (missing). What is missing before the first or after the last stored candle is no hole. Raises UnknownPair,
+        InvalidPair, InvalidRequest.
+        """
+        return self._run(_holes(pair, start, end, self._clock_ms()))
+
+    def get_funding_rate(self, pair: str) -> FundingRate:
+        """Return the newest estimate of a pair's running funding period. Raises UnknownPair, InvalidPair."""
+        return self._run(partial(funding.newest_rate, pair, self._clock_ms()))
+
+    def get_all_pairs_funding_rates(self) -> dict[str, FundingRate]:
+        """Return the newest estimate of every pair that has one of the last 30 days: look at `age_seconds`."""
+        return self._run(partial(funding.newest_rates, self._clock_ms()))
+
+    def get_funding_history(self, pair: str, start: Time, end: Time | None = None) -> pd.DataFrame:
+        """Return the funding a pair settled in [start, end) (`end`: now), ascending.
+
+        Columns: `date` (UTC; the exchange's own time, some ms off the hour), `rate`, `mark_price` (NaN where the
+        exchange has none). Raises UnknownPair, InvalidPair, InvalidRequest.
+        """
+        return self._run(partial(funding.settled, pair, *_range(start, end, self._clock_ms())))
+
+    def get_mark_price(self, pair: str) -> MarkPrice:
+        """Return the newest mark and index price of a pair. Raises UnknownPair, InvalidPair."""
+        return self._run(partial(funding.newest_mark, pair, self._clock_ms()))
+
+    def pairs(self) -> list[str]:
+        """Return the pairs the store has 3m candles of, in order."""
+        return self._run(partial(ohlcv.known_pairs, OHLCV_3M))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, request: Callable[[], Steps[T]]) -> T:
+        now_ms = self._clock_ms()
+        for index in self._ranking.due(now_ms):
+            self._ranking.note(index, self._newest_candle_ms(index, now_ms), now_ms)
+        failures: list[MarketDataError] = []
+        for index in self._ranking.order(now_ms):
+            try:
+                return self._drive(index, request())
+            except (StoreUnavailable, Unauthorized) as e:
+                self._ranking.note(index, None, now_ms)
+                failures.append(e)
+        raise all_failed(failures)
+
+    def _newest_candle_ms(self, index: int, now_ms: int) -> int | None:
+        try:
+            return self._drive(index, ohlcv.newest_candle_ms(now_ms))
+        except MarketDataError:
+            return None
+
+    def _drive(self, index: int, steps: Steps[T]) -> T:
+        try:
+            query = next(steps)
+            while True:
+                query = steps.send(self._ask(self._stores[index], query))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    def _ask(self, store: Store, query: Query) -> list[Series]:
+        try:
+            response = self._http.post(_address(store), data=query.form(), headers=_authorization(store))
+        except (httpx.HTTPError, httpx.InvalidURL) as e:
+            raise _unreachable(store, e) from e
+        return parse(store.url, response.status_code, response.content)
+
+
+class AsyncMarketData:
+    """`MarketData` for asyncio: the same methods with the same results, to be awaited."""
+
+    def __init__(
+        self,
+        stores: Store | Sequence[Store],
+        *,
+        clock_ms: Callable[[], int] = _system_clock_ms,
+        timeout_seconds: float = 10.0,
+    ) -> None:
+        """See MarketData."""
+        self._stores = _listed(stores)
+        self._ranking = Ranking(self._stores)
+        self._clock_ms = clock_ms
+        self._http = httpx.AsyncClient(headers=_HEADERS, timeout=_timeouts(timeout_seconds), trust_env=False)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """See MarketData."""
+        return cls(stores_from_env(os.environ))
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Self:
+        """See MarketData."""
+        return cls(stores_from_file(path))
+
+    async def get_ohlcv(
+        self, pair: str, timeframe: str, *, limit: int | None = None, start: Time | None = None, end: Time | None = None
+    ) -> pd.DataFrame:
+        """See MarketData."""
+        return (await self.get_ohlcv_many([pair], timeframe, limit=limit, start=start, end=end))[pair]
+
+    async def get_ohlcv_many(
+        self,
+        pairs: Iterable[str],
+        timeframe: str,
+        *,
+        limit: int | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+    ) -> dict[str, pd.DataFrame]:
+        """See MarketData."""
+        return await self._run(_candles(pairs, timeframe, limit, start, end, self._clock_ms()))
+
+    async def gaps(self, pair: str, *, start: Time | None = None, end: Time | None = None) -> pd.DataFrame:
+        """See MarketData."""
+        return await self._run(_holes(pair, start, end, self._clock_ms()))
+
+    async def get_funding_rate(self, pair: str) -> FundingRate:
+        """See MarketData."""
+        return await self._run(partial(funding.newest_rate, pair, self._clock_ms()))
+
+    async def get_all_pairs_funding_rates(self) -> dict[str, FundingRate]:
+        """See MarketData."""
+        return await self._run(partial(funding.newest_rates, self._clock_ms()))
+
+    async def get_funding_history(self, pair: str, start: Time, end: Time | None = None) -> pd.DataFrame:
+        """See MarketData."""
+        return await self._run(partial(funding.settled, pair, *_range(start, end, self._clock_ms())))
+
+    async def get_mark_price(self, pair: str) -> MarkPrice:
+        """See MarketData."""
+        return await self._run(partial(funding.newest_mark, pair, self._clock_ms()))
+
+    async def pairs(self) -> list[str]:
+        """See MarketData."""
+        return await self._run(partial(ohlcv.known_pairs, OHLCV_3M))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await self.close()
+
+    async def _run(self, request: Callable[[], Steps[T]]) -> T:
+        now_ms = self._clock_ms()
+        due = self._ranking.due(now_ms)
+        newest = await asyncio.gather(*(self._newest_candle_ms(index, now_ms) for index in due))
+        for index, newest_ms in zip(due, newest, strict=True):
+            self._ranking.note(index, newest_ms, now_ms)
+        failures: list[MarketDataError] = []
+        for index in self._ranking.order(now_ms):
+            try:
+                return await self._drive(index, request())
+            except (StoreUnavailable, Unauthorized) as e:
+                self._ranking.note(index, None, now_ms)
+                failures.append(e)
+        raise all_failed(failures)
+
+    async def _newest_candle_ms(self, index: int, now_ms: int) -> int | None:
+        try:
+            return await self._drive(index, ohlcv.newest_candle_ms(now_ms))
+        except MarketDataError:
+            return None
+
+    async def _drive(self, index: int, steps: Steps[T]) -> T:
+        try:
+            query = next(steps)
+            while True:
+                query = steps.send(await self._ask(self._stores[index], query))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def _ask(self, store: Store, query: Query) -> list[Series]:
+        try:
+            response = await self._http.post(_address(store), data=query.form(), headers=_authorization(store))
+        except (httpx.HTTPError, httpx.InvalidURL) as e:
+            raise _unreachable(store, e) from e
+        return parse(store.url, response.status_code, response.content)
+
+
+def _listed(stores: Store | Sequence[Store]) -> list[Store]:
+    listed = [stores] if isinstance(stores, Store) else list(stores)
+    if not listed:
+        raise InvalidRequest("name at least one store")
+    return listed
+
+
+def _timeouts(timeout_seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS))
+
+
+def _address(store: Store) -> str:
+    return store.url.rstrip("/") + "/query"
+
+
+def _authorization(store: Store) -> dict[str, str]:
+    return {"Authorization": f"Token {store.read_token()}"}
+
+
+def _unreachable(store: Store, error: Exception) -> StoreUnavailable:
+    cause = str(error) or type(error).__name__
+    return StoreUnavailable(f"store {store.url} cannot be reached: {cause}; check that InfluxDB runs and the address")
+
+
+def _candles(
+    pairs: Iterable[str], timeframe: str, limit: int | None, start: Time | None, end: Time | None, now_ms: int
+) -> Callable[[], Steps[dict[str, pd.DataFrame]]]:
+    names = list(dict.fromkeys(pairs))
+    if (limit is None) == (start is None) or (limit is not None and end is not None):
+        raise InvalidRequest("give either limit, or start and, if wanted, end")
+    if limit is not None:
+        return partial(ohlcv.newest, names, timeframe, limit, now_ms)
+    return partial(ohlcv.between, names, timeframe, *_range(start, end, now_ms), now_ms)
+
+
+def _holes(pair: str, start: Time | None, end: Time | None, now_ms: int) -> Callable[[], Steps[pd.DataFrame]]:
+    return partial(ohlcv.holes, pair, *_range(start, end, now_ms))
+
+
+def _range(start: Time | None, end: Time | None, now_ms: int) -> tuple[int, int]:
+    first_ms = EARLIEST_MS if start is None else _time_ms(start)
+    stop_ms = now_ms if end is None else _time_ms(end)
+    if first_ms >= stop_ms:
+        raise InvalidRequest(f"start {start} does not lie before end {'(now)' if end is None else end}")
+    return first_ms, stop_ms
+
+
+def _time_ms(value: Time) -> int:
+    if isinstance(value, int):
+        return value
+    try:
+        timestamp = pd.Timestamp(value)
+    except ValueError as e:
+        raise InvalidRequest(f"{value!r} is not a time: {e}") from e
+    if pd.isna(timestamp):
+        raise InvalidRequest(f"{value!r} is not a time")
+    aware = timestamp.tz_localize("UTC") if timestamp.tzinfo is None else timestamp
+    return round(aware.timestamp() * 1000)
