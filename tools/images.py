@@ -20,7 +20,7 @@ from tools import programs
 
 OFFICIAL = f"influxdb:{programs.INFLUXD_VERSION}"
 OWN = f"marketdata-influxdb:{programs.INFLUXD_VERSION}"
-INFLUXD = "/usr/bin/influxd"  # the same place as in the official image
+INFLUXD = "/usr/local/bin/influxd"
 
 
 class NoImage(Exception):

@@ -1,0 +1,73 @@
+"""Real servers for the integration tests. A machine without a Docker engine fails them; `make test` installs one.
+
+influx            session   InfluxStack: reconciled with influx/schema.yml; shared, so do not stop or empty it
+fresh_influx      function  the same on a server of its own, for tests that stop it or need it empty
+influxd           session   InfluxServer under `influx`
+blank_influxd     function  InfluxServer that nobody has set up (influxdb_url: its address)
+simulator         function  Simulator with 8 pairs
+start_simulator   function  the same with arguments of your choice
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from influx.provisioning import provision
+from tests.integration.servers import InfluxServer, InfluxStack, Simulator, influx_server, simulator_process
+from tools import engine, images
+
+
+@pytest.fixture(scope="session")
+def influxdb_image() -> str:
+    if engine.answering() is None:
+        pytest.fail("no Docker engine answers: `make test` installs or starts one, or says how", pytrace=False)
+    return images.influxdb_image()
+
+
+@pytest.fixture(scope="session")
+def influxd(influxdb_image: str) -> Iterator[InfluxServer]:
+    with influx_server(influxdb_image) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influx(influxd: InfluxServer, tmp_path_factory: pytest.TempPathFactory) -> InfluxStack:
+    return _provisioned(influxd, tmp_path_factory.mktemp("secrets"))
+
+
+@pytest.fixture
+def blank_influxd(influxdb_image: str) -> Iterator[InfluxServer]:
+    with influx_server(influxdb_image) as server:
+        yield server
+
+
+@pytest.fixture
+def influxdb_url(blank_influxd: InfluxServer) -> str:
+    return blank_influxd.url
+
+
+@pytest.fixture
+def fresh_influx(blank_influxd: InfluxServer, tmp_path: Path) -> InfluxStack:
+    return _provisioned(blank_influxd, tmp_path / "secrets")
+
+
+@pytest.fixture
+def start_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Simulator]]:
+    with ExitStack() as running:
+
+        def start(*arguments: str) -> Simulator:
+            return running.enter_context(simulator_process(tmp_path_factory.mktemp("simulator"), *arguments))
+
+        yield start
+
+
+@pytest.fixture
+def simulator(start_simulator: Callable[..., Simulator]) -> Simulator:
+    return start_simulator("--pairs", "8")
+
+
+def _provisioned(server: InfluxServer, secrets_dir: Path) -> InfluxStack:
+    done = provision(server.url, secrets_dir)
+    return InfluxStack(server, done.org, done.secrets_dir)

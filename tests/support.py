@@ -1,0 +1,62 @@
+"""What tests share: waiting with a deadline, free ports, processes. Nothing else in tests/ waits by the clock."""
+
+import asyncio
+import inspect
+import socket
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+POLL_SECONDS = 0.05
+
+
+def eventually[T](predicate: Callable[[], T], timeout_seconds: float = 10, *, what: str = "") -> T:
+    """Call a predicate until it returns something true, and return that; AssertionError after the deadline."""
+    deadline = time.monotonic() + timeout_seconds
+    while not (value := predicate()):
+        if time.monotonic() > deadline:
+            raise AssertionError(_late(predicate, timeout_seconds, what, value))
+        time.sleep(POLL_SECONDS)
+    return value
+
+
+async def eventually_async[T](
+    predicate: Callable[[], T | Awaitable[T]], timeout_seconds: float = 10, *, what: str = ""
+) -> T:
+    """`eventually` for tests that run in an event loop; the predicate may be a coroutine function."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        answer = predicate()
+        value: T = await answer if inspect.isawaitable(answer) else answer
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(_late(predicate, timeout_seconds, what, value))
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def end(process: subprocess.Popen[bytes], timeout_seconds: float = 10) -> int:
+    """End a process that a test started: SIGTERM, and SIGKILL if it has not gone in time. Returns its exit code."""
+    process.terminate()
+    try:
+        return process.wait(timeout_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait(timeout_seconds)
+
+
+def tail(log: Path, lines: int = 30) -> str:
+    """The end of a process's log, for the message of a failed assertion."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def _late(predicate: object, timeout_seconds: float, what: str, value: object) -> str:
+    return f"{what or getattr(predicate, '__name__', predicate)}: not within {timeout_seconds} s (last: {value!r})"
