@@ -1,0 +1,168 @@
+"""Set-up's decisions: which program is ours, which checksum and signature hold, which interpreter is new enough."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import interpreter, programs, setup, vendor
+from tools.uv import output
+
+FINGERPRINT = vendor.INFLUXDATA_FINGERPRINT
+SUBKEY = "9D539D90D3328DC7D6C8D3B9D8FF8E1F7DF8B07E"
+
+
+def program(folder: Path, name: str, says: str, exit_code: int = 0) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{says}'\nexit {exit_code}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A PATH folder and a cache of the test's own."""
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setenv("MARKETDATA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "path", tmp_path / "cache" / "bin"
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MARKETDATA_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert programs.cache_dir() == tmp_path / "marketdata-platform"
+    monkeypatch.setenv("MARKETDATA_CACHE", str(tmp_path / "own"))
+    assert programs.cache_dir() == tmp_path / "own"
+
+
+def test_a_program_that_is_nowhere_is_none(places: tuple[Path, Path]) -> None:
+    assert programs.find("influxd") is None
+
+
+def test_path_comes_before_the_cache(places: tuple[Path, Path]) -> None:
+    path, cache = places
+    program(cache, "influxd", "InfluxDB v2.7.12 (git: none)")
+    assert programs.find("influxd") == cache / "influxd"
+    program(path, "influxd", "InfluxDB v2.7.11 (git: fbf5d4ab5e)")
+    assert programs.find("influxd") == path / "influxd"
+
+
+@pytest.mark.parametrize("says", ["InfluxDB v1.8.10 (git: 1.8)", "InfluxDB v3.2.0", "InfluxDB dev (git: none)", ""])
+def test_an_influxd_of_another_kind_on_path_is_passed_over(places: tuple[Path, Path], says: str) -> None:
+    path, cache = places
+    program(path, "influxd", says)
+    assert programs.find("influxd") is None
+    program(cache, "influxd", "InfluxDB v2.7.12 (git: none)")
+    assert programs.find("influxd") == cache / "influxd"
+
+
+def test_a_file_that_cannot_run_is_not_a_program(places: tuple[Path, Path]) -> None:
+    _, cache = places
+    program(cache, "promtool", "promtool, version 2.42.0").chmod(0o644)
+    assert programs.find("promtool") is None
+
+
+@pytest.mark.parametrize(
+    ("says", "version"),
+    [
+        ("prometheus, version 2.42.0+ds (branch: debian/sid)", "2.42.0"),
+        ("prometheus, version 3.5.0 (branch: HEAD)", "3.5.0"),
+        ("prometheus, version 2.15.2+ds", None),
+    ],
+)
+def test_prometheus_is_taken_from_version_2_42_on(places: tuple[Path, Path], says: str, version: str | None) -> None:
+    assert programs.version("prometheus", program(places[0], "prometheus", says)) == version
+
+
+def test_a_file_with_its_published_checksum_is_accepted(tmp_path: Path) -> None:
+    archive = tmp_path / "prometheus-3.5.0.linux-amd64.tar.gz"
+    archive.write_bytes(b"content")
+    line = f"{hashlib.sha256(b'content').hexdigest()}  {archive.name}"
+    vendor.check_sha256(archive, f"{'0' * 64}  another.tar.gz\n{line}\n")
+
+
+@pytest.mark.parametrize("published", ["", "{zeros}  archive.tar.gz", "{sum}  other.tar.gz", "{sum}"])
+def test_any_other_checksum_list_is_refused(tmp_path: Path, published: str) -> None:
+    archive = tmp_path / "archive.tar.gz"
+    archive.write_bytes(b"content")
+    text = published.format(zeros="0" * 64, sum=hashlib.sha256(b"content").hexdigest())
+    with pytest.raises(vendor.CannotGet):
+        vendor.check_sha256(archive, text)
+
+
+def test_a_signature_by_a_subkey_of_the_published_key_holds() -> None:
+    status = (
+        f"[GNUPG:] EXPKEYSIG D8FF8E1F7DF8B07E InfluxData\n[GNUPG:] VALIDSIG {SUBKEY} 2025-05-20 1747 {FINGERPRINT}\n"
+    )
+    assert vendor.signed_by(status, FINGERPRINT)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "",
+        f"[GNUPG:] VALIDSIG {SUBKEY} 2025-05-20 1747 {'A' * 40}",
+        f"[GNUPG:] BADSIG D8FF8E1F7DF8B07E {FINGERPRINT}",
+        f"[GNUPG:] IMPORT_OK 1 {FINGERPRINT}",
+    ],
+)
+def test_everything_else_that_gpg_may_say_is_no_signature(status: str) -> None:
+    assert not vendor.signed_by(status, FINGERPRINT)
+
+
+def test_this_interpreter_is_new_enough() -> None:
+    assert interpreter.prove(Path(sys.executable)) == ".".join(map(str, sys.version_info[:3]))
+
+
+@pytest.mark.parametrize(
+    ("says", "version"),
+    [
+        ("3 13 0 final False", "3.13.0"),
+        ("3 14 1 final False", "3.14.1"),
+        ("3 12 9 final False", None),
+        ("3 14 0 candidate False", None),
+        ("3 13 5 final True", None),
+        ("pyenv: python3.13: command not found", None),
+    ],
+)
+def test_an_interpreter_is_judged_by_what_it_says_when_run(tmp_path: Path, says: str, version: str | None) -> None:
+    assert interpreter.prove(program(tmp_path, "python3.13", says)) == version
+
+
+def test_a_shim_that_fails_is_no_interpreter(tmp_path: Path) -> None:
+    assert interpreter.prove(program(tmp_path, "python3.13", "3 13 0 final False", exit_code=127)) is None
+
+
+def test_a_command_that_fails_or_is_missing_has_no_output(tmp_path: Path) -> None:
+    assert output([str(program(tmp_path, "fails", "text", exit_code=1))]) is None
+    assert output([str(tmp_path / "missing")]) is None
+    assert output([str(program(tmp_path, "works", "text"))]) == "text"
+
+
+def test_what_cannot_be_had_is_one_line_that_says_what_to_do(
+    places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused() -> None:
+        raise vendor.CannotGet("no network")
+
+    setup.obtain(["influxd"], [("the archive", refused), ("its source", refused)], "install InfluxDB")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "influxd" in last
+    assert "no network; no network" in last
+    assert "install InfluxDB" in last
+
+
+def test_the_second_way_is_not_tried_when_the_first_one_worked(places: tuple[Path, Path]) -> None:
+    _, cache = places
+    tried = []
+
+    def first() -> None:
+        tried.append("first")
+        program(cache, "influxd", "InfluxDB v2.7.12")
+
+    setup.obtain(["influxd"], [("first", first), ("second", lambda: tried.append("second"))], "")
+    assert tried == ["first"]
+    setup.obtain(["influxd"], [("first", first), ("second", lambda: tried.append("second"))], "")
+    assert tried == ["first"]
