@@ -1,0 +1,83 @@
+"""`collector run|check|status --config FILE`: the command line."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from collector import app, check, status
+from collector.config import Config, ConfigError, load
+from collector.loop import loop_factory
+from collector.spool import SpoolInUse
+from exchange.errors import ExchangeError
+from exchange.universe import UnknownPair
+
+BAD_CONFIG = 2
+"""Exit code for what an operator must mend first: its systemd unit does not restart on it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 (failure) or 2 (bad configuration, or a check failed)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        config = load(arguments.config)
+    except ConfigError as error:
+        return _refuse(error)
+    app.configure_logging(config.collector.log_level)
+    match arguments.command:
+        case "check":
+            return _run(check.run(config))
+        case "status":
+            return _run(status.run(config, as_json=arguments.json))
+        case _:
+            return _collect(config)
+
+
+def _collect(config: Config) -> int:
+    refused: list[BaseException] = []
+    try:
+        _run(app.run(config))
+    except* (ConfigError, ExchangeError, UnknownPair, SpoolInUse) as group:
+        refused.append(_innermost(group))
+    return _refuse(refused[0]) if refused else 0
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _refuse(error: BaseException) -> int:
+    print(f"collector: {error}", file=sys.stderr)
+    return BAD_CONFIG
+
+
+def _run[T](coroutine: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(coroutine)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="collector", description="Stream candles, mark prices and funding to InfluxDB."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, help_text in (
+        ("run", "stream until stopped"),
+        ("check", "check configuration, tokens, stores and exchange; write nothing"),
+        ("status", "how the running collector stands"),
+    ):
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
+        if name == "status":
+            command.add_argument("--json", action="store_true", help="print the whole answer")
+    return parser
+
+
+if __name__ == "__main__":
+    logging.captureWarnings(True)
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""Builds the collector, runs it, and stops it in order. Data flows one way:
+
+exchange --wss--> feeds --> ingest --> writer --> spool --> deliverer (one a store) --> InfluxDB
+    '-----https--> confirmer, fill ---^                        '--> rollups: dirty windows rolled again
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import aiohttp
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from collector import health, web
+from collector.batch import Batcher
+from collector.clock import ExchangeClock
+from collector.config import Config, ConfigError, StoreSection, read_token
+from collector.confirm import Confirmer
+from collector.deliver import Deliverer
+from collector.dirty import DirtyWindows
+from collector.feeds import Feeds
+from collector.fill import Fill, FilledStore
+from collector.finality import CLOSE_DEADLINE_MS
+from collector.influx import WriteClient
+from collector.ingest import Ingest, forming_open_ms
+from collector.metrics import Exposition, LatencyHistogram, Parts
+from collector.points import PointCounters
+from collector.rollups import RollupRepairer
+from collector.spool import Spool
+from collector.store import StoreReader
+from collector.writer import Writer
+from exchange.budget import Budget
+from exchange.client import ExchangeClient
+from exchange.errors import ExchangeError
+from exchange.universe import SymbolInfo, parse, select
+from marketdata.schema import ROLLUP_TIMEFRAMES
+from marketdata.timeframes import timeframe_ms
+
+log = logging.getLogger(__name__)
+
+STOP_DELIVERY_SECONDS = 5.0
+"""How long a stop waits for the stores to take what is spooled; the rest is delivered at the next start."""
+
+HEARTBEAT_SECONDS = 1.0
+
+
+async def run(config: Config) -> None:
+    """Run the collector until SIGTERM or SIGINT. Raises ConfigError, UnknownPair, SpoolInUse, OSError at the start."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with AsyncExitStack() as stack:
+        app = await _App.build(config, stack)
+        work = asyncio.create_task(app.work())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if work.done():
+            work.result()  # an unexpected end: raise what ended it, systemd starts us again
+            raise RuntimeError("the collector's tasks ended by themselves")
+        log.info("stopping: closing streams, then the spool")
+        work.cancel()
+        await asyncio.wait((work,))
+        await app.close()
+    log.info("stopped")
+
+
+class _App:
+    """The built parts. ``work`` runs them, ``close`` brings what is accepted to the disk."""
+
+    def __init__(self, config: Config, session: aiohttp.ClientSession, client: ExchangeClient) -> None:
+        self._config = config
+        self._session = session
+        self._client = client
+        state_dir = config.collector.state_dir
+        self._registry = CollectorRegistry()
+        latency = LatencyHistogram(self._registry)
+        points = {store.name: PointCounters() for store in config.store}
+        self._spool = Spool(
+            state_dir / "spool", points, max_bytes=config.spool.max_bytes, max_files=config.spool.max_files
+        )
+        self._writer = Writer(Batcher(), self._spool, points, wake=self._wake)
+        self._clock = ExchangeClock(time.monotonic_ns)
+        self._ingest = Ingest(self._clock, self._writer, wall_seconds=time.time, observe_latency=latency.observe)
+        self._parts = Parts(self._ingest, client, points, self._spool)
+        self._stores: list[FilledStore] = []
+        self._deliverers: list[Deliverer] = []
+        for store in config.store:
+            self._add_store(store)
+        self._registry.register(Exposition(self._parts))
+        ProcessCollector(registry=self._registry)
+        self._server = web.Server(
+            web.create(
+                self._registry,
+                lambda: health.not_ready(self._parts, time.time()),
+                lambda: health.status(self._parts, config.collector.name, time.time()),
+            ),
+            config.collector.listen_host,
+            config.collector.listen_port,
+        )
+
+    @classmethod
+    async def build(cls, config: Config, stack: AsyncExitStack) -> "_App":
+        """Open the sessions, take over the spool and start listening; nothing streams yet."""
+        for store in config.store:
+            read_token(store.ingest_token_file)
+            read_token(store.repair_token_file)
+        budget = Budget(share_percent=config.exchange.weight_share_percent)
+        client = await stack.enter_async_context(
+            ExchangeClient(config.exchange.rest_url, budget, ca_file=config.exchange.ca_file)
+        )
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        app = cls(config, session, client)
+        state_dir = config.collector.state_dir
+        try:
+            found = await asyncio.to_thread(app._spool.recover)
+        except OSError as error:
+            raise ConfigError(f"collector.state_dir = {state_dir}: cannot be used: {error}") from error
+        stack.callback(app._spool.close)
+        for name, recovered in found.items():
+            if recovered.points:
+                log.info("spool taken over store=%s points=%d", name, recovered.points)
+        try:
+            await app._server.start()
+        except OSError as error:
+            raise ConfigError(f"collector.listen = {config.collector.listen}: cannot listen: {error}") from error
+        stack.push_async_callback(app._server.stop)
+        return app
+
+    async def work(self) -> None:
+        """Deliver what is spooled, learn the universe, then stream, confirm and fill until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._heartbeat())
+            group.create_task(self._writer.run())
+            for deliverer in self._deliverers:
+                group.create_task(deliverer.run())
+            for store in self._stores:
+                group.create_task(store.rollups.run())
+            symbols = await self._learn_universe()
+            self._watch(symbols)
+            confirmer = Confirmer(self._ingest, self._client, {info.pair: info.symbol for info in symbols}, self._clock)
+            feeds = Feeds(self._ingest, symbols, self._config.exchange.websocket_url, self._config.exchange.ca_file)
+            fill = Fill(
+                self._ingest,
+                self._client,
+                self._writer,
+                self._stores,
+                symbols,
+                hours=self._config.fill.hours,
+                rollup_windows=self._config.fill.rollup_windows,
+            )
+            self._parts.connections = feeds.connections
+            self._parts.confirmer = confirmer
+            self._parts.fill = fill
+            group.create_task(feeds.run())
+            group.create_task(confirmer.run())
+            group.create_task(fill.run())
+
+    async def close(self) -> None:
+        """Bring everything accepted to the disk, and give the stores a moment to take it."""
+        await self._writer.close()
+        delivery = [asyncio.create_task(deliverer.run()) for deliverer in self._deliverers]
+        drained = [asyncio.create_task(self._writer.drained(store.name)) for store in self._config.store]
+        await asyncio.wait(drained, timeout=STOP_DELIVERY_SECONDS)
+        for task in (*drained, *delivery):
+            task.cancel()
+        await asyncio.wait((*drained, *delivery))
+        for store, counters in self._parts.points.items():
+            log.info("left in the spool for the next start store=%s points=%d", store, counters.snapshot().in_spool)
+
+    def _wake(self, bucket: str) -> None:
+        for deliverer in self._deliverers:
+            deliverer.wake(bucket)
+
+    def _add_store(self, store: StoreSection) -> None:
+        def repair_token() -> str:
+            return read_token(store.repair_token_file)
+
+        def ingest_token() -> str:
+            return store.ingest_token_file.read_text(encoding="utf-8")
+
+        reader = StoreReader(store.url, store.org, repair_token, self._session)
+        windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
+        dirty = DirtyWindows(self._config.collector.state_dir / f"dirty-{store.name}.json", windows)
+        rollups = RollupRepairer(store.name, reader, dirty, self._clock, wall_seconds=time.time)
+        write = WriteClient(store.url, store.org, ingest_token, self._session).write
+        self._deliverers.append(Deliverer(store.name, self._spool, write, on_delivered=rollups.on_delivered))
+        self._stores.append(FilledStore(store.name, reader, rollups))
+        self._parts.rollups[store.name] = rollups
+
+    async def _learn_universe(self) -> Sequence[SymbolInfo]:
+        """Ask the exchange for its time and symbols until it answers. Raises UnknownPair."""
+        exchange = self._config.exchange
+        delay = 1.0
+        while True:
+            try:
+                self._clock.observe(await self._client.server_time_ms())
+                universe = parse(await self._client.exchange_info())
+            except ExchangeError as error:
+                log.warning("the exchange does not answer retry_seconds=%.0f: %s", delay, error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 30.0)
+                continue
+            selection = select(
+                universe,
+                exchange.pairs,
+                exchange.include,
+                exchange.exclude,
+                include_index=exchange.include_index,
+            )
+            log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
+            for info in selection.not_trading:
+                log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
+            for row in universe.invalid:
+                log.warning("exchangeInfo row cannot be read symbol=%s: %s", row.symbol, row.reason)
+            return selection.symbols
+
+    def _watch(self, symbols: Sequence[SymbolInfo]) -> None:
+        # A candle that closed a moment ago is still the stream's or the confirmer's: its closing frame is on its way.
+        from_open_ms = forming_open_ms(self._clock.now_ms() - CLOSE_DEADLINE_MS - 1)
+        for info in symbols:
+            self._ingest.watch(info.pair, from_open_ms)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            self._parts.heartbeat_seconds = time.time()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+def configure_logging(level: str) -> None:
+    """Log to stderr, one logfmt-like line each; journald adds the time."""
+    interactive = sys.stderr.isatty()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        if interactive
+        else "%(levelname)s %(name)s %(message)s",
+    )

@@ -1,0 +1,100 @@
+"""`collector check`: would `run` work? One line for each thing that would not, exit code 2; writes no data."""
+
+import gzip
+import sys
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from collector.config import Config, ConfigError, StoreSection, read_token
+from collector.influx import Retry, WriteClient, Written
+from collector.store import StoreError, StoreReader
+from exchange.budget import Budget
+from exchange.client import ExchangeClient
+from exchange.errors import ExchangeError
+from exchange.universe import UnknownPair, parse, select
+from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES
+
+NOTHING = gzip.compress(b"# collector check writes this comment only\n")
+"""A body without points: InfluxDB checks token, permission and bucket, and stores nothing."""
+
+FAILED = 2
+
+
+async def run(config: Config) -> int:
+    """Print what is wrong, or one line that says what is right; exit code 0 or 2."""
+    problems = [problem async for problem in _exchange(config)]
+    async with aiohttp.ClientSession() as session:
+        for store in config.store:
+            problems += [problem async for problem in _store(store, session)]
+    for problem in problems:
+        print(f"collector: {problem}", file=sys.stderr)
+    if problems:
+        return FAILED
+    print(f"collector: configuration, exchange, pairs, {len(config.store)} store(s) and tokens are right")
+    return 0
+
+
+async def _exchange(config: Config) -> AsyncIterator[str]:
+    exchange = config.exchange
+    try:
+        budget = Budget(share_percent=exchange.weight_share_percent)
+        async with ExchangeClient(exchange.rest_url, budget, ca_file=exchange.ca_file) as client:
+            await client.server_time_ms()
+            universe = parse(await client.exchange_info())
+        selection = select(
+            universe, exchange.pairs, exchange.include, exchange.exclude, include_index=exchange.include_index
+        )
+    except ExchangeError as error:
+        yield f"exchange.rest_url = {exchange.rest_url}: {error}"
+        return
+    except UnknownPair as error:
+        yield f"exchange.pairs: {error}"
+        return
+    for pattern in selection.unmatched:
+        yield f"exchange: pattern {pattern!r} fits no pair: remove it from include or exclude"
+    if not selection.symbols:
+        yield "exchange: no pair is left: widen pairs or include, or shorten exclude"
+
+
+async def _store(store: StoreSection, session: aiohttp.ClientSession) -> AsyncIterator[str]:
+    try:
+        ingest_token, repair_token = read_token(store.ingest_token_file), read_token(store.repair_token_file)
+    except ConfigError as error:
+        yield f"store {store.name}: {error}"
+        return
+    client = WriteClient(store.url, store.org, lambda: ingest_token, session, timeout_seconds=10)
+    for bucket in (BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES):
+        outcome = await client.write(bucket, NOTHING)
+        if isinstance(outcome, Retry):
+            yield _write_problem(store, bucket, outcome)
+            return
+        if not isinstance(outcome, Written):
+            yield f"store {store.name}: {store.url} refuses an empty write: {outcome.message}"
+            return
+    reader = StoreReader(store.url, store.org, lambda: repair_token, session)
+    for bucket in (BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES):
+        try:
+            await reader.counts(bucket, "ohlcv_3m", "close", 0, 1)
+        except StoreError as error:
+            yield f"store {store.name}: {store.repair_token_file} cannot read {bucket}: {error}"
+            return
+
+
+def _write_problem(store: StoreSection, bucket: str, outcome: Retry) -> str:
+    where = f"store {store.name}"
+    token = store.ingest_token_file
+    match outcome.reason:
+        case "unauthorized":
+            return f"{where}: InfluxDB does not know the token in {token}: write the right one into the file"
+        case "forbidden":
+            return f"{where}: the token in {token} may not write bucket {bucket}: use the collector's ingest token"
+        case "not_found":
+            return (
+                f"{where}: bucket {bucket} of org {store.org} is unknown, or the token in {token} may not see it:"
+                " provision the store (influx-reconcile) or correct store.org"
+            )
+        case "connection" | "timeout":
+            return f"{where}: store.url = {store.url} does not answer: is InfluxDB running? {outcome.message}"
+        case _:
+            return f"{where}: {store.url}: {outcome.message}"

@@ -1,0 +1,51 @@
+"""Exchange time without trusting our wall clock: the newest event time plus the monotonic time since."""
+
+from collections.abc import Callable
+
+JUMP_MS = 60_000
+"""An event time further ahead than this is a bad frame, or we slept: it needs witnesses."""
+
+WITNESSES = 10
+"""Consecutive frames that must agree before the clock follows such a jump."""
+
+
+class ExchangeClock:
+    """Tells the exchange's time in UTC milliseconds; it never goes back.
+
+    A single frame from the far future must not close every candle at once, so a jump is followed only when
+    ``WITNESSES`` consecutive event times agree on it (as they do after a suspended machine wakes up).
+    """
+
+    def __init__(self, monotonic_ns: Callable[[], int]) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._base_ms = 0
+        self._base_ns = 0
+        self._jump_ms = 0
+        self._jump_witnesses = 0
+
+    @property
+    def is_set(self) -> bool:
+        """True once a server time or an event time was seen."""
+        return self._base_ms > 0
+
+    def now_ms(self) -> int:
+        """Exchange time now, UTC milliseconds; 0 before anything was observed."""
+        if not self.is_set:
+            return 0
+        return self._base_ms + (self._monotonic_ns() - self._base_ns) // 1_000_000
+
+    def observe(self, event_time_ms: int) -> None:
+        """Learn from an event time of the exchange (or its server time)."""
+        ahead_ms = event_time_ms - self.now_ms()
+        if ahead_ms <= 0:
+            self._jump_witnesses = 0
+            return
+        if self.is_set and ahead_ms > JUMP_MS:
+            agrees = abs(event_time_ms - self._jump_ms) <= JUMP_MS
+            self._jump_witnesses = self._jump_witnesses + 1 if agrees else 1
+            self._jump_ms = event_time_ms
+            if self._jump_witnesses < WITNESSES:
+                return
+        self._jump_witnesses = 0
+        self._base_ms = event_time_ms
+        self._base_ns = self._monotonic_ns()

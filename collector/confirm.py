@@ -1,0 +1,106 @@
+"""Asks REST for every close the stream did not bring in time: late, missing, lost over a reconnect or a restart."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from collector.clock import ExchangeClock
+from collector.events import CANDLE_MS
+from collector.finality import CLOSE_DEADLINE_MS
+from collector.ingest import Ingest
+from collector.normalize import candle_from_kline
+from exchange.budget import Priority
+from exchange.client import ExchangeClient, Kline
+from exchange.errors import ExchangeError
+from marketdata.serializer import Unserializable
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+ROWS = 99
+"""The most rows a request of weight 1 brings (research/binance.md 2)."""
+
+MAX_DELAY_SECONDS = 30.0
+
+
+def is_final(kline: Kline, exchange_time_ms: int) -> bool:
+    """A REST row is final once its close is past the close deadline (design section 5)."""
+    return kline.close_time_ms + CLOSE_DEADLINE_MS < exchange_time_ms
+
+
+class Confirmer:
+    """Polls what is overdue and confirms it pair by pair; a pair that cannot be confirmed yet waits a little longer."""
+
+    def __init__(
+        self, ingest: Ingest, client: ExchangeClient, symbol_of: Mapping[str, str], clock: ExchangeClock
+    ) -> None:
+        self.absent = 0
+        self._ingest = ingest
+        self._client = client
+        self._symbol_of = symbol_of
+        self._clock = clock
+        self._busy: set[str] = set()
+        self._delay: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+        self._trouble = False
+
+    async def run(self) -> None:
+        """Confirm until cancelled."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for pair, opens in self._ingest.finality.overdue(self._clock.now_ms()).items():
+                    if pair not in self._busy and self._not_before.get(pair, 0.0) <= loop.time():
+                        self._busy.add(pair)
+                        group.create_task(self._confirm(pair, opens))
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _confirm(self, pair: str, opens: list[int]) -> None:
+        try:
+            settled = await self._ask(pair, opens)
+            if self._trouble:
+                self._trouble = False
+                log.info("closes are confirmed by REST again")
+        except ExchangeError as error:
+            settled = False
+            if not self._trouble:
+                self._trouble = True
+                log.warning("closes cannot be confirmed by REST: %s", error)
+        except Unserializable as error:
+            settled = False
+            log.warning("REST row cannot be stored pair=%s: %s", pair, error)
+        finally:
+            self._busy.discard(pair)
+        if settled:
+            self._delay.pop(pair, None)
+            self._not_before.pop(pair, None)
+        else:
+            delay = self._delay.get(pair, 1.0)
+            self._not_before[pair] = asyncio.get_running_loop().time() + delay
+            self._delay[pair] = min(delay * 2, MAX_DELAY_SECONDS)
+
+    async def _ask(self, pair: str, opens: list[int]) -> bool:
+        """Ask for the owed candles from the oldest on; True if each asked one is settled now."""
+        first_ms = opens[0]
+        last_ms = min(opens[-1], first_ms + (ROWS - 2) * CANDLE_MS)
+        asked = [open_ms for open_ms in opens if open_ms <= last_ms]
+        # One row more than owed: a later row proves that a missing one does not exist.
+        limit = (last_ms - first_ms) // CANDLE_MS + 2
+        rows = await self._client.klines(
+            self._symbol_of[pair], "3m", limit=limit, start_ms=first_ms, priority=Priority.CONFIRM
+        )
+        now_ms = self._clock.now_ms()
+        found = {row.open_time_ms: row for row in rows if is_final(row, now_ms)}
+        newest_ms = max((row.open_time_ms for row in rows), default=0)
+        settled = True
+        for open_ms in asked:
+            if open_ms in found:
+                candle = candle_from_kline(pair, found[open_ms], final=True, exchange_time_ms=now_ms)
+                self._ingest.on_rest_candle(candle)
+            elif newest_ms > open_ms:
+                self.absent += 1
+                self._ingest.finality.absent(pair, open_ms)
+                log.warning("the exchange has no candle pair=%s open_ms=%d", pair, open_ms)
+            else:
+                settled = False
+        return settled

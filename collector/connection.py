@@ -1,0 +1,134 @@
+"""One WebSocket connection under our own supervision, in place of cryptofeed's.
+
+cryptofeed 3.0.1 reconnects 200 times a second after clean closes, never notices a socket that never sends, and doubles
+its delay without a cap (research/binance.md 3.4). So this connection never raises and never ends a session without
+pacing the next: opening retries by itself, and reading ends a session that stays silent.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from cryptofeed.connection import WSAsyncConn
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from collector.pacing import AttemptWindow, Backoff
+
+log = logging.getLogger(__name__)
+
+FIRST_FRAME_SECONDS = 30.0
+"""A connection that has delivered nothing for so long is silent (design section 5)."""
+
+QUIET_SECONDS = 200.0
+"""The same for few candle streams: quiet pairs may pause between two closes, not longer."""
+
+MANY_STREAMS = 20
+
+
+@dataclass(slots=True)
+class ConnectionState:
+    """What the metrics and /readyz read of one connection. Times are monotonic seconds."""
+
+    channel: str
+    streams: int
+    open: bool = False
+    silent: bool = False
+    opened: int = 0
+    ended: dict[str, int] = field(default_factory=dict)
+    last_frame: float | None = None
+
+
+def silence_limit_seconds(channel: str, streams: int) -> float:
+    """Seconds without a frame after which a connection is silent: mark prices come each second, candles when traded."""
+    if channel == "candles_3m" and streams < MANY_STREAMS:
+        return QUIET_SECONDS
+    return FIRST_FRAME_SECONDS
+
+
+class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's classes are untyped
+    """A cryptofeed connection whose open() retries with back-off and whose read() ends on silence, never raising."""
+
+    def __init__(
+        self,
+        wrapped: WSAsyncConn,
+        state: ConnectionState,
+        attempts: AttemptWindow,
+        *,
+        random: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(wrapped.address, wrapped.id, subscription=wrapped.subscription, **wrapped.ws_kwargs)
+        self.state = state
+        self._attempts = attempts
+        self._backoff = Backoff(random)
+        self._monotonic = monotonic
+        self._limit_seconds = silence_limit_seconds(state.channel, state.streams)
+        self._reported_failure = False
+
+    async def _open(self) -> None:
+        while True:
+            delay = max(self._backoff.next_delay_seconds(), self._attempts.wait_seconds(self._monotonic()))
+            if delay:
+                await asyncio.sleep(delay)
+            self._attempts.record(self._monotonic())
+            try:
+                self.conn = await connect(self.address, **self.ws_kwargs)
+            except (OSError, TimeoutError, WebSocketException) as error:
+                self._backoff.ended(0, delivered=False)
+                self._count_end("refused" if isinstance(error, InvalidStatus) else "unreachable")
+                if not self._reported_failure:
+                    log.warning("cannot connect channel=%s error=%s: retrying", self.state.channel, error)
+                self._reported_failure = True
+                continue
+            self._reported_failure = False
+            self._reset_counters()
+            self.state.open = True
+            self.state.opened += 1
+            return
+
+    async def read(self) -> AsyncIterator[str | bytes]:
+        """Yield frames until the connection closes or has been silent for its limit."""
+        started = self._monotonic()
+        delivered = False
+        reason = "closed"
+        try:
+            while self.conn is not None:
+                async with asyncio.timeout(self._limit_seconds):
+                    frame = await self.conn.recv()
+                delivered = True
+                self.received += 1
+                self.last_message = time.time()
+                self._heard()
+                yield frame
+        except TimeoutError:
+            reason = "silent"
+            self._fell_silent()
+        except ConnectionClosed as error:
+            reason = f"closed_{error.rcvd.code}" if error.rcvd else "lost"
+        finally:
+            self.state.open = False
+            self._count_end(reason)
+            self._backoff.ended(self._monotonic() - started, delivered=delivered)
+
+    def _heard(self) -> None:
+        self.state.last_frame = self._monotonic()
+        if self.state.silent:
+            self.state.silent = False
+            log.info("stream delivers again channel=%s streams=%d", self.state.channel, self.state.streams)
+
+    def _fell_silent(self) -> None:
+        if not self.state.silent:
+            log.warning(
+                "stream silent channel=%s streams=%d: connected and subscribed, but no frame for %.0f s;"
+                " reconnecting, closes are confirmed by REST meanwhile",
+                self.state.channel,
+                self.state.streams,
+                self._limit_seconds,
+            )
+        self.state.silent = True
+
+    def _count_end(self, reason: str) -> None:
+        self.state.ended[reason] = self.state.ended.get(reason, 0) + 1

@@ -1,0 +1,194 @@
+"""Where events become points: judges every candle and mark price and hands what is used to the writer.
+
+    frame  -> on_candle, on_mark_price --.
+                                          >-- finality / sampling -- serializer -- writer
+    REST   -> on_rest_candle, on_history -'
+
+Keeps the frame law: received = invalid + filtered{open, not_sampled, duplicate, superseded} + used.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from collector.clock import ExchangeClock
+from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, MarkPrice
+from collector.finality import Finality, Verdict
+from collector.normalize import Reason
+from collector.sampling import Sampler
+from collector.writer import Writer
+from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_3M
+from marketdata.serializer import Unserializable, candle_line, funding_rate_line, mark_price_line
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class FrameCounts:
+    """The frame law of one channel."""
+
+    received: int = 0
+    used: int = 0
+    invalid: Counter[str] = field(default_factory=Counter)
+    filtered: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class PairFreshness:
+    """Newest receipt of each channel (wall clock seconds) and newest final candle of one pair."""
+
+    last_message_seconds: dict[str, float]
+    messages: Counter[str] = field(default_factory=Counter)
+    last_final_open_ms: int = 0
+
+
+class Ingest:
+    """The one place where an event is used or filtered. Never blocks, never raises on what the exchange sends."""
+
+    def __init__(
+        self,
+        clock: ExchangeClock,
+        writer: Writer,
+        *,
+        wall_seconds: Callable[[], float],
+        observe_latency: Callable[[str, float], None],
+    ) -> None:
+        self.clock = clock
+        self.finality = Finality()
+        self.frames = {CANDLES: FrameCounts(), MARK_PRICE: FrameCounts()}
+        self.freshness: dict[str, PairFreshness] = {}
+        self.final_by_origin: Counter[str] = Counter()
+        self._sampler = Sampler()
+        self._writer = writer
+        self._wall_seconds = wall_seconds
+        self._observe_latency = observe_latency
+
+    def watch(self, pair: str, from_open_ms: int) -> None:
+        """Start a pair: it owes every candle from ``from_open_ms`` on, and its silence counts from now."""
+        self.finality.watch(pair, from_open_ms)
+        now = self._wall_seconds()
+        self.freshness.setdefault(pair, PairFreshness({CANDLES: now, MARK_PRICE: now, FUNDING: now}))
+
+    def received(self, channel: str) -> None:
+        """Count a frame as it arrives."""
+        self.frames[channel].received += 1
+
+    def invalid(self, channel: str, reason: Reason) -> None:
+        """Count a frame that is no event for us."""
+        self.frames[channel].invalid[reason] += 1
+
+    def on_candle(self, candle: Candle, receipt_seconds: float) -> None:
+        """Judge a candle of the stream; a used one goes to the writer."""
+        if not self._heard(CANDLES, candle.pair, candle.event_time_ms, receipt_seconds):
+            return
+        try:
+            verdict = self._take(candle)
+        except Unserializable:
+            self.invalid(CANDLES, "implausible")
+            return
+        if verdict is Verdict.USED:
+            self.frames[CANDLES].used += 1
+        else:
+            self.frames[CANDLES].filtered[verdict.value] += 1
+
+    def on_rest_candle(self, candle: Candle) -> Verdict:
+        """Judge a candle that REST answered: a close confirmed or a conflict decided. Raises Unserializable."""
+        return self._take(candle)
+
+    def on_history(self, candle: Candle, measurement: str) -> None:
+        """Write a final candle of the past as it is: what the store lacks, or a window the exchange rolled itself.
+
+        A rolled window is marked by ``candles = 0``: it is the exchange's own. Raises Unserializable.
+        """
+        if measurement == OHLCV_3M:
+            self._writer.put_nowait(BUCKET_RAW, self._line(candle, measurement))
+        else:
+            self._writer.put_nowait(BUCKET_ROLLUP, self._line(candle, measurement, candles=0))
+
+    def on_mark_price(self, event: MarkPrice, receipt_seconds: float) -> None:
+        """Sample a mark price frame: a point of the mark price, of the funding rate, both or neither."""
+        if not self._heard(MARK_PRICE, event.pair, event.event_time_ms, receipt_seconds):
+            return
+        takes_mark = self._sampler.takes_mark(event)
+        takes_funding = self._sampler.takes_funding(event)
+        if event.next_funding_time_ms:
+            fresh = self.freshness[event.pair]
+            fresh.last_message_seconds[FUNDING] = receipt_seconds
+            fresh.messages[FUNDING] += 1
+        if not (takes_mark or takes_funding):
+            self.frames[MARK_PRICE].filtered["not_sampled"] += 1
+            return
+        try:
+            lines = self._sample_lines(event, takes_mark=takes_mark, takes_funding=takes_funding)
+        except Unserializable:
+            self.invalid(MARK_PRICE, "implausible")
+            return
+        self.frames[MARK_PRICE].used += 1
+        for line in lines:
+            self._writer.put_nowait(BUCKET_SAMPLES, line)
+
+    def _heard(self, channel: str, pair: str, event_time_ms: int, receipt_seconds: float) -> bool:
+        """Note a frame's arrival; False (and counted invalid) for a pair that is not watched."""
+        fresh = self.freshness.get(pair)
+        if fresh is None:
+            self.invalid(channel, "unknown_symbol")
+            return False
+        fresh.last_message_seconds[channel] = receipt_seconds
+        fresh.messages[channel] += 1
+        self.clock.observe(event_time_ms)
+        self._observe_latency(channel, receipt_seconds - event_time_ms / 1000)
+        return True
+
+    def _take(self, candle: Candle) -> Verdict:
+        # Serialized before it is judged: a candle that cannot be stored must not count as final.
+        line = self._line(candle, OHLCV_3M) if candle.final else ""
+        verdict = self.finality.offer(candle)
+        if verdict is Verdict.USED:
+            if not self._writer.put_nowait(BUCKET_RAW, line):
+                self.finality.forget(candle.pair, candle.open_time_ms)  # the queue is full: REST brings it later
+                return verdict
+            self.final_by_origin[candle.origin] += 1
+            fresh = self.freshness[candle.pair]
+            fresh.last_final_open_ms = max(fresh.last_final_open_ms, candle.open_time_ms)
+        elif verdict is Verdict.SUPERSEDED:
+            log.info("closing frame is not the final candle we have pair=%s open_ms=%d: asking REST",
+                     candle.pair, candle.open_time_ms)  # fmt: skip
+        return verdict
+
+    def _line(self, candle: Candle, measurement: str, candles: int | None = None) -> str:
+        values = candle.values
+        return candle_line(
+            measurement,
+            candle.pair,
+            candle.open_time_ms,
+            values.open,
+            values.high,
+            values.low,
+            values.close,
+            values.volume,
+            values.quote_volume,
+            values.taker_buy_volume,
+            values.taker_buy_quote_volume,
+            values.trades,
+            now_ms=self.clock.now_ms(),
+            candles=candles,
+        )
+
+    def _sample_lines(self, event: MarkPrice, *, takes_mark: bool, takes_funding: bool) -> list[str]:
+        now_ms = self.clock.now_ms()
+        lines = []
+        if takes_mark:
+            lines.append(mark_price_line(event.pair, event.event_time_ms, event.mark, event.index, now_ms=now_ms))
+        if takes_funding:
+            lines.append(
+                funding_rate_line(
+                    event.pair, event.event_time_ms, event.rate, event.next_funding_time_ms, now_ms=now_ms
+                )
+            )
+        return lines
+
+
+def forming_open_ms(exchange_time_ms: int) -> int:
+    """Open time of the candle that is forming at ``exchange_time_ms``."""
+    return exchange_time_ms // CANDLE_MS * CANDLE_MS

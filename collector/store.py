@@ -1,0 +1,78 @@
+"""One InfluxDB as the collector reads it: InfluxQL for what it holds, Flux for a re-roll. Uses the repair token."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+from marketdata.schema import EXCHANGE
+
+TIMEOUT = aiohttp.ClientTimeout(total=120, connect=5)
+
+
+class StoreError(Exception):
+    """The store did not answer the question; the message says why in one line."""
+
+
+class StoreReader:
+    """Questions to one store. Every method raises StoreError when it cannot be answered."""
+
+    def __init__(self, url: str, org: str, token: Callable[[], str], session: aiohttp.ClientSession) -> None:
+        self._url = url
+        self._org = org
+        self._token = token
+        self._session = session
+
+    async def counts(self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int) -> dict[str, int]:
+        """Return the number of points of ``field`` in [start_ms, end_ms) by pair; pairs without any are absent."""
+        query = f'SELECT count("{field}") FROM "{measurement}" {_range(start_ms, end_ms)} GROUP BY pair'  # noqa: S608
+        return {pair: int(rows[0][1]) for pair, rows in (await self._influxql(bucket, query, {})).items()}
+
+    async def times_ms(
+        self, bucket: str, measurement: str, field: str, pair: str, start_ms: int, end_ms: int
+    ) -> set[int]:
+        """Return the times of the points of one pair in [start_ms, end_ms), UTC milliseconds."""
+        query = f'SELECT "{field}" FROM "{measurement}" {_range(start_ms, end_ms)} AND pair = $pair GROUP BY pair'  # noqa: S608
+        series = await self._influxql(bucket, query, {"pair": pair})
+        return {int(row[0]) for row in series.get(pair, [])}
+
+    async def flux(self, script: str) -> None:
+        """Run a script that writes; what it yields is only read for errors, which Flux reports in the stream."""
+        headers = {"Accept": "application/csv", "Content-Type": "application/vnd.flux"}
+        text = await self._request("POST", "/api/v2/query", {"org": self._org}, headers, script.encode())
+        for row in csv.reader(io.StringIO(text)):
+            if "error" in row and "reference" in row:
+                raise StoreError("the roll-up script failed: " + text.strip().splitlines()[-1][:300])
+
+    async def _influxql(self, bucket: str, query: str, binds: dict[str, str]) -> dict[str, list[list[Any]]]:
+        params = {"db": bucket, "q": query, "epoch": "ms", "params": json.dumps({"exchange": EXCHANGE, **binds})}
+        text = await self._request("POST", "/query", {}, {"Accept": "application/json"}, params)
+        try:
+            result = json.loads(text)["results"][0]
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise StoreError(f"answer of {self._url} is not InfluxQL's: {text[:100]!r}") from error
+        if "error" in result:
+            raise StoreError(f"bucket={bucket}: {result['error']}")
+        return {series["tags"]["pair"]: series["values"] for series in result.get("series", [])}
+
+    async def _request(
+        self, method: str, path: str, params: dict[str, str], headers: dict[str, str], body: bytes | dict[str, str]
+    ) -> str:
+        headers = {"Authorization": f"Token {self._token()}", **headers}
+        try:
+            async with self._session.request(
+                method, self._url + path, params=params, headers=headers, data=body, timeout=TIMEOUT
+            ) as response:
+                text = await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise StoreError(f"{self._url} does not answer: {error or type(error).__name__}") from error
+        if response.status != 200:
+            raise StoreError(f"{self._url}{path} answers {response.status}: {text.strip()[:200]}")
+        return text
+
+
+def _range(start_ms: int, end_ms: int) -> str:
+    return f"WHERE exchange = $exchange AND time >= {start_ms}ms AND time < {end_ms}ms"
