@@ -72,7 +72,7 @@ class Deliverer:
         self._clock = clock
         self._random = random
         self._arrived: dict[str, asyncio.Event] = {}
-        self._new_buckets: asyncio.Queue[str] = asyncio.Queue()
+        self._new_bucket = asyncio.Event()
         self._outage = Outage(store, clock)
 
     @property
@@ -84,17 +84,21 @@ class Deliverer:
         """Something for this bucket came into the spool. To be called in the event loop's thread."""
         if bucket not in self._arrived:
             self._arrived[bucket] = asyncio.Event()
-            self._new_buckets.put_nowait(bucket)
+            self._new_bucket.set()
         self._arrived[bucket].set()
 
     async def run(self) -> None:
-        """Deliver what waits and what comes, until cancelled."""
+        """Deliver what waits and what comes, until cancelled; it may be run again afterwards."""
         for bucket in self._spool.buckets(self._store):
             self.wake(bucket)
+        started: set[str] = set()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                bucket = await self._new_buckets.get()
-                tasks.create_task(self._deliver_bucket(bucket), name=f"deliver {self._store} {bucket}")
+                self._new_bucket.clear()
+                for bucket in self._arrived.keys() - started:
+                    tasks.create_task(self._deliver_bucket(bucket), name=f"deliver {self._store} {bucket}")
+                    started.add(bucket)
+                await self._new_bucket.wait()
 
     async def _deliver_bucket(self, bucket: str) -> None:
         failures = 0

@@ -141,7 +141,7 @@ class WriteClient:
         """POST a body of gzipped line protocol with times in ms. Never raises for what a server or network does."""
         try:
             token = self._token().strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             return Retry("token_unreadable", f"the token cannot be read: {error}")
         if not token or not token.isascii() or not token.isprintable():
             return Retry("token_unreadable", "the token file must hold the token, in one line, and nothing else")

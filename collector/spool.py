@@ -36,7 +36,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _RESERVED = ("incoming", "rejected", "lock")
 
 
-class SpoolInUse(Exception):
+class SpoolInUse(OSError):
     """Another process owns this spool; two would send and remove each other's files."""
 
 
