@@ -18,7 +18,8 @@ from docker.errors import DockerException
 
 from tools.programs import cache_dir
 
-INSTALL = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "docker.io", "iptables"]
+# With what the package recommends: cgroupfs-mount is needed where systemd does not run.
+INSTALL = ["apt-get", "install", "-y", "-q", "docker.io", "iptables"]
 START_SECONDS = 60.0
 
 
@@ -88,6 +89,8 @@ def _start() -> None:
         if Path("/run/systemd/system").is_dir():
             subprocess.run(["systemctl", "start", "docker"], stdout=output, stderr=output, check=False)
         else:
+            if mount := shutil.which("cgroupfs-mount"):
+                subprocess.run([mount], stdout=output, stderr=output, check=False)
             subprocess.Popen(
                 ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
