@@ -51,10 +51,15 @@ class _Answer(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Answer)
+#: Asks for MessagePack, which both sides handle faster than JSON. Refusals come as JSON all the same.
+#: No gzip: it takes longer than the bytes it saves (13.5 ms against 5.7 for 1500 candles on one host).
+HEADERS = {"Accept": "application/x-msgpack", "Accept-Encoding": "identity"}
+
+_MESSAGE_PACK = msgspec.msgpack.Decoder(_Answer)
+_JSON = msgspec.json.Decoder(_Answer)
 
 
-def parse(url: str, status: int, body: bytes) -> list[Series]:
+def parse(url: str, status: int, content_type: str, body: bytes) -> list[Series]:
     """Return the series of an answer to a Query.
 
     Raises Unauthorized, StoreUnavailable, or MarketDataError when the store refuses the query itself.
@@ -62,7 +67,7 @@ def parse(url: str, status: int, body: bytes) -> list[Series]:
     if status in (401, 403):
         raise Unauthorized(f"store {url} refused the token ({status}): check the token file, it needs read permission")
     try:
-        answer = _DECODER.decode(body)
+        answer = (_MESSAGE_PACK if content_type == HEADERS["Accept"] else _JSON).decode(body)
     except msgspec.DecodeError as e:
         raise StoreUnavailable(f"store {url} answered {status} and not like InfluxDB: check the address ({e})") from e
     error = answer.message or next((result.error for result in answer.results if result.error), None)
@@ -75,7 +80,7 @@ def parse(url: str, status: int, body: bytes) -> list[Series]:
 
 def _refusal(url: str, status: int, error: str) -> MarketDataError:
     if "database not found" in error or "retention policy not set" in error:
-        return Unauthorized(f"store {url}: {error}: the bucket is missing or the token may not read it")
+        return Unauthorized(f"store {url}: the bucket is missing or the token may not read it ({error})")
     if status >= 500 or status in (408, 429) or "queue length exceeded" in error or "timeout" in error:
         return StoreUnavailable(f"store {url} cannot answer now ({status}): {error}")
     return MarketDataError(f"store {url} refused the query ({status}): {error}")

@@ -26,7 +26,7 @@ import pandas as pd
 from marketdata import funding, ohlcv
 from marketdata.errors import InvalidRequest, MarketDataError, StoreUnavailable, Unauthorized
 from marketdata.funding import FundingRate, MarkPrice
-from marketdata.influxql import Query, Series, parse
+from marketdata.influxql import HEADERS, Query, Series, parse
 from marketdata.ohlcv import Steps
 from marketdata.schema import EARLIEST_MS, OHLCV_3M
 from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file
@@ -39,9 +39,6 @@ T = TypeVar("T")
 Time = datetime | pd.Timestamp | str | int
 
 _CONNECT_SECONDS = 3.0
-
-# gzip takes longer than the bytes it saves (13.5 ms against 5.7 for 1500 candles on one host).
-_HEADERS = {"Accept-Encoding": "identity"}
 
 
 def _system_clock_ms() -> int:
@@ -67,7 +64,7 @@ class MarketData:
         self._ranking = Ranking(self._stores)
         self._clock_ms = clock_ms
         # A store is one of ours: no proxy from the environment.
-        self._http = httpx.Client(headers=_HEADERS, timeout=_timeouts(timeout_seconds), trust_env=False)
+        self._http = httpx.Client(headers=HEADERS, timeout=_timeouts(timeout_seconds), trust_env=False)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -179,7 +176,7 @@ class MarketData:
             response = self._http.post(_address(store), data=query.form(), headers=_authorization(store))
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise _unreachable(store, e) from e
-        return parse(store.url, response.status_code, response.content)
+        return _answer(store, response)
 
 
 class AsyncMarketData:
@@ -196,7 +193,7 @@ class AsyncMarketData:
         self._stores = _listed(stores)
         self._ranking = Ranking(self._stores)
         self._clock_ms = clock_ms
-        self._http = httpx.AsyncClient(headers=_HEADERS, timeout=_timeouts(timeout_seconds), trust_env=False)
+        self._http = httpx.AsyncClient(headers=HEADERS, timeout=_timeouts(timeout_seconds), trust_env=False)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -295,7 +292,7 @@ class AsyncMarketData:
             response = await self._http.post(_address(store), data=query.form(), headers=_authorization(store))
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise _unreachable(store, e) from e
-        return parse(store.url, response.status_code, response.content)
+        return _answer(store, response)
 
 
 def _listed(stores: Store | Sequence[Store]) -> list[Store]:
@@ -315,6 +312,11 @@ def _address(store: Store) -> str:
 
 def _authorization(store: Store) -> dict[str, str]:
     return {"Authorization": f"Token {store.read_token()}"}
+
+
+def _answer(store: Store, response: httpx.Response) -> list[Series]:
+    content_type = response.headers.get("Content-Type", "")
+    return parse(store.url, response.status_code, content_type, response.content)
 
 
 def _unreachable(store: Store, error: Exception) -> StoreUnavailable:
