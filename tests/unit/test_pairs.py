@@ -1,0 +1,50 @@
+"""Pairs and symbols."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketdata.errors import MarketDataError
+from marketdata.pairs import InvalidPair, Pair, pair_of, parse_pair, symbol_of
+
+currencies = st.text(st.characters(categories=("Lu", "Ll", "Lo", "Nd"), include_characters="_-."), min_size=1)
+
+
+@given(currencies, currencies, currencies)
+def test_a_pair_is_parsed_into_the_currencies_it_was_made_of(base: str, quote: str, margin: str) -> None:
+    assert parse_pair(pair_of(base, quote, margin)) == Pair(base, quote, margin)
+
+
+@pytest.mark.parametrize(
+    ("pair", "symbol"),
+    [
+        ("BTC/USDT:USDT", "BTCUSDT"),
+        ("1000SHIB/USDT:USDT", "1000SHIBUSDT"),
+        ("币安人生/USDT:USDT", "币安人生USDT"),
+        ("BTC/USDC:USDC", "BTCUSDC"),
+    ],
+)
+def test_the_symbol_is_base_and_quote(pair: str, symbol: str) -> None:
+    assert symbol_of(pair) == symbol
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "BTCUSDT",
+        "BTC/USDT",
+        "/USDT:USDT",
+        "BTC/:USDT",
+        "BTC/USDT:",
+        "BTC/USDT:USDT:USDT",
+        "BTC/USDT:USDT ",
+        "B C/U:U",
+    ]
+    + [f"B{character}C/USDT:USDT" for character in "\n\t,=\"'\\/:;$"],
+)
+def test_what_is_not_a_pair_is_refused_with_the_notation_expected(text: str) -> None:
+    with pytest.raises(InvalidPair, match="BASE/QUOTE:SETTLE") as refused:
+        parse_pair(text)
+    assert isinstance(refused.value, ValueError)
+    assert isinstance(refused.value, MarketDataError)
