@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from influx_reconcile import InvalidSchema, ReconcileError
+from influx_reconcile import InvalidInput, ReconcileError
 
 from influx.provisioning import SCHEMA_FILE, Provisioned, provision
 from influx.scripts import TASKS_DIR
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except ReconcileError as error:
         print(f"influx-reconcile: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InvalidSchema) else 1
+        return 2 if isinstance(error, InvalidInput) else 1
     _show(done, check=args.check)
     return 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from influx_reconcile import Desired, InvalidSchema, parse, reconcile
+from influx_reconcile import Desired, InvalidInput, parse, reconcile
 
 from influx.scripts import TASKS_DIR
 
@@ -61,21 +61,25 @@ def load(
     consumers: Consumers | None = None,
     allow_destructive: Iterable[str] = (),
 ) -> Desired:
-    """The desired state in the files. Raises InvalidSchema: file, key, value, what is allowed."""
+    """The desired state in the files. Raises InvalidInput: file, key, value, what is allowed."""
     try:
         schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
         scripts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(tasks_dir.glob("*.flux"))}
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InvalidSchema(f"{schema_file}: cannot be read: {' '.join(str(error).split())}") from error
-    if consumers:
-        schema = _with_consumers(schema, consumers)
-    return parse(schema, scripts, source=str(schema_file), allow_destructive=allow_destructive)
+        raise InvalidInput(f"{schema_file}: cannot be read: {' '.join(str(error).split())}") from error
+    source = str(schema_file)
+    desired = parse(schema, scripts, source=source, allow_destructive=allow_destructive)
+    if consumers is None:
+        return desired
+    return parse(_with_consumers(schema, consumers), scripts, source=source, allow_destructive=allow_destructive)
 
 
 def _with_consumers(schema: Any, consumers: Consumers) -> Any:
-    tokens = schema["tokens"]
-    for kind in consumers:
+    """The (valid) schema with other consumers; one that it knows keeps its generation."""
+    tokens = dict(schema["tokens"])
+    for kind, names in consumers.items():
         if kind not in tokens:
-            raise InvalidSchema(f"consumers: {kind!r}, allowed: {', '.join(tokens)}")
-    named = {kind: {**tokens[kind], "consumers": dict.fromkeys(names, 1)} for kind, names in consumers.items()}
-    return {**schema, "tokens": {**tokens, **named}}
+            raise InvalidInput(f"consumers: {kind!r}, allowed: {', '.join(tokens)}")
+        generations = tokens[kind]["consumers"]
+        tokens[kind] = {**tokens[kind], "consumers": {name: generations.get(name, 1) for name in names}}
+    return {**schema, "tokens": tokens}

@@ -6,7 +6,7 @@
 
 from .desired import Bucket, Desired, Task, Token, parse
 from .engine import Result, reconcile
-from .errors import ApiError, InvalidSchema, ReconcileError, Refused, TaskFailed, Unreachable
+from .errors import ApiError, InvalidInput, ReconcileError, Refused, TaskFailed, Unreachable
 from .observed import Observed
 from .plan import Plan, plan
 
@@ -14,7 +14,7 @@ __all__ = [
     "ApiError",
     "Bucket",
     "Desired",
-    "InvalidSchema",
+    "InvalidInput",
     "Observed",
     "Plan",
     "ReconcileError",

@@ -11,10 +11,10 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from .desired import Bucket
-from .errors import ApiError, ReconcileError, Unreachable
+from .errors import ApiError, InvalidInput, ReconcileError, Unreachable
 from .observed import Observed, ObservedBucket, ObservedTask, ObservedToken, TokenFile
 
 PAGE = 100  # the most that /buckets gives at once; the default is 20
@@ -36,12 +36,9 @@ class Api:
         connect_attempts: int = 6,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ReconcileError(f"url: {url!r}, allowed: http://host:port or https://host:port")
         self.url = url
         self.token = token
-        self._parts = parts
+        self._parts = _address(url)
         self._timeout_seconds = timeout_seconds
         self._connect_attempts = connect_attempts
         self._wait = wait
@@ -106,7 +103,10 @@ class Api:
 
 def is_fresh(api: Api) -> bool:
     """Whether nobody has set the server up yet."""
-    return bool(api.get("/api/v2/setup")["allowed"])
+    answer = api.get("/api/v2/setup")
+    if not isinstance(answer, Mapping) or "allowed" not in answer:
+        raise ReconcileError(f"{api.url}: GET /api/v2/setup: this is not an InfluxDB 2")
+    return bool(answer["allowed"])
 
 
 def org_id(api: Api, org: str) -> str:
@@ -148,6 +148,16 @@ def retention_rules(bucket: Bucket) -> list[dict[str, Any]]:
 
 def run_path(task_id: str, run_id: str, *rest: str) -> str:
     return "/".join(("/api/v2/tasks", quote(task_id), "runs", quote(run_id), *rest))
+
+
+def _address(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass  # a port that is no port
+    raise InvalidInput(f"url: {url!r}, allowed: http://host:port or https://host:port")
 
 
 def _bucket(entry: Mapping[str, Any]) -> ObservedBucket:

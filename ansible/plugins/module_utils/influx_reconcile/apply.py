@@ -23,7 +23,7 @@ from .changes import (
     UpdateBucket,
 )
 from .desired import Bucket, Task, Token
-from .errors import ApiError, ReconcileError, TaskFailed
+from .errors import ApiError, InvalidInput, TaskFailed
 from .observed import ObservedTask, ObservedToken
 from .plan import task_description, token_description
 
@@ -125,7 +125,8 @@ class Applier:
             if old is None:
                 self._api.delete(f"/api/v2/tasks/{identifier}")
             elif old.script != task.script:
-                self._api.patch(f"/api/v2/tasks/{identifier}", {"flux": old.script})
+                status = "active" if old.active else "inactive"
+                self._api.patch(f"/api/v2/tasks/{identifier}", {"flux": old.script, "status": status})
             raise
         # A description alone is "without content" to the server: the status goes with it.
         verified = {"status": "active", "description": task_description(task.script)}
@@ -175,7 +176,7 @@ def run_cause(log: list[Mapping[str, Any]]) -> str:
 def operator_token(path: Path) -> str:
     token = token_files.read_token(path)
     if token is None:
-        raise ReconcileError(
+        raise InvalidInput(
             f"{path}: the operator's token is not there, but the server is set up: put it there, "
             "or make a new one with `influxd recovery auth create-operator` while the server is stopped"
         )

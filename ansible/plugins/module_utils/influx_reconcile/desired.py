@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import InvalidSchema
+from .errors import InvalidInput
 
 KEPT = "kept"
+SHOWN_CHARACTERS = 60
 UNIT_SECONDS = {"h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -63,7 +64,7 @@ def parse(
 ) -> Desired:
     """The desired state from the content of schema.yml and the task scripts by name.
 
-    Raises InvalidSchema with one line that names source, key, value and what is allowed.
+    Raises InvalidInput with one line that names source, key, value and what is allowed.
     """
     top = _mapping(source, "the file", schema, required=("org", "buckets", "tasks", "tokens"))
     buckets = _buckets(source, top["buckets"])
@@ -107,7 +108,7 @@ def _tasks(source: str, value: object, scripts: Mapping[str, str]) -> tuple[Task
     names = _names(source, "tasks", value, tuple(scripts), "a script of that name")
     for name in names:
         if not re.search(rf'^option task = \{{name: "{re.escape(name)}",', scripts[name], re.MULTILINE):
-            raise InvalidSchema(f'{name}.flux: option task: allowed: `option task = {{name: "{name}", ...}}`')
+            raise InvalidInput(f'{name}.flux: option task: allowed: `option task = {{name: "{name}", ...}}`')
     return tuple(Task(name, scripts[name]) for name in names)
 
 
@@ -143,7 +144,7 @@ def _mapping(
                 raise _invalid(source, key, name, f"the keys {allowed}")
         for name in required:
             if name not in value:
-                raise InvalidSchema(f"{source}: {key}: {name} is missing, allowed: the keys {allowed}")
+                raise InvalidInput(f"{source}: {key}: {name} is missing, allowed: the keys {allowed}")
     return value
 
 
@@ -171,5 +172,7 @@ def _duration(source: str, key: str, value: object) -> int:
     return int(match[1]) * UNIT_SECONDS[match[2]]
 
 
-def _invalid(source: str, key: str, value: object, allowed: str) -> InvalidSchema:
-    return InvalidSchema(f"{source}: {key}: {value!r}, allowed: {allowed}")
+def _invalid(source: str, key: str, value: object, allowed: str) -> InvalidInput:
+    text = repr(value)
+    shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+    return InvalidInput(f"{source}: {key}: {shown}, allowed: {allowed}")

@@ -7,8 +7,8 @@ class ReconcileError(Exception):
     """The server could not be made, or found, equal to the schema."""
 
 
-class InvalidSchema(ReconcileError):
-    """The schema or a task's script is wrong: file, key, value, what is allowed."""
+class InvalidInput(ReconcileError):
+    """The schema, a task's script or an argument is wrong: file, key, value, what is allowed."""
 
 
 class Refused(ReconcileError):

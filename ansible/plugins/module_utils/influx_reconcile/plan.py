@@ -50,6 +50,8 @@ def plan(desired: Desired, observed: Observed) -> Plan:
         changes.append(SetUp(desired.org, desired.buckets[0]))
     changes += _bucket_changes(desired, observed)
     changes += _token_changes(desired, observed)
+    minted = {change.token.file_name for change in changes if isinstance(change, MintToken)}
+    changes += (ProtectFile(name) for name, file in observed.files.items() if not file.private and name not in minted)
     changes += _task_changes(desired, observed)
     return Plan(tuple(changes), tuple(_reports(desired, observed)))
 
@@ -101,8 +103,6 @@ def _token_changes(desired: Desired, observed: Observed) -> Iterator[Change]:
         for old in siblings:
             if old is not good:
                 yield RetireToken(old, token.name)
-        if file is not None and not file.private:
-            yield ProtectFile(token.file_name)
 
 
 def _token_faults(token: Token, old: ObservedToken, file: TokenFile | None, ids: Mapping[str, str]) -> str:

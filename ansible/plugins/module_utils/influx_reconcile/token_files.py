@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
-from .errors import ReconcileError
+from .errors import InvalidInput, ReconcileError
 from .observed import TokenFile
 from .plan import digest
 
@@ -14,11 +15,14 @@ from .plan import digest
 def read_token(path: Path) -> str | None:
     """The token in the file; None if there is no file or nothing in it."""
     try:
-        return path.read_text(encoding="ascii").strip() or None
+        token = path.read_bytes().strip()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ReconcileError(f"{path}: cannot read the token: {error}") from error
+    if not re.fullmatch(rb"[!-~]*", token):
+        raise InvalidInput(f"{path}: the token, allowed: one line of visible ASCII characters")
+    return token.decode() or None
 
 
 def write_token(path: Path, token: str) -> None:
