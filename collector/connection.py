@@ -15,6 +15,7 @@ from cryptofeed.connection import WSAsyncConn
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from collector.events import CANDLES
 from collector.pacing import AttemptWindow, Backoff
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,11 @@ class ConnectionState:
     last_frame: float | None = None
 
 
-def silence_limit_seconds(channel: str, streams: int) -> float:
+def silence_limit_seconds(channel: str, streams: int, silence_seconds: float = FIRST_FRAME_SECONDS) -> float:
     """Seconds without a frame after which a connection is silent: mark prices come each second, candles when traded."""
-    if channel == "candles_3m" and streams < MANY_STREAMS:
-        return QUIET_SECONDS
-    return FIRST_FRAME_SECONDS
+    if channel == CANDLES and streams < MANY_STREAMS:
+        return max(QUIET_SECONDS, silence_seconds)
+    return silence_seconds
 
 
 class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's classes are untyped
@@ -57,6 +58,7 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
         state: ConnectionState,
         attempts: AttemptWindow,
         *,
+        silence_seconds: float,
         random: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,7 +67,7 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
         self._attempts = attempts
         self._backoff = Backoff(random)
         self._monotonic = monotonic
-        self._limit_seconds = silence_limit_seconds(state.channel, state.streams)
+        self._limit_seconds = silence_limit_seconds(state.channel, state.streams, silence_seconds)
         self._reported_failure = False
 
     async def _open(self) -> None:

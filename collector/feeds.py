@@ -19,7 +19,7 @@ from cryptofeed.exceptions import UnsupportedSymbol
 from cryptofeed.exchanges import BinanceFutures
 from cryptofeed.symbols import Symbol, Symbols
 
-from collector.connection import ConnectionState, SupervisedConnection
+from collector.connection import FIRST_FRAME_SECONDS, ConnectionState, SupervisedConnection
 from collector.events import CANDLES, MARK_PRICE
 from collector.ingest import Ingest
 from collector.normalize import Invalid, candle_from_frame, mark_price_from_frame
@@ -64,7 +64,13 @@ class _Feed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes are u
         streams = conn.address.count("/", conn.address.index("streams=")) + 1
         state = ConnectionState(self._channel, streams)
         self._feeds.connections.append(state)
-        return SupervisedConnection(conn, state, self._feeds.attempts, random=random.random)
+        return SupervisedConnection(
+            conn,
+            state,
+            self._feeds.attempts,
+            silence_seconds=self._feeds.silence_seconds,
+            random=random.random,
+        )
 
     async def message_handler(self, msg: str | bytes, conn: Any, timestamp: float) -> None:
         """Parse one frame through cryptofeed; whatever happens, the connection stays up and the frame is counted."""
@@ -84,6 +90,9 @@ class _Feed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes are u
             self._ingest.invalid(self._channel, "bug")
             log.exception("frame handler failed channel=%s frame=%.200r", self._channel, msg)
 
+    async def _book(self, msg: Any, pair: str, timestamp: float) -> None:
+        """Ignore a book frame that strays in: cryptofeed would fetch a snapshot by REST, outside every budget."""
+
     async def _on_candle(self, candle: Any, receipt_seconds: float) -> None:
         event = candle_from_frame(candle.raw, self._feeds.pair_of)
         self._handled = True
@@ -100,9 +109,16 @@ class Feeds:
     """All feeds of a set of symbols. ``connections`` tells their state to the metrics."""
 
     def __init__(
-        self, ingest: Ingest, symbols: Sequence[SymbolInfo], websocket_url: str, ca_file: Path | None = None
+        self,
+        ingest: Ingest,
+        symbols: Sequence[SymbolInfo],
+        websocket_url: str,
+        ca_file: Path | None = None,
+        *,
+        silence_seconds: float = FIRST_FRAME_SECONDS,
     ) -> None:
         self.ingest = ingest
+        self.silence_seconds = silence_seconds
         self.pair_of = {info.symbol: info.pair for info in symbols}
         self.connections: list[ConnectionState] = []
         self.attempts = AttemptWindow()

@@ -1,0 +1,79 @@
+"""The collector's configuration: wrong input is one line that names file, key, value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from collector.__main__ import main
+from collector.config import ConfigError, load, read_token
+
+GOOD = """
+[collector]
+name = "collector-1"
+state_dir = "/var/lib/marketdata-collector"
+
+[[store]]
+name = "main"
+url = "http://127.0.0.1:8086"
+ingest_token_file = "/etc/marketdata/ingest"
+repair_token_file = "/etc/marketdata/repair"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "collector.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_minimal_file_gets_the_documented_defaults(tmp_path: Path) -> None:
+    config = load(write(tmp_path, GOOD))
+    assert config.exchange.pairs == "all"
+    assert config.exchange.weight_share_percent == 30
+    assert (config.fill.hours, config.fill.rollup_windows) == (49, 499)
+    assert (config.collector.listen_host, config.collector.listen_port) == ("127.0.0.1", 9108)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GOOD + "retries = 3\n", "store.0.retries: unknown key"),
+        ("[[store]]\n", "collector: is missing"),
+        (GOOD.replace('"collector-1"', '"Collector 1"'), "collector.name = 'Collector 1'"),
+        (GOOD + "[exchange]\nweight_share_percent = 120\n", "exchange.weight_share_percent = 120"),
+        (GOOD + '[exchange]\nwebsocket_url = "ws://fstream.binance.com"\n', "must start with wss://"),
+        (GOOD + '[exchange]\npairs = ["BTCUSDT"]\n', "BTCUSDT"),
+        (GOOD + '[exchange]\npairs = "some"\n', "exchange.pairs"),
+        (GOOD + '[fill]\nhours = "49"\n', "fill.hours = '49'"),
+        (GOOD.replace("[collector]", "[collector"), "is not TOML"),
+        (GOOD + GOOD[GOOD.index("[[store]]") :], "every store needs a name of its own"),
+    ],
+)
+def test_wrong_input_is_one_line_that_names_file_key_and_value(tmp_path: Path, text: str, expected: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as error:
+        load(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("command", ["run", "check", "status"])
+def test_every_command_refuses_a_wrong_file_with_one_line_and_exit_code_2(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, GOOD + "retries = 3\n")
+    assert main([command, "--config", str(path)]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.count("\n") == 1
+    assert "Traceback" not in streams.err
+
+
+def test_a_missing_and_an_empty_token_file_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_token(tmp_path / "missing")
+    (tmp_path / "empty").write_text("\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is empty"):
+        read_token(tmp_path / "empty")

@@ -1,0 +1,43 @@
+"""Pacing of connections: quick after a good session, slow after bad ones, never over the exchange's limit."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.pacing import MAX_DELAY_SECONDS, AttemptWindow, Backoff
+
+
+def test_the_first_attempt_and_the_one_after_a_long_good_session_are_immediate() -> None:
+    backoff = Backoff(lambda: 1.0)
+    assert backoff.next_delay_seconds() == 0
+    backoff.ended(86_000, delivered=True)
+    assert backoff.next_delay_seconds() == 0
+
+
+def test_short_silent_and_failed_sessions_wait_longer_each_time_up_to_the_cap() -> None:
+    backoff = Backoff(lambda: 1.0)
+    delays = []
+    for lived, delivered in ((0, False), (3, True), (200, False), *(((0, False),) * 10)):
+        backoff.ended(lived, delivered=delivered)
+        delays.append(backoff.next_delay_seconds())
+    assert delays[:4] == [1, 2, 4, 8]
+    assert delays[-1] == MAX_DELAY_SECONDS
+
+
+def test_the_delay_is_drawn_from_its_upper_half() -> None:
+    backoff = Backoff(lambda: 0.0)
+    for _ in range(3):
+        backoff.ended(0, delivered=False)
+    assert backoff.next_delay_seconds() == 2
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=400))
+def test_no_window_ever_holds_more_attempts_than_the_limit(pauses: list[float]) -> None:
+    window = AttemptWindow(limit=20, window_seconds=300)
+    now, attempts = 0.0, []
+    for pause in pauses:
+        now += pause
+        now += window.wait_seconds(now)
+        window.record(now)
+        attempts.append(now)
+    for start in attempts:
+        assert sum(start < at <= start + 299.99 for at in attempts) <= 20
