@@ -63,7 +63,7 @@ def _install() -> None:
         raise NoEngine(
             f"no Docker engine here: install one (Debian, as root: {command}), start it, and run `make test` again"
         )
-    if sys.stdin.isatty():
+    if sys.stdin and sys.stdin.isatty():
         answer = input(f"No Docker engine here. Run `{command}` now? [y/N] ")
         if answer.strip().lower() not in {"y", "yes"}:
             raise NoEngine(f"the integration tests need Docker: {command}")

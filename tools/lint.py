@@ -17,8 +17,13 @@ BIN = Path(sys.executable).parent
 
 def main() -> int:
     """Run every check and name the failed ones; 0 if there is none."""
-    # ansible-lint runs ansible's own commands, and finds them on PATH.
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ.get('PATH', '')}", "ANSIBLE_HOME": str(ROOT / ".ansible")}
+    # ansible-lint runs ansible's own commands, found on PATH, and must know our modules, which ansible.cfg names.
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:{os.environ.get('PATH', '')}",
+        "ANSIBLE_HOME": str(ROOT / ".ansible"),
+        "ANSIBLE_CONFIG": str(ROOT / "ansible/ansible.cfg"),
+    }
     failed = []
     for name, command in checks().items():
         print(f"== {name}", flush=True)
@@ -39,7 +44,7 @@ def checks() -> dict[str, list[str]]:
         "uv.lock": [*uv, "lock", "--check", "--quiet", "--python", sys.executable],
     }
     if list((ROOT / "ansible").glob("**/*.yml")):
-        found["ansible-lint"] = [str(BIN / "ansible-lint"), "--offline", "--strict", "ansible"]
+        found["ansible-lint"] = [str(BIN / "ansible-lint"), "--offline", "--strict", "-q", "ansible"]
     else:
         print("ansible-lint: no playbook or role yet")
     return found | promtool_checks()

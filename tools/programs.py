@@ -17,11 +17,11 @@ from pathlib import Path
 INFLUXD_VERSION = "2.7.12"
 PROMETHEUS_VERSION = "3.5.0"
 
-# What `NAME --version` (or `influxd version`) must say. Rules and configuration are checked with promtool 2.42 too,
-# which is what Debian 12 ships.
+# What `NAME --version` (or `influxd version`) must say. InfluxDB is the pinned one, because its version is part of what
+# is tested; Prometheus is any from 2.42 on, which is what Debian 12 ships.
 _VERSION_COMMAND = {"influxd": "version", "prometheus": "--version", "promtool": "--version"}
 _ACCEPTED = {
-    "influxd": re.compile(r"InfluxDB v(2\.(?:[7-9]|\d\d)\.\d+)"),
+    "influxd": re.compile(rf"InfluxDB v({re.escape(INFLUXD_VERSION)})\b"),
     "prometheus": re.compile(r"prometheus, version (2\.(?:4[2-9]|5\d)\.\d+|3\.\d+\.\d+)"),
     "promtool": re.compile(r"promtool, version (2\.(?:4[2-9]|5\d)\.\d+|3\.\d+\.\d+)"),
 }

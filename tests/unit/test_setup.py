@@ -45,12 +45,15 @@ def test_path_comes_before_the_cache(places: tuple[Path, Path]) -> None:
     path, cache = places
     program(cache, "influxd", "InfluxDB v2.7.12 (git: none)")
     assert programs.find("influxd") == cache / "influxd"
-    program(path, "influxd", "InfluxDB v2.7.11 (git: fbf5d4ab5e)")
+    program(path, "influxd", "InfluxDB v2.7.12 (git: ec9dcde5d6)")
     assert programs.find("influxd") == path / "influxd"
 
 
-@pytest.mark.parametrize("says", ["InfluxDB v1.8.10 (git: 1.8)", "InfluxDB v3.2.0", "InfluxDB dev (git: none)", ""])
-def test_an_influxd_of_another_kind_on_path_is_passed_over(places: tuple[Path, Path], says: str) -> None:
+@pytest.mark.parametrize(
+    "says",
+    ["InfluxDB v1.8.10 (git: 1.8)", "InfluxDB v2.7.1 (git: x)", "InfluxDB v3.2.0", "InfluxDB dev (git: none)", ""],
+)
+def test_an_influxd_of_another_version_on_path_is_passed_over(places: tuple[Path, Path], says: str) -> None:
     path, cache = places
     program(path, "influxd", says)
     assert programs.find("influxd") is None
