@@ -1,0 +1,224 @@
+"""Faults on order: what may be asked for, and what is active now.
+
+A new kind is one entry of `KINDS`, and one question asked where it acts.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulator.noise import key_of, share_at
+
+
+class BadFault(ValueError):
+    """The order cannot be understood; the message says what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A fault's parameter: a check that returns the value or raises ValueError or TypeError, and the default."""
+
+    check: Callable[[Any], Any]
+    default: Any = None
+    required: bool = False
+
+
+@dataclass(slots=True)
+class Fault:
+    """An ordered fault. `acted` counts how often it has acted."""
+
+    id: int
+    kind: str
+    parameters: Mapping[str, Any]
+    since_ms: int
+    next_ms: int
+    acted: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {"id": self.id, "kind": self.kind, "since_ms": self.since_ms, "acted": self.acted, **self.parameters}
+
+
+def _one_of(*allowed: Any) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if value not in allowed:
+            raise ValueError(f"one of {', '.join(map(str, allowed))}")
+        return value
+
+    return check
+
+
+def _number(low: float, high: float, kind: type = float) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"a number from {low} to {high}")
+        return kind(value)
+
+    return check
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text")
+    return value
+
+
+def _symbols(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("a list of symbols")
+    return [item.upper() for item in value]
+
+
+_ROUTE = Parameter(_one_of("market", "public", "unrouted", "all"), "all")
+_EVERY = Parameter(_number(0.05, 86_400))  # absent: once
+_STATUS = Parameter(_number(200, 599, int), required=True)
+_RETRY_AFTER = Parameter(_number(0, 300_000, int))
+_CLOSES = {
+    "symbols": Parameter(_symbols),
+    "interval": Parameter(_text),
+    "share": Parameter(_number(0, 1), 1.0),
+}
+
+KINDS: dict[str, dict[str, Parameter]] = {
+    # acknowledge every subscription and send nothing, on open connections too
+    "silent_route": {"route": Parameter(_one_of("market", "public", "unrouted", "all"), "market")},
+    # one symbol's streams stay silent; `stream` narrows it to one, for example kline_3m
+    "silent_symbol": {"symbol": Parameter(_text, required=True), "stream": Parameter(_text)},
+    "late_close": {**_CLOSES, "delay_ms": Parameter(_number(0, 3_600_000, int), 10_000)},
+    "missing_close": _CLOSES,
+    "double_close": {**_CLOSES, "delay_ms": Parameter(_number(0, 3_600_000, int), 500)},
+    # 1006 aborts the TCP connection without a close frame
+    "close_connections": {
+        "code": Parameter(_one_of(1000, 1001, 1006, 1008, 1011, 1012), 1001),
+        "every_seconds": _EVERY,
+        "route": _ROUTE,
+    },
+    "refuse_handshake": {"status": _STATUS, "retry_after_seconds": _RETRY_AFTER},
+    "rest_status": {
+        "status": _STATUS,
+        "path": Parameter(_text),
+        "retry_after_seconds": _RETRY_AFTER,
+        "share": Parameter(_number(0, 1), 1.0),
+    },
+    "rest_hang": {"path": Parameter(_text)},
+    "malformed_frame": {"every_seconds": _EVERY, "route": _ROUTE},
+    "unknown_symbol_frame": {"every_seconds": _EVERY, "route": _ROUTE},
+    "unknown_event_frame": {"every_seconds": _EVERY, "route": _ROUTE},
+    # the network is away: every connection is aborted and no new one gets an answer
+    "connection_cut": {},
+}
+_TIMED = ("close_connections", "malformed_frame", "unknown_symbol_frame", "unknown_event_frame")
+
+
+@dataclass(slots=True)
+class Faults:
+    """The active faults, in the order they were asked for."""
+
+    _active: dict[int, Fault] = field(default_factory=dict)
+    _next_id: int = 1
+
+    def add(self, order: Any, now_ms: int) -> Fault:
+        """Activate a fault from its JSON; raises BadFault."""
+        if not isinstance(order, dict) or order.get("kind") not in KINDS:
+            raise BadFault(f"kind: must be one of {', '.join(KINDS)}")
+        kind = order["kind"]
+        allowed = KINDS[kind]
+        unknown = set(order) - set(allowed) - {"kind"}
+        if unknown:
+            raise BadFault(f"{sorted(unknown)[0]}: not a parameter of {kind}; it takes {', '.join(allowed) or 'none'}")
+        values = {}
+        for name, parameter in allowed.items():
+            value = order.get(name, parameter.default)
+            if value is None:
+                if parameter.required:
+                    raise BadFault(f"{name}: {kind} needs it")
+            else:
+                try:
+                    value = parameter.check(value)
+                except ValueError as error:
+                    raise BadFault(f"{name}: must be {error}, not {value!r}") from None
+            values[name] = value
+        fault = Fault(self._next_id, kind, values, now_ms, now_ms)
+        self._active[fault.id] = fault
+        self._next_id += 1
+        return fault
+
+    def remove(self, fault_id: int) -> bool:
+        return self._active.pop(fault_id, None) is not None
+
+    def clear(self) -> int:
+        count = len(self._active)
+        self._active.clear()
+        return count
+
+    def as_json(self) -> list[dict[str, Any]]:
+        return [fault.as_json() for fault in self._active.values()]
+
+    def of(self, *kinds: str) -> Iterator[Fault]:
+        """The active faults of these kinds."""
+        return (fault for fault in list(self._active.values()) if fault.kind in kinds)
+
+    def first(self, kind: str) -> Fault | None:
+        """The oldest active fault of the kind, counted as having acted."""
+        return _acting(next(self.of(kind), None))
+
+    def silences_route(self, route: str) -> bool:
+        for fault in self.of("silent_route"):
+            if fault.parameters["route"] in (route, "all"):
+                fault.acted += 1
+                return True
+        return False
+
+    def silences_stream(self, stream: str) -> bool:
+        for fault in self.of("silent_symbol"):
+            symbol, _, rest = stream.partition("@")
+            if symbol.upper() == fault.parameters["symbol"].upper() and fault.parameters["stream"] in (None, rest):
+                fault.acted += 1
+                return True
+        return False
+
+    def rest(self, kind: str, path: str, request_number: int) -> Fault | None:
+        """The fault of this kind that hits a REST request; `path` of an order matches the path's end."""
+        for fault in self.of(kind):
+            wanted = fault.parameters["path"]
+            share = fault.parameters.get("share", 1.0)
+            if (wanted is None or path.endswith(wanted)) and share_at(key_of("rest", fault.id), request_number) < share:
+                return _acting(fault)
+        return None
+
+    def alter_closing(self, symbol: str, interval: str, open_ms: int, delays_ms: list[int]) -> list[int]:
+        """The delays after the close at which the closing frames of a candle are sent, as the faults have it."""
+        for fault in self.of("missing_close", "late_close", "double_close"):
+            chosen = fault.parameters
+            hits = (
+                (chosen["symbols"] is None or symbol in chosen["symbols"])
+                and chosen["interval"] in (None, interval)
+                and share_at(key_of("close", fault.id, symbol, interval), open_ms) < chosen["share"]
+            )
+            if not hits:
+                continue
+            fault.acted += 1
+            if fault.kind == "missing_close":
+                return []
+            if fault.kind == "late_close":
+                delays_ms = [chosen["delay_ms"]]
+            elif delays_ms:
+                delays_ms = [*delays_ms, delays_ms[-1] + chosen["delay_ms"]]
+        return delays_ms
+
+    def due(self, now_ms: int) -> list[Fault]:
+        """The faults that act now by themselves; one without `every_seconds` acts once and is gone."""
+        due = [fault for fault in self.of(*_TIMED) if fault.next_ms <= now_ms]
+        for fault in due:
+            fault.acted += 1
+            every_seconds = fault.parameters["every_seconds"]
+            if every_seconds is None:
+                self.remove(fault.id)
+            else:
+                fault.next_ms = now_ms + int(every_seconds * 1000)
+        return due
+
+
+def _acting(fault: Fault | None) -> Fault | None:
+    if fault is not None:
+        fault.acted += 1
+    return fault

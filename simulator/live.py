@@ -1,0 +1,330 @@
+"""The market as it happens: a tick turns what is new since the last one into frames for the streams somebody listens to."""
+
+import heapq
+from dataclasses import dataclass, field
+
+from simulator import closings, frames
+from simulator.candles import Candle, CandleStore
+from simulator.faults import Faults
+from simulator.frames import Trade
+from simulator.funding import Funding
+from simulator.hub import Hub
+from simulator.intervals import window_end, window_open
+from simulator.market import MINUTE_MS
+from simulator.marks import MarkPrices
+from simulator.noise import key_of
+from simulator.streams import Topic
+from simulator.tape import Tape
+from simulator.universe import Instrument, Universe
+
+TICK_MS = 250
+_LONGEST_CATCH_UP_SECONDS = 5
+_TICKER_TURNS = 10  # of !ticker@arr: the exchange sends the changed rows, here it is every tenth symbol in turn
+
+
+@dataclass(slots=True)
+class Forming:
+    """A candle under way, in the market's integers."""
+
+    topic: Topic
+    interval: str
+    candle: Candle
+    first_id: int
+    last_id: int
+    changed: bool = False
+
+    def add(self, trade: Trade) -> None:
+        """Take in one trade of this candle's window."""
+        old = self.candle
+        price, quantity = trade.price, trade.quantity
+        first = old.trades == 0
+        taken = quantity if trade.buyer_is_taker else 0
+        self.candle = Candle(
+            old.open_ms,
+            old.close_ms,
+            price if first else old.open,
+            price if first or price > old.high else old.high,
+            price if first or price < old.low else old.low,
+            price,
+            old.volume + quantity,
+            old.quote + price * quantity,
+            old.trades + trade.last_id - trade.first_id + 1,
+            old.taker_volume + taken,
+            old.taker_quote + price * taken,
+        )
+        if first:
+            self.first_id = trade.first_id
+        self.last_id = trade.last_id
+        self.changed = True
+
+
+@dataclass(slots=True)
+class _Closing:
+    topic: Topic
+    interval: str
+    candle: Candle
+    first_id: int
+    last_id: int
+    left: int  # sends still to come
+
+
+@dataclass(slots=True)
+class _Ticker:
+    """One instrument's trades in time, and its candles under way."""
+
+    instrument: Instrument
+    cursor_ms: int  # all trades up to here are in
+    tape: list[Trade] = field(default_factory=list)  # still to happen, newest first
+    tape_end_ms: int = 0
+    last: Trade | None = None
+    forming: dict[str, Forming] = field(default_factory=dict)
+
+
+class Live:
+    """Feeds the hub. Call `tick` every 250 ms with the exchange's time."""
+
+    def __init__(
+        self,
+        *,
+        universe: Universe,
+        store: CandleStore,
+        tape: Tape,
+        marks: MarkPrices,
+        funding: Funding,
+        hub: Hub,
+        faults: Faults,
+        now_ms: int,
+        kline_every_ms: int | None = None,
+    ) -> None:
+        self._universe = universe
+        self._store = store
+        self._tape = tape
+        self._marks = marks
+        self._funding = funding
+        self._hub = hub
+        self._faults = faults
+        self._kline_every_ms = kline_every_ms
+        self._tickers: dict[Instrument, _Ticker] = {}
+        self._closings: list[tuple[int, int, _Closing]] = []
+        self._scheduled: set[tuple[str, str, int]] = set()
+        self._sequence = 0
+        self._now_ms = now_ms
+        self._second = now_ms // 1000
+        hub.on_topic = self._start_topic
+
+    def tick(self, now_ms: int) -> None:
+        """Publish what happened up to `now_ms`, then let the hub send."""
+        if now_ms // MINUTE_MS != self._now_ms // MINUTE_MS:
+            self._drop_unwanted()
+        self._now_ms = now_ms
+        for ticker in self._tickers.values():
+            self._advance(ticker, now_ms)
+        self._send_closings(now_ms)
+        for second in range(max(self._second + 1, now_ms // 1000 - _LONGEST_CATCH_UP_SECONDS), now_ms // 1000 + 1):
+            self._send_marks(second)
+            self._send_statistics(second, now_ms)
+            self._second = second
+        self._send_depth(now_ms)
+        self._hub.flush()
+
+    # -- trades and candles
+
+    def _start_topic(self, topic: Topic) -> None:
+        """Somebody is the first to listen to a topic."""
+        instrument = topic.instrument
+        if topic.kind not in ("kline", "trade", "book", "depth") or instrument is None or not instrument.trades:
+            return
+        ticker = self._tickers.get(instrument)
+        if ticker is None:
+            ticker = self._tickers[instrument] = self._start_ticker(instrument)
+        if topic.kind == "kline":
+            ticker.forming[topic.detail] = self._start_candle(ticker, topic)
+
+    def _start_ticker(self, instrument: Instrument) -> _Ticker:
+        minute = self._now_ms // MINUTE_MS * MINUTE_MS
+        ticker = _Ticker(instrument, self._now_ms, tape_end_ms=minute)
+        self._load_tape(ticker)
+        while ticker.tape and ticker.tape[-1].time_ms <= self._now_ms:
+            ticker.last = ticker.tape.pop()
+        if ticker.last is None:
+            ticker.last = self._tape.last(instrument, self._now_ms)
+        return ticker
+
+    def _start_candle(self, ticker: _Ticker, topic: Topic) -> Forming:
+        shape, interval, cursor = ticker.instrument.shape, topic.detail, ticker.cursor_ms
+        opening = window_open(interval, cursor)
+        before = window_open(interval, opening - 1)
+        for candle in self._store.candles(shape, interval, before, before, cursor):
+            self._schedule(self._with_ids(ticker, topic, candle, window_end(interval, before) - 1))
+        candle = self._store.candles(shape, interval, opening, opening, cursor)[-1]
+        return self._with_ids(ticker, topic, candle, cursor)
+
+    def _with_ids(self, ticker: _Ticker, topic: Topic, candle: Candle, last_ms: int) -> Forming:
+        if candle.trades == 0:
+            return Forming(topic, topic.detail, candle, -1, -1)
+        first_id = self._store.trades_before(ticker.instrument.shape, max(candle.open_ms, ticker.instrument.onboard_ms))
+        last = self._tape.last(ticker.instrument, last_ms)
+        return Forming(topic, topic.detail, candle, first_id, last.last_id if last else -1)
+
+    def _load_tape(self, ticker: _Ticker) -> None:
+        """Fetch about ten minutes of trades; the ends differ by symbol, so that not all are fetched at once."""
+        start = ticker.tape_end_ms
+        stop = start // (10 * MINUTE_MS) * (10 * MINUTE_MS) + (10 + key_of(ticker.instrument.symbol) % 10) * MINUTE_MS
+        ticker.tape = self._tape.between(ticker.instrument, start, stop)[::-1]
+        ticker.tape_end_ms = stop
+
+    def _advance(self, ticker: _Ticker, now_ms: int) -> None:
+        while True:
+            while ticker.tape and ticker.tape[-1].time_ms <= now_ms:
+                self._take(ticker, ticker.tape.pop(), now_ms)
+            if ticker.tape or now_ms < ticker.tape_end_ms:
+                break
+            self._load_tape(ticker)
+        ticker.cursor_ms = now_ms
+        self._roll(ticker, now_ms)
+        often = (
+            self._kline_every_ms is not None
+            and now_ms // self._kline_every_ms != (now_ms - TICK_MS) // self._kline_every_ms
+        )
+        for forming in ticker.forming.values():
+            if forming.changed or often:
+                forming.changed = False
+                self._hub.publish(forming.topic, self._kline(ticker.instrument, forming, closed=False, event_ms=now_ms))
+
+    def _take(self, ticker: _Ticker, trade: Trade, now_ms: int) -> None:
+        self._roll(ticker, trade.time_ms)
+        for forming in ticker.forming.values():
+            forming.add(trade)
+        ticker.last = trade
+        instrument = ticker.instrument
+        if (topic := Topic("trade", instrument)) in self._hub.topics:
+            self._hub.publish(topic, frames.aggregate_trade(instrument, trade, event_ms=now_ms))
+        if (topic := Topic("book", instrument)) in self._hub.topics:
+            self._hub.publish(
+                topic, frames.book_ticker(instrument, self._tape.book(instrument, trade, 1), event_ms=now_ms)
+            )
+
+    def _roll(self, ticker: _Ticker, time_ms: int) -> None:
+        """Close the candles whose window ended before `time_ms`, and begin the next."""
+        for forming in ticker.forming.values():
+            while forming.candle.close_ms < time_ms:
+                self._schedule(forming)
+                old = forming.candle
+                opening = old.close_ms + 1
+                close_ms = window_end(forming.interval, opening) - 1
+                forming.candle = Candle(opening, close_ms, old.close, old.close, old.close, old.close, 0, 0, 0, 0, 0)
+                forming.first_id = forming.last_id = -1
+                forming.changed = False
+
+    def _schedule(self, forming: Forming) -> None:
+        """Plan the closing frames of a candle that ended."""
+        candle, instrument = forming.candle, forming.topic.instrument
+        if instrument is None:
+            return
+        key = (instrument.symbol, forming.interval, candle.open_ms)
+        if key in self._scheduled:
+            return
+        delays = closings.delays_ms(
+            self._store.market.seed, instrument.symbol, forming.interval, candle.open_ms, idle=candle.trades == 0
+        )
+        delays = self._faults.alter_closing(instrument.symbol, forming.interval, candle.open_ms, delays)
+        due = [candle.close_ms + 1 + delay for delay in delays if candle.close_ms + 1 + delay > self._now_ms]
+        if not due:
+            return
+        closing = _Closing(forming.topic, forming.interval, candle, forming.first_id, forming.last_id, len(due))
+        self._scheduled.add(key)
+        for at in due:
+            self._sequence += 1
+            heapq.heappush(self._closings, (at, self._sequence, closing))
+
+    def _send_closings(self, now_ms: int) -> None:
+        while self._closings and self._closings[0][0] <= now_ms:
+            closing = heapq.heappop(self._closings)[2]
+            instrument = closing.topic.instrument
+            closing.left -= 1
+            if instrument is None:
+                continue
+            if closing.left == 0:
+                self._scheduled.discard((instrument.symbol, closing.interval, closing.candle.open_ms))
+            self._hub.publish(closing.topic, self._kline(instrument, closing, closed=True, event_ms=now_ms))
+
+    def _kline(self, instrument: Instrument, forming: Forming | _Closing, *, closed: bool, event_ms: int) -> str:
+        return frames.kline(
+            instrument,
+            forming.interval,
+            forming.candle,
+            first_id=forming.first_id,
+            last_id=forming.last_id,
+            closed=closed,
+            event_ms=event_ms,
+        )
+
+    def _drop_unwanted(self) -> None:
+        """Forget instruments and candles nobody listens to any more."""
+        topics = self._hub.topics
+        for instrument, ticker in list(self._tickers.items()):
+            for interval, forming in list(ticker.forming.items()):
+                if forming.topic not in topics:
+                    del ticker.forming[interval]
+            if not ticker.forming and not any(
+                topic.instrument is instrument and topic.kind in ("trade", "book", "depth") for topic in topics
+            ):
+                del self._tickers[instrument]
+
+    # -- mark prices and statistics
+
+    def _mark_row(self, instrument: Instrument, event_ms: int) -> str:
+        marks = self._marks.at(instrument, instrument.last_trading_ms(event_ms))
+        if instrument.status != "TRADING" or not instrument.perpetual:
+            return frames.mark_price(instrument, marks, rate=0, next_funding_ms=0, event_ms=event_ms)
+        return frames.mark_price(
+            instrument,
+            marks,
+            rate=self._funding.estimate(instrument, event_ms),
+            next_funding_ms=self._funding.next_funding_ms(instrument, event_ms),
+            event_ms=event_ms,
+        )
+
+    def _send_marks(self, second: int) -> None:
+        event_ms = second * 1000
+        speeds = ("1s", "3s") if second % 3 == 0 else ("1s",)
+        rows: dict[Instrument, str] = {}
+
+        def row(instrument: Instrument) -> str:
+            if instrument not in rows:
+                rows[instrument] = self._mark_row(instrument, event_ms)
+            return rows[instrument]
+
+        for topic in list(self._hub.topics):
+            if topic.kind == "mark" and topic.detail in speeds and topic.instrument is not None:
+                if topic.instrument.onboard_ms <= event_ms:
+                    self._hub.publish(topic, row(topic.instrument))
+            elif topic.kind == "mark_all" and topic.detail in speeds:
+                listed = [item for item in self._universe.instruments if item.onboard_ms <= event_ms]
+                coins = [*(item for item in listed if not item.tradfi), *self._universe.coin_margined]
+                for part in (coins, [item for item in listed if item.tradfi]):
+                    self._hub.publish(topic, f"[{','.join(map(row, part))}]")
+
+    def _send_statistics(self, second: int, now_ms: int) -> None:
+        for topic in list(self._hub.topics):
+            if topic.kind == "ticker" and second % 2 == 0 and topic.instrument is not None:
+                day = self._tape.day(topic.instrument, now_ms)
+                if day is not None:
+                    self._hub.publish(topic, frames.ticker(topic.instrument, day, event_ms=now_ms))
+            elif topic.kind == "ticker_all":
+                everyone = [*self._universe.instruments, *self._universe.coin_margined]
+                members = [item for item in everyone[second % _TICKER_TURNS :: _TICKER_TURNS] if item.trades]
+                days = ((item, self._tape.day(item, now_ms)) for item in members)
+                rows = [frames.ticker(item, day, event_ms=now_ms) for item, day in days if day is not None]
+                self._hub.publish(topic, f"[{','.join(rows)}]")
+
+    def _send_depth(self, now_ms: int) -> None:
+        for topic in list(self._hub.topics):
+            if topic.kind != "depth" or topic.instrument is None:
+                continue
+            ticker = self._tickers.get(topic.instrument)
+            if ticker is not None and ticker.last is not None:
+                book = self._tape.book(topic.instrument, ticker.last, int(topic.detail))
+                self._hub.publish(
+                    topic, frames.depth(topic.instrument, book, previous_id=book.update_id - 7, event_ms=now_ms)
+                )
