@@ -143,11 +143,13 @@ class PointsLaw(RuleBasedStateMachine):
     @rule(step=st.integers(0, 12))
     def the_process_dies_while_it_writes(self, step: int) -> None:
         assert self.spool is not None
-        spool, batch = self.spool, self.batcher.flush()[0]
+        spool, (batch, *others) = self.spool, self.batcher.flush()
         before = {store: self.names_on_disk(store) for store in STORES}
         died = self.crash_while(step, lambda: spool.put(batch))
         # A crash while linking is finished by the next process, so look only after it has started.
         self.model_what_a_put_left(batch, before, settle=died)
+        for other in [] if died else others:
+            self.put(other)
 
     def model_what_a_put_left(self, batch: Batch, before: dict[str, set[str]], *, settle: bool) -> None:
         if settle:
