@@ -126,15 +126,22 @@ def _module(word: str) -> bool:
     return any((ROOT.joinpath(*parts[:n])).with_suffix(".py").exists() for n in range(2, len(parts) + 1))
 
 
+def sleeps(node: ast.AST, depth: int = 0) -> Iterator[int]:
+    """Lines of sleeps in functions. A function in a function may sleep: it is a server that a test plays, at its pace."""
+    for child in ast.iter_child_nodes(node):
+        inner = depth + isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(child, ast.Call) and ast.unparse(child.func).split(".")[-1] == "sleep" and depth < 2:
+            yield from [child.lineno] * (ast.unparse(child.args[0]) != "0")  # sleep(0) waits for nothing
+        yield from sleeps(child, inner)
+
+
 def test_no_test_sleeps() -> None:
-    """A test polls with a deadline: tests/support.py is the one place that waits. sleep(0) waits for nothing."""
+    """A test polls with a deadline: tests/support.py is the one place that waits."""
     sleeping = [
-        f"{file.relative_to(ROOT)}:{node.lineno}"
+        f"{file.relative_to(ROOT)}:{line}"
         for file in tracked_and_new("tests/**.py")
         if file.name != "support.py"
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "sleep"
-        if ast.unparse(node.args[0]) != "0"
+        for line in sleeps(ast.parse(file.read_text(encoding="utf-8")))
     ]
     assert sleeping == []
 
