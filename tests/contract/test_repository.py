@@ -111,7 +111,12 @@ def paths_named_in(document: Path) -> set[str]:
 def test_every_path_in_a_document_exists(name: str) -> None:
     document = ROOT / name
     assert document.exists()
-    missing = [path for path in paths_named_in(document) if not any(ROOT.glob(path.rstrip("/"))) and not _module(path)]
+    names = {file.name for file in tracked_and_new(".")}
+    missing = [
+        path
+        for path in sorted(paths_named_in(document))
+        if path not in names and not any(ROOT.glob(path.rstrip("/"))) and not _module(path)
+    ]
     assert missing == []
 
 
@@ -127,7 +132,7 @@ def _module(word: str) -> bool:
 
 
 def sleeps(node: ast.AST, depth: int = 0) -> Iterator[int]:
-    """Lines of sleeps in functions. A function in a function may sleep: it is a server that a test plays, at its pace."""
+    """Lines of sleeps in functions. A function in a function may: it is a server that a test plays, at its pace."""
     for child in ast.iter_child_nodes(node):
         inner = depth + isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
         if isinstance(child, ast.Call) and ast.unparse(child.func).split(".")[-1] == "sleep" and depth < 2:
