@@ -1,6 +1,8 @@
 """The real servers of the integration tests: InfluxDB in a container, the simulator as a local process."""
 
+import json
 import shutil
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
@@ -126,6 +129,18 @@ class Simulator:
     @property
     def websocket_url(self) -> str:
         return self.url.replace("https://", "wss://", 1)
+
+    def fetch(self, path: str, body: object = None, *, method: str | None = None) -> Any:
+        """The JSON answer to a request of REST or of the control API; a body, sent as JSON, makes it a POST.
+
+        Raises:
+            urllib.error.HTTPError: the status is not 2xx.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"}, method=method)
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+            return json.load(answer)
 
 
 @contextmanager
