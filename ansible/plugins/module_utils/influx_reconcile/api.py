@@ -33,7 +33,7 @@ class Api:
         token: str = "",
         *,
         timeout_seconds: float = 30,
-        connect_attempts: int = 6,
+        connect_attempts: int = 4,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url
@@ -85,12 +85,12 @@ class Api:
         return answer
 
     def _connect(self) -> http.client.HTTPConnection:
-        """An open connection; a server that is just starting gets about ten seconds."""
+        """An open connection; a server that is just starting gets a few seconds."""
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
         cause: OSError | None = None
         for attempt in range(self._connect_attempts):
             if attempt:
-                self._wait(min(0.5 * 2 ** (attempt - 1), 4))
+                self._wait(0.5 * 2 ** (attempt - 1))
             try:
                 connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout_seconds)
                 connection.connect()

@@ -116,7 +116,7 @@ class Applier:
         try:
             identifier = self._store(task, old)
         except ApiError as error:
-            if error.status == 400:
+            if error.status in (400, 500):  # no Flux at all: POST answers 400, PATCH 500
                 raise TaskFailed(f"task {task.name} was not taken: {error}") from error
             raise
         try:
