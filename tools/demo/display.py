@@ -1,0 +1,59 @@
+"""Where the demo speaks: a live screen on a terminal, a plain line every 10 s elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+
+from tools.demo.screen import plain_line, render
+from tools.demo.view import View
+
+SCREEN_EVERY_SECONDS = 0.5
+LINE_EVERY_SECONDS = 10.0
+
+
+class Display:
+    """Lines while things start, then the screen; lines for the end are held back until the screen is gone."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._last: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        for line in self._last:
+            self.say(line)
+
+    @property
+    def every_seconds(self) -> float:
+        """How often `show` is worth calling."""
+        return SCREEN_EVERY_SECONDS if self._console.is_terminal else LINE_EVERY_SECONDS
+
+    def say(self, line: str) -> None:
+        """Print a line; not for while the screen is up."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def say_at_end(self, line: str) -> None:
+        """Keep a line for when the screen is gone."""
+        self._last.append(line)
+
+    def show(self, view: View) -> None:
+        """Bring the screen, or the log, up to date."""
+        now = time.monotonic()
+        if not self._console.is_terminal:
+            self.say(plain_line(view, now))
+            return
+        if self._live is None:
+            # The alternate screen: what the person had before comes back at the end.
+            self._live = Live(console=self._console, screen=True, auto_refresh=False)
+            self._live.start()
+        width, height = self._console.size
+        self._live.update(render(view, width, height, now), refresh=True)

@@ -1,0 +1,202 @@
+"""The exchange by plain REST, read by the check alone: its time, its pairs, its candles, at the least weight."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from tools.demo.compare import FIELDS, LENGTH_MS, Row
+
+WEIGHT_LIMIT = 2_400
+STOP_AT_PERCENT = 80
+"""The address is shared with the collector (and with bots, at the real exchange): never beyond this."""
+
+PAGES = ((99, 1), (499, 2))
+"""(rows, weight): the two pages that bring the most for their weight; 1,000 rows weigh 5 (research: binance.md 2)."""
+
+MINUTE_MS = 60_000
+REQUESTS_A_SECOND = 10
+TRIES = 5
+
+
+class ExchangeFailed(Exception):
+    """The exchange did not give what the check needs; the message says what."""
+
+
+@dataclass(frozen=True)
+class ListedPair:
+    """A pair that is to be collected, as exchangeInfo has it."""
+
+    symbol: str
+    pair: str
+    quantity_precision: int
+    listed_ms: int
+
+
+def eligible(exchange_info: dict[str, Any]) -> list[ListedPair]:
+    """Read the eligible pairs: USDT perpetuals on coins that trade now."""
+    wanted = {
+        "contractType": "PERPETUAL",
+        "status": "TRADING",
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "underlyingType": "COIN",
+    }
+    return [
+        ListedPair(
+            row["symbol"],
+            f"{row['baseAsset']}/{row['quoteAsset']}:{row['marginAsset']}",
+            row["quantityPrecision"],
+            row["onboardDate"],
+        )
+        for row in exchange_info["symbols"]
+        if all(row.get(key) == value for key, value in wanted.items())
+    ]
+
+
+def pages(rows: int) -> list[tuple[int, int]]:
+    """Split rows into requests: (limit, weight) each, the cheapest way."""
+    (small, small_weight), (large, large_weight) = PAGES
+    found = [(large, large_weight)] * (rows // large)
+    rest = rows % large
+    if rest > small:
+        found.append((rest, large_weight))
+    elif rest:
+        found.append((rest, small_weight))
+    return found
+
+
+class WeightMeter:
+    """Keeps the weight of the running UTC minute below the stop, whoever spent it. Pure but for its state."""
+
+    def __init__(self, limit: int = WEIGHT_LIMIT) -> None:
+        self.limit = limit
+        self._minute = -1
+        self._used = 0
+
+    def wait_ms(self, weight: int, now_ms: int) -> int:
+        """How long to wait before a request of that weight; 0: it is reserved and may go."""
+        self._turn(now_ms)
+        if self._used + weight > self.limit * STOP_AT_PERCENT // 100:
+            return (self._minute + 1) * MINUTE_MS + 500 - now_ms
+        self._used += weight
+        return 0
+
+    def observe(self, used: int, now_ms: int) -> None:
+        """The exchange says how much the address has used in this minute."""
+        self._turn(now_ms)
+        self._used = max(self._used, used)
+
+    def _turn(self, now_ms: int) -> None:
+        if now_ms // MINUTE_MS != self._minute:
+            self._minute, self._used = now_ms // MINUTE_MS, 0
+
+
+class Exchange:
+    """Plain REST with the weight meter; answers that may pass are asked for again a few times."""
+
+    def __init__(self, rest_url: str, ca_file: str | None) -> None:
+        self._url = rest_url
+        trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trust), timeout=aiohttp.ClientTimeout(total=20)
+        )
+        self._meter = WeightMeter()
+        self._offset_ms = 0.0
+        self._next_at = 0.0
+        self.weight_waited: Callable[[float], None] = lambda _seconds: None
+        """Told how many seconds the exchange's weight limit makes us wait."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        await self._session.close()
+
+    def now_ms(self) -> int:
+        """The exchange's time, as of the last `time_ms`."""
+        return int(time.time() * 1000 + self._offset_ms)
+
+    async def time_ms(self) -> int:
+        """Ask for the exchange's time, and follow it from now on."""
+        before = time.time()
+        answer = await self._get("/fapi/v1/time", {}, 1)
+        self._offset_ms = answer["serverTime"] - (before + time.time()) / 2 * 1000
+        return self.now_ms()
+
+    async def pairs(self) -> list[ListedPair]:
+        """Ask for the pairs to be collected, and mind the weight limit that the exchange names."""
+        info = await self._get("/fapi/v1/exchangeInfo", {}, 1)
+        for rule in info.get("rateLimits", ()):
+            if (rule["rateLimitType"], rule["interval"], rule["intervalNum"]) == ("REQUEST_WEIGHT", "MINUTE", 1):
+                self._meter.limit = rule["limit"]
+        return eligible(info)
+
+    async def candles(self, symbol: str, interval: str, first_open_ms: int, last_open_ms: int) -> dict[int, Row]:
+        """Fetch the candles that open from first_open_ms to last_open_ms, both included."""
+        length_ms = LENGTH_MS[interval]
+        found: dict[int, Row] = {}
+        next_ms = -(-first_open_ms // length_ms) * length_ms
+        for limit, weight in pages((last_open_ms - next_ms) // length_ms + 1):
+            query = {
+                "symbol": symbol,
+                "interval": interval,
+                "limit": limit,
+                "startTime": next_ms,
+                "endTime": next_ms + (limit - 1) * length_ms,
+            }
+            for row in await self._get("/fapi/v1/klines", query, weight):
+                found[row[0]] = _candle(row)
+            next_ms += limit * length_ms
+        return found
+
+    async def _get(self, path: str, query: dict[str, Any], weight: int) -> Any:
+        reason = ""
+        for attempt in range(TRIES):
+            await self._may_go(weight)
+            try:
+                async with self._session.get(self._url + path, params=query) as answer:
+                    if used := answer.headers.get("X-MBX-USED-WEIGHT-1M"):
+                        self._meter.observe(int(used), self.now_ms())
+                    if answer.status == 200:
+                        return await answer.json()
+                    reason = f"status {answer.status}: {(await answer.text())[:200]}"
+                    if answer.status < 500:
+                        break
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                reason = f"{type(error).__name__}: {error}"
+            await asyncio.sleep(attempt)
+        raise ExchangeFailed(f"{self._url}{path} {query or ''}: {reason}")
+
+    async def _may_go(self, weight: int) -> None:
+        while (wait_ms := self._meter.wait_ms(weight, self.now_ms())) > 0:
+            self.weight_waited(wait_ms / 1000)
+            await asyncio.sleep(wait_ms / 1000)
+        # Nobody knows how many requests a second the exchange's firewall bears: be modest.
+        loop = asyncio.get_running_loop()
+        at = max(self._next_at, loop.time())
+        self._next_at = at + 1 / REQUESTS_A_SECOND
+        await asyncio.sleep(at - loop.time())
+
+
+async def unreachable(rest_url: str, ca_file: str | None = None) -> str | None:
+    """Say why the exchange cannot be reached from here, or None if it answers."""
+    try:
+        async with Exchange(rest_url, ca_file) as exchange:
+            await asyncio.wait_for(exchange.time_ms(), 15)
+    except ExchangeFailed as failed:
+        return str(failed)
+    except TimeoutError:
+        return f"{rest_url} does not answer"
+    return None
+
+
+def _candle(row: list[Any]) -> Row:
+    # open time, open, high, low, close, volume, close time, quote volume, trades, taker's part of both, unused
+    values = (row[1], row[2], row[3], row[4], row[5], row[7], row[9], row[10], row[8])
+    return dict(zip(FIELDS, map(float, values), strict=True))

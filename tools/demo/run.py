@@ -1,0 +1,41 @@
+"""The facts of one run of the demo: where its parts listen and when they started. Kept in .demo/run.json."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """Addresses, files and times (ms of the wall clock; 0: not yet). Holds paths of secrets, never a secret."""
+
+    rest_url: str
+    ca_file: str | None
+    influx_url: str
+    org: str
+    reader_token_file: str
+    collector_url: str
+    prometheus_url: str | None
+    provisioned_ms: int
+    collector_started_ms: int
+    pairs_known_ms: int = 0
+    live_ms: int = 0
+
+    def at(self, *, pairs_known_ms: int | None = None, live_ms: int | None = None) -> "Run":
+        """The same run, further on."""
+        return replace(
+            self,
+            pairs_known_ms=self.pairs_known_ms if pairs_known_ms is None else pairs_known_ms,
+            live_ms=self.live_ms if live_ms is None else live_ms,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Run":
+        """Read what `save` wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,202 @@
+"""One run of the demo from start to check: starts the parts, watches them, shows them, judges them."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tools.demo import stack, summary
+from tools.demo.check import check
+from tools.demo.compare import LENGTH_MS
+from tools.demo.display import Display
+from tools.demo.exchange_truth import Exchange, ExchangeFailed
+from tools.demo.folder import Folder
+from tools.demo.metrics import Metrics, broken_laws, parse
+from tools.demo.probe import Probe
+from tools.demo.processes import Children
+from tools.demo.run import Run
+from tools.demo.settings import Settings
+from tools.demo.store_truth import RAW, ROLLUP, Store, StoreFailed
+from tools.demo.view import Reading, View
+
+LIVE_WITHIN_SECONDS = 900.0
+STATUS_EVERY_SECONDS = 1.0
+STORE_EVERY_SECONDS = 10.0
+STEADY_AFTER_SECONDS = 300.0
+
+_ERROR_LINE = re.compile(r"^(?:\S+ \S+ )?(?:ERROR|CRITICAL)\b|^Traceback ")
+
+
+class CheckFailed(Exception):
+    """The run cannot be judged, or never came so far; the message says why."""
+
+
+class Session:
+    """Runs until cancelled, or with settings.seconds until the check is done; `work` then says if it passed."""
+
+    def __init__(self, settings: Settings, folder: Folder, children: Children, display: Display, view: View) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._children = children
+        self._display = display
+        self._view = view
+
+    async def work(self) -> bool:
+        """Start, watch, and if so asked check. Raises CannotStart, ChildDied, CheckFailed."""
+        run = await stack.start(self._settings, self._folder, self._children, self._display.say)
+        self._view.run = run
+        async with AsyncExitStack() as opened:
+            store = await opened.enter_async_context(Store(run.influx_url, run.reader_token_file))
+            exchange = await opened.enter_async_context(Exchange(run.rest_url, run.ca_file))
+            http = await opened.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)))
+            await self._settle(exchange.time_ms, "the exchange")
+            probe = Probe(store, exchange.now_ms)
+            async with asyncio.TaskGroup() as watchers:
+                tasks = [
+                    watchers.create_task(self._read_status(http, run)),
+                    watchers.create_task(self._read_store(store)),
+                    watchers.create_task(probe.run()),
+                    watchers.create_task(self._show(probe, exchange)),
+                ]
+                passed = await self._observe(run, store, exchange, http, probe)
+                for task in tasks:
+                    task.cancel()
+        return passed
+
+    async def _observe(
+        self, run: Run, store: Store, exchange: Exchange, http: aiohttp.ClientSession, probe: Probe
+    ) -> bool:
+        self._view.phase = "starting"
+        run = await self._until_live(run)
+        run.save(self._folder.run_file)
+        start = await self._metrics(http, run)
+        probe.keep()
+        live_at = self._view.live_at = time.monotonic()
+        self._view.phase = "live"
+        if self._settings.seconds is None:
+            await asyncio.Event().wait()
+        assert self._settings.seconds is not None
+        steady = None
+        if self._settings.seconds >= summary.STEADY_SECONDS:
+            await asyncio.sleep(STEADY_AFTER_SECONDS)
+            steady = _process(await self._metrics(http, run))
+        await asyncio.sleep(live_at + self._settings.seconds - time.monotonic())
+        end = await self._metrics(http, run)
+        figures = summary.Figures(
+            live_seconds=time.monotonic() - live_at,
+            closes_from_stream=_closes(end, "stream") - _closes(start, "stream"),
+            closes_from_rest=_closes(end, "rest") - _closes(start, "rest"),
+            delays_seconds=probe.kept(),
+            broken_laws=broken_laws(end),
+            errors_logged=logged_errors(self._folder.logs / "collector.log"),
+            start=_process(start),
+            end=_process(end),
+            steady=steady,
+        )
+        return await self._judge(run, store, exchange, figures)
+
+    async def _judge(self, run: Run, store: Store, exchange: Exchange, figures: summary.Figures) -> bool:
+        def progress(done: int, of: int) -> None:
+            self._view.phase = f"checking, {done} of {of} pairs"
+
+        def waiting(seconds: float) -> None:
+            self._view.phase = f"checking; {seconds:.0f} s until the exchange's next minute of weight"
+
+        exchange.weight_waited = waiting
+        try:
+            findings = await check(run, store, exchange, progress)
+        except (StoreFailed, ExchangeFailed) as failed:
+            raise CheckFailed(f"the check cannot be made: {failed}") from failed
+        result = summary.summarize(findings, figures)
+        summary.write(result, self._folder.summary_file)
+        for line in summary.in_short(result):
+            self._display.say_at_end(line)
+        return bool(result["passed"])
+
+    async def _until_live(self, run: Run) -> Run:
+        deadline = time.monotonic() + LIVE_WITHIN_SECONDS
+        while not self._view.live:
+            status = self._view.status
+            if not run.pairs_known_ms and status is not None and status["pairs"]:
+                run = run.at(pairs_known_ms=_now_ms())
+            self._view.phase = "filling" if run.pairs_known_ms else "starting"
+            if self._settings.seconds is not None and time.monotonic() > deadline:
+                raise CheckFailed(f"not live after {LIVE_WITHIN_SECONDS / 60:.0f} minutes: {self._view.not_live()}")
+            await asyncio.sleep(0.1)
+        return run.at(pairs_known_ms=run.pairs_known_ms or _now_ms(), live_ms=_now_ms())
+
+    async def _read_status(self, http: aiohttp.ClientSession, run: Run) -> None:
+        while True:
+            try:
+                async with http.get(f"{run.collector_url}/status") as answer:
+                    answer.raise_for_status()
+                    self._view.add(Reading(time.monotonic(), await answer.json()))
+                    self._view.problem = ""
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self._view.problem = f"the collector does not answer: {type(error).__name__} {error}"
+            await asyncio.sleep(STATUS_EVERY_SECONDS)
+
+    async def _read_store(self, store: Store) -> None:
+        while True:
+            try:
+                self._view.candles = await store.newest(RAW, "ohlcv_3m", "close", "1h")
+                for interval in list(LENGTH_MS)[1:]:
+                    newest = await store.newest(ROLLUP, f"ohlcv_{interval}", "close", "4d")
+                    if newest:
+                        self._view.windows_ms[interval] = max(sample.time_ms for sample in newest.values())
+            except StoreFailed as failed:
+                self._view.problem = str(failed)
+            await asyncio.sleep(STORE_EVERY_SECONDS)
+
+    async def _show(self, probe: Probe, exchange: Exchange) -> None:
+        while True:
+            self._view.marks = dict(probe.newest)
+            self._view.delays_seconds = probe.recent()
+            self._view.now_ms = exchange.now_ms()
+            self._view.problem = self._view.problem or probe.problem
+            self._display.show(self._view)
+            await asyncio.sleep(self._display.every_seconds)
+
+    async def _metrics(self, http: aiohttp.ClientSession, run: Run) -> Metrics:
+        async def scrape() -> str:
+            async with http.get(f"{run.collector_url}/metrics") as answer:
+                answer.raise_for_status()
+                return await answer.text()
+
+        return parse(await self._settle(scrape, "the collector's /metrics"))
+
+    @staticmethod
+    async def _settle[T](ask: Callable[[], Awaitable[T]], what: str) -> T:
+        for attempt in range(3):
+            try:
+                return await ask()
+            except (aiohttp.ClientError, TimeoutError, ExchangeFailed) as error:
+                problem: Any = error
+            await asyncio.sleep(1 + attempt)
+        raise CheckFailed(f"{what} does not answer: {problem}")
+
+
+def logged_errors(log: Path) -> list[str]:
+    """The lines of a log that say ERROR or worse, or begin a traceback."""
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        return [line.rstrip() for line in lines if _ERROR_LINE.match(line)]
+
+
+def _closes(metrics: Metrics, origin: str) -> int:
+    return int(metrics.total("marketdata_candles_final_total", origin=origin))
+
+
+def _process(metrics: Metrics) -> summary.Process:
+    return summary.Process(
+        rss_bytes=int(metrics.total("process_resident_memory_bytes")),
+        open_files=int(metrics.total("process_open_fds")),
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,88 @@
+"""What the screen shows, gathered from the collector's /status and from the store. Plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.demo.run import Run
+from tools.demo.store_truth import Sample
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One answer of /status, at a moment of the monotonic clock."""
+
+    at_seconds: float
+    status: Mapping[str, Any]
+
+    @property
+    def messages(self) -> int:
+        """Frames received since the collector's start."""
+        return sum(self.status["frames"].values())
+
+    @property
+    def points(self) -> int:
+        """Points that the stores have acknowledged since the collector's start."""
+        return sum(store["points_acknowledged"] for store in self.status["stores"].values())
+
+
+@dataclass
+class View:
+    """The state of the demo as a person should see it; its readers fill it in as they learn."""
+
+    exchange: str
+    logs: str
+    run: Run | None = None
+    phase: str = "starting"
+    seconds: float | None = None
+    started_at: float = 0.0
+    live_at: float | None = None
+    readings: list[Reading] = field(default_factory=list)
+    marks: dict[str, Sample] = field(default_factory=dict)
+    candles: dict[str, Sample] = field(default_factory=dict)
+    windows_ms: dict[str, int] = field(default_factory=dict)
+    delays_seconds: list[float] = field(default_factory=list)
+    now_ms: int = 0
+    problem: str = ""
+
+    def add(self, reading: Reading, keep_seconds: float = 10.0) -> None:
+        """Take a reading; rates are means over keep_seconds."""
+        self.readings = [old for old in self.readings if old.at_seconds > reading.at_seconds - keep_seconds]
+        self.readings.append(reading)
+
+    @property
+    def status(self) -> Mapping[str, Any] | None:
+        """The newest /status."""
+        return self.readings[-1].status if self.readings else None
+
+    def rate(self, count: str) -> float | None:
+        """`messages` or `points` a second; None before there are two readings."""
+        if len(self.readings) < 2:
+            return None
+        first, last = self.readings[0], self.readings[-1]
+        return float(getattr(last, count) - getattr(first, count)) / (last.at_seconds - first.at_seconds)
+
+    @property
+    def live(self) -> bool:
+        """First frame of every channel of every pair, fill delivered, windows rolled or fetched."""
+        return not self.not_live()
+
+    def not_live(self) -> str:
+        """Say what is missing until everything is live; empty when it is."""
+        status = self.status
+        if status is None:
+            return "the collector does not answer on /status"
+        if not status["pairs"]:
+            return "the collector does not know the pairs yet"
+        if status["pairs_live"] < status["pairs"]:
+            return f"{status['pairs'] - status['pairs_live']} of {status['pairs']} pairs have had no frame yet"
+        if status["fill"]["stage"] != "done":
+            return f"the fill is not done: {fill_text(status['fill'])}"
+        return ""
+
+
+def fill_text(fill: Mapping[str, Any]) -> str:
+    """How far the fill is, in one line."""
+    (candles, of_candles), (windows, of_windows) = fill["candles"], fill["windows"]
+    text = f"{fill['stage']}   3m {candles:,} of {of_candles:,}"
+    return f"{text}   windows {windows:,} of {of_windows:,}" if of_windows else text
