@@ -1,4 +1,7 @@
-"""The REST answers' shapes, as Binance USDT-M gave them in October 2026 (tests/data/binance_usdm_2026-10/rest). Pure."""
+"""The REST answers' shapes, as Binance USDT-M gave them in October 2026. Pure.
+
+Recorded: tests/data/binance_usdm_2026-10/rest.
+"""
 
 from typing import Any
 
@@ -143,7 +146,7 @@ def ticker_24hr(instrument: Instrument, day: DayStatistics) -> dict[str, Any]:
     return {
         "symbol": instrument.symbol,
         "priceChange": decimal(day.close - day.open, p),
-        "priceChangePercent": decimal(day.change_permille_percent, 3),
+        "priceChangePercent": decimal(day.change_millipercent, 3),
         "weightedAvgPrice": decimal(day.average, p),
         "lastPrice": decimal(day.close, p),
         "lastQty": decimal(day.last_quantity, q),

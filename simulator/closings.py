@@ -1,4 +1,4 @@
-"""When the closing frame of a candle is sent: about two seconds late, and in the default market sometimes later, twice or never."""
+"""When a candle's closing frame is sent: about two seconds late, and now and then later, twice or never."""
 
 from simulator.noise import hash_at, key_of
 
@@ -11,8 +11,8 @@ _DOUBLED = 0.01
 def delays_ms(seed: int, symbol: str, interval: str, open_ms: int, *, idle: bool) -> list[int]:
     """Milliseconds after the close for each time the closing frame is sent; empty if never. Deterministic.
 
-    Usually 1.6 to 2.6 s (freqtrade#11571); late is 4.5 to 24 s (JKorf/Binance.Net#1267). Late and missing together stay below 2 %
-    of all closes; `idle` is for a candle without trades.
+    Usually 1.6 to 2.6 s (freqtrade#11571); late is 4.5 to 24 s (JKorf/Binance.Net#1267). Late and missing together stay
+    below 2 % of all closes; `idle` is for a candle without trades.
     """
     bits = hash_at(key_of(seed, symbol, interval, "closing"), open_ms)
     share = (bits & 0xFFFF) / 65_536.0

@@ -1,4 +1,7 @@
-"""The control API under /_control/: faults, the log of what clients did, and the truth. It costs no weight and has no limit."""
+"""The control API under /_control/: faults, the log of what clients did, and the truth.
+
+It costs no weight and has no limit.
+"""
 
 from typing import Any
 

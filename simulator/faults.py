@@ -124,7 +124,7 @@ class Faults:
         allowed = KINDS[kind]
         unknown = set(order) - set(allowed) - {"kind"}
         if unknown:
-            raise BadFault(f"{sorted(unknown)[0]}: not a parameter of {kind}; it takes {', '.join(allowed) or 'none'}")
+            raise BadFault(f"{min(unknown)}: not a parameter of {kind}; it takes {', '.join(allowed) or 'none'}")
         values = {}
         for name, parameter in allowed.items():
             value = order.get(name, parameter.default)

@@ -1,5 +1,6 @@
-"""The WebSocket's wire format: events as Binance USDT-M wrote them in October 2026 (tests/data/binance_usdm_2026-10/ws). Pure.
+"""The WebSocket's wire format: events as Binance USDT-M wrote them in October 2026. Pure.
 
+Recorded: tests/data/binance_usdm_2026-10/ws.
 Events are built as text, for one is sent to many; every number of the market has the exchange's count of decimals.
 """
 
@@ -55,7 +56,7 @@ class DayStatistics:
         return self.quote // self.volume if self.volume else self.close
 
     @property
-    def change_permille_percent(self) -> int:
+    def change_millipercent(self) -> int:
         """The price change in thousandths of a percent."""
         return round((self.close - self.open) * 100_000 / self.open)
 
@@ -89,8 +90,9 @@ def aggregate_trade(instrument: Instrument, trade: Trade, *, event_ms: int) -> s
     quantity = decimal(trade.quantity, instrument.quantity_precision)
     return (
         f'{{"e":"aggTrade","E":{event_ms},"a":{trade.id},"s":"{instrument.symbol}",'
-        f'"p":"{decimal(trade.price, instrument.price_precision)}","q":"{quantity}","nq":"{quantity}","f":{trade.first_id},'
-        f'"l":{trade.last_id},"T":{trade.time_ms},"m":{"false" if trade.buyer_is_taker else "true"},"st":1}}'
+        f'"p":"{decimal(trade.price, instrument.price_precision)}","q":"{quantity}","nq":"{quantity}",'
+        f'"f":{trade.first_id},"l":{trade.last_id},"T":{trade.time_ms},'
+        f'"m":{"false" if trade.buyer_is_taker else "true"},"st":1}}'
     )
 
 
@@ -108,8 +110,9 @@ def book_ticker(instrument: Instrument, book: Book, *, event_ms: int) -> str:
     p, q = instrument.price_precision, instrument.quantity_precision
     (bid, bid_quantity), (ask, ask_quantity) = book.bids[0], book.asks[0]
     return (
-        f'{{"e":"bookTicker","u":{book.update_id},"s":"{instrument.symbol}","ps":"{instrument.pair}","b":"{decimal(bid, p)}",'
-        f'"B":"{decimal(bid_quantity, q)}","a":"{decimal(ask, p)}","A":"{decimal(ask_quantity, q)}",'
+        f'{{"e":"bookTicker","u":{book.update_id},"s":"{instrument.symbol}","ps":"{instrument.pair}",'
+        f'"b":"{decimal(bid, p)}","B":"{decimal(bid_quantity, q)}",'
+        f'"a":"{decimal(ask, p)}","A":"{decimal(ask_quantity, q)}",'
         f'"T":{event_ms},"E":{event_ms},"st":1}}'
     )
 
@@ -128,11 +131,13 @@ def ticker(instrument: Instrument, day: DayStatistics, *, event_ms: int) -> str:
     p, q = instrument.price_precision, instrument.quantity_precision
     average = decimal(day.average * 10 ** (8 - p), 8) if instrument.coin_margined else decimal(day.average, p)
     return (
-        f'{{"e":"24hrTicker","E":{event_ms},"s":"{instrument.symbol}","ps":"{instrument.pair}","p":"{decimal(day.close - day.open, p)}",'
-        f'"P":"{decimal(day.change_permille_percent, 3)}","w":"{average}","c":"{decimal(day.close, p)}",'
+        f'{{"e":"24hrTicker","E":{event_ms},"s":"{instrument.symbol}","ps":"{instrument.pair}",'
+        f'"p":"{decimal(day.close - day.open, p)}","P":"{decimal(day.change_millipercent, 3)}",'
+        f'"w":"{average}","c":"{decimal(day.close, p)}",'
         f'"Q":"{decimal(day.last_quantity, q)}","o":"{decimal(day.open, p)}","h":"{decimal(day.high, p)}",'
-        f'"l":"{decimal(day.low, p)}","v":"{decimal(day.volume, q)}","q":"{decimal(day.quote // 10**q, p)}","O":{day.open_ms},'
-        f'"C":{event_ms},"F":{day.first_id},"L":{day.last_id},"n":{day.trades},"st":{_side(instrument)}}}'
+        f'"l":"{decimal(day.low, p)}","v":"{decimal(day.volume, q)}","q":"{decimal(day.quote // 10**q, p)}",'
+        f'"O":{day.open_ms},"C":{event_ms},"F":{day.first_id},"L":{day.last_id},"n":{day.trades},'
+        f'"st":{_side(instrument)}}}'
     )
 
 

@@ -27,7 +27,7 @@ class Funding:
         return (time_ms // length + 1) * length
 
     def estimate(self, instrument: Instrument, time_ms: int) -> int:
-        """The running period's rate as known at `time_ms`: from the last rate to its own, reached in its last minute."""
+        """The running period's rate at `time_ms`: from the last rate to its own, reached in its last minute."""
         length = instrument.funding_hours * HOUR_MS
         period = time_ms // length
         before = self.settled_rate(instrument, period - 1)
@@ -36,7 +36,7 @@ class Funding:
         return before + (after - before) * (time_ms % length // MINUTE_MS) // minutes
 
     def settlements(self, instrument: Instrument, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
-        """(funding time, rate) of every settlement in [start, end], ascending. The time jitters by 0 to 3 ms after the hour."""
+        """(funding time, rate) of every settlement in [start, end], ascending; it is 0 to 3 ms after the hour."""
         length = instrument.funding_hours * HOUR_MS
         first = max(start_ms - 3, instrument.onboard_ms) // length
         rows = []

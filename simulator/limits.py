@@ -1,6 +1,7 @@
-"""The exchange's request limits per client address, and the log that proves whether a client kept them. Pure but for its state.
+"""The exchange's request limits per client address, and the log that proves whether a client kept them.
 
-Numbers: https://developers.binance.com/docs/derivatives/usds-margined-futures/general-info and measurements of 2026-10-07.
+Numbers: https://developers.binance.com/docs/derivatives/usds-margined-futures/general-info, and measurements of
+2026-10-07.
 """
 
 from collections import deque
@@ -62,7 +63,7 @@ class Limits:
         self._log: dict[tuple[int, str], MinuteLog] = {}
 
     def request(self, address: str, *, weight: int, funding: bool, now_ms: int) -> Verdict:
-        """Charge a request. The window of the weight is the UTC minute; funding routes have their own bucket and no weight."""
+        """Charge a request. Weight counts by the UTC minute; funding routes have their own bucket and no weight."""
         client = self._clients.setdefault(address, _Client())
         minute = self.minute(address, now_ms)
         minute.requests += 1

@@ -1,71 +1,21 @@
-"""The market as it happens: a tick turns what is new since the last one into frames for the streams somebody listens to."""
+"""The market as it happens: a tick turns what is new into frames for the streams somebody listens to."""
 
-import heapq
 from dataclasses import dataclass, field
 
 from simulator import closings, frames
 from simulator.candles import Candle, CandleStore
 from simulator.faults import Faults
+from simulator.forming import Closings, Forming
 from simulator.frames import Trade
-from simulator.funding import Funding
 from simulator.hub import Hub
 from simulator.intervals import window_end, window_open
 from simulator.market import MINUTE_MS
-from simulator.marks import MarkPrices
 from simulator.noise import key_of
 from simulator.streams import Topic
 from simulator.tape import Tape
-from simulator.universe import Instrument, Universe
+from simulator.universe import Instrument
 
 TICK_MS = 250
-_LONGEST_CATCH_UP_SECONDS = 5
-_TICKER_TURNS = 10  # of !ticker@arr: the exchange sends the changed rows, here it is every tenth symbol in turn
-
-
-@dataclass(slots=True)
-class Forming:
-    """A candle under way, in the market's integers."""
-
-    topic: Topic
-    interval: str
-    candle: Candle
-    first_id: int
-    last_id: int
-    changed: bool = False
-
-    def add(self, trade: Trade) -> None:
-        """Take in one trade of this candle's window."""
-        old = self.candle
-        price, quantity = trade.price, trade.quantity
-        first = old.trades == 0
-        taken = quantity if trade.buyer_is_taker else 0
-        self.candle = Candle(
-            old.open_ms,
-            old.close_ms,
-            price if first else old.open,
-            price if first or price > old.high else old.high,
-            price if first or price < old.low else old.low,
-            price,
-            old.volume + quantity,
-            old.quote + price * quantity,
-            old.trades + trade.last_id - trade.first_id + 1,
-            old.taker_volume + taken,
-            old.taker_quote + price * taken,
-        )
-        if first:
-            self.first_id = trade.first_id
-        self.last_id = trade.last_id
-        self.changed = True
-
-
-@dataclass(slots=True)
-class _Closing:
-    topic: Topic
-    interval: str
-    candle: Candle
-    first_id: int
-    last_id: int
-    left: int  # sends still to come
 
 
 @dataclass(slots=True)
@@ -86,48 +36,32 @@ class Live:
     def __init__(
         self,
         *,
-        universe: Universe,
         store: CandleStore,
         tape: Tape,
-        marks: MarkPrices,
-        funding: Funding,
         hub: Hub,
         faults: Faults,
         now_ms: int,
         kline_every_ms: int | None = None,
     ) -> None:
-        self._universe = universe
         self._store = store
         self._tape = tape
-        self._marks = marks
-        self._funding = funding
         self._hub = hub
         self._faults = faults
         self._kline_every_ms = kline_every_ms
         self._tickers: dict[Instrument, _Ticker] = {}
-        self._closings: list[tuple[int, int, _Closing]] = []
-        self._scheduled: set[tuple[str, str, int]] = set()
-        self._sequence = 0
+        self._closings = Closings()
         self._now_ms = now_ms
-        self._second = now_ms // 1000
         hub.on_topic = self._start_topic
 
     def tick(self, now_ms: int) -> None:
-        """Publish what happened up to `now_ms`, then let the hub send."""
+        """Publish what happened up to `now_ms`."""
         if now_ms // MINUTE_MS != self._now_ms // MINUTE_MS:
             self._drop_unwanted()
         self._now_ms = now_ms
         for ticker in self._tickers.values():
             self._advance(ticker, now_ms)
         self._send_closings(now_ms)
-        for second in range(max(self._second + 1, now_ms // 1000 - _LONGEST_CATCH_UP_SECONDS), now_ms // 1000 + 1):
-            self._send_marks(second)
-            self._send_statistics(second, now_ms)
-            self._second = second
         self._send_depth(now_ms)
-        self._hub.flush()
-
-    # -- trades and candles
 
     def _start_topic(self, topic: Topic) -> None:
         """Somebody is the first to listen to a topic."""
@@ -209,46 +143,28 @@ class Live:
         for forming in ticker.forming.values():
             while forming.candle.close_ms < time_ms:
                 self._schedule(forming)
-                old = forming.candle
-                opening = old.close_ms + 1
-                close_ms = window_end(forming.interval, opening) - 1
-                forming.candle = Candle(opening, close_ms, old.close, old.close, old.close, old.close, 0, 0, 0, 0, 0)
-                forming.first_id = forming.last_id = -1
-                forming.changed = False
+                forming.next_window()
 
     def _schedule(self, forming: Forming) -> None:
         """Plan the closing frames of a candle that ended."""
         candle, instrument = forming.candle, forming.topic.instrument
         if instrument is None:
             return
-        key = (instrument.symbol, forming.interval, candle.open_ms)
-        if key in self._scheduled:
+        if self._closings.knows(forming.topic, candle.open_ms):
             return
         delays = closings.delays_ms(
             self._store.market.seed, instrument.symbol, forming.interval, candle.open_ms, idle=candle.trades == 0
         )
         delays = self._faults.alter_closing(instrument.symbol, forming.interval, candle.open_ms, delays)
-        due = [candle.close_ms + 1 + delay for delay in delays if candle.close_ms + 1 + delay > self._now_ms]
-        if not due:
-            return
-        closing = _Closing(forming.topic, forming.interval, candle, forming.first_id, forming.last_id, len(due))
-        self._scheduled.add(key)
-        for at in due:
-            self._sequence += 1
-            heapq.heappush(self._closings, (at, self._sequence, closing))
+        due = [candle.close_ms + 1 + delay for delay in delays]
+        self._closings.plan(forming, [at for at in due if at > self._now_ms])
 
     def _send_closings(self, now_ms: int) -> None:
-        while self._closings and self._closings[0][0] <= now_ms:
-            closing = heapq.heappop(self._closings)[2]
-            instrument = closing.topic.instrument
-            closing.left -= 1
-            if instrument is None:
-                continue
-            if closing.left == 0:
-                self._scheduled.discard((instrument.symbol, closing.interval, closing.candle.open_ms))
-            self._hub.publish(closing.topic, self._kline(instrument, closing, closed=True, event_ms=now_ms))
+        for ended in self._closings.due(now_ms):
+            if ended.topic.instrument is not None:
+                self._hub.publish(ended.topic, self._kline(ended.topic.instrument, ended, closed=True, event_ms=now_ms))
 
-    def _kline(self, instrument: Instrument, forming: Forming | _Closing, *, closed: bool, event_ms: int) -> str:
+    def _kline(self, instrument: Instrument, forming: Forming, *, closed: bool, event_ms: int) -> str:
         return frames.kline(
             instrument,
             forming.interval,
@@ -270,53 +186,6 @@ class Live:
                 topic.instrument is instrument and topic.kind in ("trade", "book", "depth") for topic in topics
             ):
                 del self._tickers[instrument]
-
-    # -- mark prices and statistics
-
-    def _mark_row(self, instrument: Instrument, event_ms: int) -> str:
-        marks = self._marks.at(instrument, instrument.last_trading_ms(event_ms))
-        if instrument.status != "TRADING" or not instrument.perpetual:
-            return frames.mark_price(instrument, marks, rate=0, next_funding_ms=0, event_ms=event_ms)
-        return frames.mark_price(
-            instrument,
-            marks,
-            rate=self._funding.estimate(instrument, event_ms),
-            next_funding_ms=self._funding.next_funding_ms(instrument, event_ms),
-            event_ms=event_ms,
-        )
-
-    def _send_marks(self, second: int) -> None:
-        event_ms = second * 1000
-        speeds = ("1s", "3s") if second % 3 == 0 else ("1s",)
-        rows: dict[Instrument, str] = {}
-
-        def row(instrument: Instrument) -> str:
-            if instrument not in rows:
-                rows[instrument] = self._mark_row(instrument, event_ms)
-            return rows[instrument]
-
-        for topic in list(self._hub.topics):
-            if topic.kind == "mark" and topic.detail in speeds and topic.instrument is not None:
-                if topic.instrument.onboard_ms <= event_ms:
-                    self._hub.publish(topic, row(topic.instrument))
-            elif topic.kind == "mark_all" and topic.detail in speeds:
-                listed = [item for item in self._universe.instruments if item.onboard_ms <= event_ms]
-                coins = [*(item for item in listed if not item.tradfi), *self._universe.coin_margined]
-                for part in (coins, [item for item in listed if item.tradfi]):
-                    self._hub.publish(topic, f"[{','.join(map(row, part))}]")
-
-    def _send_statistics(self, second: int, now_ms: int) -> None:
-        for topic in list(self._hub.topics):
-            if topic.kind == "ticker" and second % 2 == 0 and topic.instrument is not None:
-                day = self._tape.day(topic.instrument, now_ms)
-                if day is not None:
-                    self._hub.publish(topic, frames.ticker(topic.instrument, day, event_ms=now_ms))
-            elif topic.kind == "ticker_all":
-                everyone = [*self._universe.instruments, *self._universe.coin_margined]
-                members = [item for item in everyone[second % _TICKER_TURNS :: _TICKER_TURNS] if item.trades]
-                days = ((item, self._tape.day(item, now_ms)) for item in members)
-                rows = [frames.ticker(item, day, event_ms=now_ms) for item, day in days if day is not None]
-                self._hub.publish(topic, f"[{','.join(rows)}]")
 
     def _send_depth(self, now_ms: int) -> None:
         for topic in list(self._hub.topics):

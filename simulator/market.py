@@ -1,8 +1,8 @@
 """The market: every trade as a pure function of (seed, symbol, time).
 
-Time is cut into slots of equal length (1 to 10 s by symbol). A slot holds one aggregate trade or none, decided by its hash alone, so
-that any span is computed without the one before it. The first slot of every hour always trades: the last price before any instant
-is found within the hour.
+Time is cut into slots of equal length (1 to 10 s by symbol). A slot holds one aggregate trade or none, decided by its
+hash alone, so that any span is computed without the one before it. The first slot of every hour always trades: the last
+price before any instant is found within the hour.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
-# (period in minutes, amplitude as a share of the base price): the square-root scaling of a random walk. The sum, times the largest
-# volatility, stays below 1, so a price is always positive.
+# (period in minutes, amplitude as a share of the base price): the square-root scaling of a random walk. The sum, times
+# the largest volatility, stays below 1, so a price is always positive.
 _OCTAVES = (
     (92_160, 0.160),
     (23_040, 0.106),
@@ -39,7 +39,10 @@ _IDS_A_DAY = 6_000_000
 
 @dataclass(frozen=True, slots=True)
 class MarketShape:
-    """What a symbol's market looks like. Prices are integers of 10^-pricePrecision, quantities of 10^-quantityPrecision."""
+    """What a symbol's market looks like.
+
+    Prices are integers of 10^-pricePrecision, quantities of 10^-quantityPrecision.
+    """
 
     symbol: str
     base_price: int

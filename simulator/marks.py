@@ -62,7 +62,10 @@ class MarkPrices:
         *,
         index: bool = False,
     ) -> list[tuple[int, int, int, int, int, int, int]]:
-        """(open time, close time, open, high, low, close, seconds) of the mark or index price, like `CandleStore.candles`."""
+        """(open time, close time, open, high, low, close, seconds) of the mark or index price.
+
+        The span is that of `CandleStore.candles`.
+        """
         start = window_open(interval, first_open_ms)
         if start < first_open_ms:
             start = window_end(interval, start)

@@ -1,7 +1,7 @@
 """Deterministic noise: hashed integers and smooth curves through them.
 
-Everything here is integer hashing or `+ - * /` on float64, which IEEE 754 defines to the last bit. `exp`, `sin` and `pow` differ
-between processors and libraries, and would let the market's digests drift from machine to machine.
+Everything here is integer hashing or `+ - * /` on float64, which IEEE 754 defines to the last bit. `exp`, `sin` and
+`pow` differ between processors and libraries, and would let the market's digests drift from machine to machine.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ def lattice(key: int, first: int, count: int) -> Floats:
 
 
 def smooth(key: int, period: int, first: int, count: int) -> Floats:
-    """A curve in [-1, 1) at the integers `first .. first + count - 1`, through a lattice point every `period` of them."""
+    """A curve in [-1, 1) at `count` integers from `first`, through a lattice point every `period` of them."""
     steps = np.arange(first, first + count, dtype=np.int64)
     cells = steps // period
     points = lattice(key, int(cells[0]), int(cells[-1] - cells[0]) + 2)

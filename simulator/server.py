@@ -18,6 +18,7 @@ from simulator.live import TICK_MS, Live
 from simulator.market import DAY_MS, Market
 from simulator.marks import MarkPrices
 from simulator.params import ApiError
+from simulator.pulse import Pulse
 from simulator.rest import Rest, Route, dumps
 from simulator.stream import StreamServer
 from simulator.tape import Tape
@@ -75,15 +76,14 @@ class Simulator:
         self._rest = Rest(
             universe=self._universe, store=self._store, tape=tape, marks=marks, funding=funding, clock=self._clock
         )
+        now = self._clock.now_ms()
+        self._pulse = Pulse(universe=self._universe, tape=tape, marks=marks, funding=funding, hub=self._hub, now_ms=now)
         self._live = Live(
-            universe=self._universe,
             store=self._store,
             tape=tape,
-            marks=marks,
-            funding=funding,
             hub=self._hub,
             faults=self._faults,
-            now_ms=self._clock.now_ms(),
+            now_ms=now,
             kline_every_ms=options.kline_every_ms,
         )
         self._streams = StreamServer(
@@ -126,6 +126,7 @@ class Simulator:
         while True:
             now = self._clock.now_ms()
             self._live.tick(now)
+            self._pulse.tick(now)
             self._streams.watch(now)
             for fault in self._faults.due(now):
                 self._hub.act(fault, now)

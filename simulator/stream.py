@@ -114,10 +114,11 @@ class StreamServer:
         try:
             request = json.loads(text)
             method, number = request["method"], request.get("id")
-            names = request.get("params", [])
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise TypeError
+            names = request.get("params") or []
+            readable = isinstance(names, list) and all(isinstance(name, str) for name in names)
         except (ValueError, TypeError, KeyError, AttributeError):
+            readable = False
+        if not readable:
             self._hub.answer(
                 connection, {"error": {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}}
             )

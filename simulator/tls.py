@@ -33,9 +33,10 @@ _RENEW = timedelta(days=7)
 
 
 def server_context(directory: Path, names: Sequence[str] = NAMES) -> ssl.SSLContext:
-    """A TLS context for `names`. Writes ca.pem, ca-key.pem, server.pem and server-key.pem (keys 0600) unless good ones are there.
+    """A TLS context for `names`.
 
-    Raises OSError if the directory cannot be written.
+    Writes ca.pem, ca-key.pem, server.pem and server-key.pem (keys 0600) unless good ones are there.
+        Raises OSError if the directory cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if not _usable(directory, names):

@@ -17,7 +17,7 @@ _DATA = Path(__file__).with_name("universe.json")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instrument:
-    """One symbol: what exchangeInfo says of it, and the shape of its market. Two are equal only if they are one object."""
+    """One symbol: what exchangeInfo says of it, and the shape of its market. Equal only to itself."""
 
     symbol: str
     pair: str
@@ -197,7 +197,7 @@ def _activity(rank: int, key: int) -> tuple[int, int, int, int]:
 
 
 def _precisions(base: str, price: Decimal, key: int) -> tuple[int, int, int]:
-    """pricePrecision, tick in units of its last digit, quantityPrecision. The precision may exceed the tick's digits."""
+    """pricePrecision, tick in units of its last digit (it may be coarser than that), quantityPrecision."""
     known = {"BTC": (2, 10, 3), "ETH": (2, 1, 3), "币安人生": (7, 1000, 0), "BNB": (3, 10, 2), "SOL": (4, 100, 2)}
     if base in known:
         return known[base]
