@@ -24,7 +24,7 @@ from collector.influx import WriteClient
 from collector.points import PointCounters, PointTotals
 from collector.spool import Spool
 from collector.writer import Writer
-from tests.integration.servers import InfluxStack
+from tests.integration.servers import InfluxServer, InfluxStack
 from tests.support import eventually_async, free_port
 
 pytestmark = pytest.mark.integration
@@ -137,8 +137,9 @@ async def pipeline(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_store_stopped_and_started_under_load_ends_with_every_point(
-    fresh_influx: InfluxStack, tmp_path: Path
+@pytest.mark.parametrize("end", [InfluxServer.stop, InfluxServer.kill], ids=["stopped", "killed"])
+async def test_a_store_that_goes_away_under_load_ends_with_every_point(
+    fresh_influx: InfluxStack, tmp_path: Path, end: Callable[[InfluxServer], None]
 ) -> None:
     async with pipeline(tmp_path, fresh_influx, max_lines=500) as running:
         numbers = itertools.count()
@@ -148,7 +149,7 @@ async def test_a_store_stopped_and_started_under_load_ends_with_every_point(
 
         feed(5_000)
         await eventually_async(lambda: running.delivered > 0, DEADLINE_SECONDS)
-        stopping = asyncio.create_task(asyncio.to_thread(fresh_influx.server.stop))
+        stopping = asyncio.create_task(asyncio.to_thread(end, fresh_influx.server))
         while not stopping.done():
             feed(100)
             await asyncio.wait((stopping,), timeout=0.1)

@@ -52,10 +52,10 @@ class Store:
 class Setup:
     """One spool, one store, and what the deliverer told."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, max_files: int = 1_000) -> None:
         self.root = root
         self.counters = PointCounters()
-        self.spool = Spool(root, {"main": self.counters}, max_bytes=10**9, max_files=1_000)
+        self.spool = Spool(root, {"main": self.counters}, max_bytes=10**9, max_files=max_files)
         self.spool.recover()
         self.store = Store()
         self.delivered: list[str] = []
@@ -219,6 +219,27 @@ async def test_a_poisoned_bucket_does_not_block_another(setup: Setup) -> None:
         await eventually_async(lambda: setup.spool.level("main").files == 0)
 
     assert setup.store.lines == ["2", "1"]
+
+
+async def test_a_file_that_waits_for_its_next_attempt_is_the_first_to_go_when_the_spool_is_full(tmp_path: Path) -> None:
+    setup, refused, again = Setup(tmp_path, max_files=2), asyncio.Event(), asyncio.Event()
+
+    async def wait(_seconds: float) -> None:
+        refused.set()
+        await again.wait()
+
+    setup.deliverer = Deliverer("main", setup.spool, setup.store.write, on_delivered=setup.note, sleep=wait)
+    setup.store.answers = [Retry("connection", "refused")]
+    setup.put("1")
+    async with running(setup.deliverer):
+        await refused.wait()
+        setup.put("2")
+        setup.put("3")
+        again.set()
+        await eventually_async(lambda: setup.spool.level("main").files == 0)
+
+    assert setup.store.lines == ["2", "3"]
+    assert setup.totals().dropped["spool_full"] == 1
 
 
 async def test_an_outage_is_told_once_when_it_starts_and_once_when_it_ends(
