@@ -1,4 +1,4 @@
-"""Applies to every test: the integration mark by folder, Hypothesis without a clock. Helpers are in tests/support.py."""
+"""Applies to every test: the integration mark by folder, Hypothesis without a clock. Helpers: tests/support.py."""
 
 from pathlib import Path
 
