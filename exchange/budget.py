@@ -13,7 +13,7 @@ requests per 5 minutes and IP. A request leaves when all of these hold:
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 
@@ -28,8 +28,8 @@ FUNDING_LIMIT = 500
 STOP_PERCENT = 80
 CONFIRM_RESERVE_PERCENT = 10
 
-#: Date headers are rounded to the second and answers take time on the way: requests this close to the end of a minute
-#: count in both, as do those still under way. So being unsure of the boundary never spends more than the share.
+#: Date headers are rounded to the second and answers take time on the way: requests that ended this close to the end of
+#: a minute count in both, as do those still under way. So being unsure of the boundary never spends beyond the share.
 BOUNDARY_MS = 2_000
 
 
@@ -57,6 +57,7 @@ class Ticket:
     funding: bool
     asked_ms: int
     granted_ms: int = 0
+    done_ms: int = 0
     probe: bool = False
     reported: bool = False
     state: _State = _State.WAITING
@@ -121,7 +122,7 @@ class Budget:
         self._now_ms = self.clock.now_ms()
         self._header = 0
         self._spent: list[Ticket] = []
-        self._funding_ms: deque[int] = deque()
+        self._funding_spent: list[Ticket] = []
         self._in_flight = 0
         self._clock_was_known = self._answered = self.clock.known
         self._queues: dict[bool, list[tuple[Priority, int, Ticket]]] = {False: [], True: []}
@@ -166,7 +167,7 @@ class Budget:
         if head := self._head(False):
             waits.append(0 if self._fits(head[2]) else self._next_minute_ms() - self.clock.now_ms())
         if head := self._head(True):
-            waits.append(0 if self._fits(head[2]) else self._funding_ms[0] + FUNDING_WINDOW_MS + BOUNDARY_MS - now)
+            waits.append(0 if self._fits(head[2]) else self._next_funding_ms() - now)
         if not waits or self._blocked_by_answer():
             return None
         return max(1, min(waits), self.circuit.wait_ms(), self._next_slot_ms - now)
@@ -210,7 +211,7 @@ class Budget:
             stop=self._stop,
             used_in_minute=self._minute_weight(),
             ip_used_in_minute=self._header,
-            funding_requests=len(self._funding_ms),
+            funding_requests=len(self._funding_spent),
             circuit=self.circuit.state,
             circuit_wait_seconds=self.circuit.wait_ms() / 1000,
             circuit_opened_total=self.circuit.opened_total,
@@ -231,7 +232,7 @@ class Budget:
     def _fits(self, ticket: Ticket) -> bool:
         if ticket.funding:
             reserve = self._reserve_before(ticket.priority, self._funding_reserve)
-            return len(self._funding_ms) < self._funding_share - reserve
+            return len(self._funding_spent) < self._funding_share - reserve
         reserve = self._reserve_before(ticket.priority, self._reserve)
         unreported = sum(spent.weight for spent in self._spent if not spent.reported)
         own_room = self._share - reserve - self._minute_weight()
@@ -248,6 +249,10 @@ class Budget:
     def _next_minute_ms(self) -> int:
         return (self._now_ms // MINUTE_MS + 1) * MINUTE_MS
 
+    def _next_funding_ms(self) -> int:
+        now = self.clock.monotonic_ms()
+        return min(now - _age_ms(ticket, now) for ticket in self._funding_spent) + FUNDING_WINDOW_MS
+
     def _blocked_by_answer(self) -> bool:
         """One at a time: the first request of all, which tells the exchange's time, and a half-open circuit's probe."""
         return (not self._answered and self._in_flight > 0) or self.circuit.probing
@@ -261,7 +266,7 @@ class Budget:
         self._next_slot_ms = now + self._spacing_ms
         self._in_flight += 1
         if ticket.funding:
-            self._funding_ms.append(now)
+            self._funding_spent.append(ticket)
         else:
             self._spent.append(ticket)
         self._requests_total[ticket.priority] += 1
@@ -273,19 +278,16 @@ class Budget:
     def _leave(self, ticket: Ticket) -> None:
         self._in_flight -= 1
         ticket.state = _State.DONE
+        ticket.done_ms = self.clock.monotonic_ms()
 
     def _roll(self) -> None:
         """Begin a new minute's books when the exchange does."""
         now = self.clock.monotonic_ms()
-        while self._funding_ms and self._funding_ms[0] + FUNDING_WINDOW_MS + BOUNDARY_MS <= now:
-            self._funding_ms.popleft()
+        # A request counted at the exchange no later than its end here, so the window runs from there.
+        self._funding_spent = [ticket for ticket in self._funding_spent if _age_ms(ticket, now) < FUNDING_WINDOW_MS]
         exchange_ms = self.clock.now_ms()
         if exchange_ms // MINUTE_MS > self._now_ms // MINUTE_MS:
-            self._spent = [
-                ticket
-                for ticket in self._spent
-                if ticket.state is _State.GRANTED or now - ticket.granted_ms < BOUNDARY_MS
-            ]
+            self._spent = [ticket for ticket in self._spent if _age_ms(ticket, now) < BOUNDARY_MS]
             self._header = 0
             self._now_ms = exchange_ms
         elif exchange_ms > self._now_ms or self._jumped_back(exchange_ms):
@@ -300,3 +302,8 @@ class Budget:
 
 def _is_waiting(ticket: Ticket) -> bool:
     return ticket.state is _State.WAITING
+
+
+def _age_ms(ticket: Ticket, now_ms: int) -> int:
+    """How long ago its request ended; 0 while it is under way."""
+    return now_ms - ticket.done_ms if ticket.state is _State.DONE else 0

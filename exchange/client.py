@@ -81,7 +81,7 @@ class ExchangeClient:
         self._rest_url = rest_url.rstrip("/")
         self.budget = budget
         self._gate = Gate(budget, patience_seconds)
-        self._ssl = _trust(ca_file)
+        self._ssl = _trust(ca_file) if rest_url.startswith("https://") else True
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._session = session
         self._owns_session = session is None
