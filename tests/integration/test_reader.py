@@ -18,7 +18,6 @@ from marketdata.errors import (
     InvalidPair,
     InvalidRequest,
     InvalidTimeframe,
-    MarketDataError,
     StoreUnavailable,
     Unauthorized,
     UnknownPair,
@@ -167,6 +166,10 @@ def stack(influx: InfluxStack, truth: dict[str, list[Candle]]) -> InfluxStack:
             if rolled:
                 lines = [line(pair, f"ohlcv_{timeframe}", candle, count) for candle in rolled]
                 write(influx, schema.BUCKET_ROLLUP, lines)
+    now = pd.Timestamp.now("UTC").value // 1_000_000
+    write(influx, schema.BUCKET_RAW, [funding_settled_line(FULL, MONDAY, "0.0001", None, now_ms=now)])
+    write(influx, schema.BUCKET_SAMPLES, [mark_price_line(FULL, now, "2", "1", now_ms=now)])
+    write(influx, schema.BUCKET_SAMPLES, [funding_rate_line(FULL, now, "0.0002", now, now_ms=now)])
     return influx
 
 
@@ -339,11 +342,12 @@ async def test_the_async_client_answers_the_same(stack: InfluxStack, market: Mar
         pd.testing.assert_frame_equal(await asynchronous.gaps(HOLED), market.gaps(HOLED))
         assert await asynchronous.pairs() == market.pairs()
         with pytest.raises(UnknownPair):
-            await asynchronous.get_mark_price("NOSUCH/USDT:USDT")
-        with pytest.raises(UnknownPair):
-            await asynchronous.get_funding_rate("NOSUCH/USDT:USDT")
-        with pytest.raises(MarketDataError):
-            await asynchronous.get_funding_history("NOSUCH/USDT:USDT", MONDAY)
+            await asynchronous.get_ohlcv("NOSUCH/USDT:USDT", "1h", limit=1)
+    async with AsyncMarketData(store_of(stack)) as asynchronous:  # samples are kept for 30 days of the real clock
+        assert (await asynchronous.get_mark_price(FULL)).mark == 2
+        assert (await asynchronous.get_funding_rate(FULL)).rate == 0.0002
+        assert (await asynchronous.get_all_pairs_funding_rates())[FULL].rate == 0.0002
+        assert (await asynchronous.get_funding_history(FULL, MONDAY))["rate"].tolist() == [0.0001]
     refused = AsyncMarketData([Store(f"http://127.0.0.1:{free_port()}", "x"), Store(stack.url, "wrong")])
     with pytest.raises(StoreUnavailable, match=r"cannot be reached.*refused the token"):
         await refused.pairs()
@@ -376,10 +380,6 @@ def test_an_unknown_pair_is_named_with_the_nearest_known(market: MarketData) -> 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_no_call_takes_an_unknown_pair_in_silence(stack: InfluxStack, market: MarketData, call: Call) -> None:
-    now = pd.Timestamp.now("UTC").value // 1_000_000
-    write(stack, schema.BUCKET_RAW, [funding_settled_line(FULL, now, "0.0001", None, now_ms=now)])
-    write(stack, schema.BUCKET_SAMPLES, [mark_price_line(FULL, now, "1", "1", now_ms=now)])
-    write(stack, schema.BUCKET_SAMPLES, [funding_rate_line(FULL, now, "0.0001", now, now_ms=now)])
     with pytest.raises(UnknownPair, match="NOSUCH/USDT:USDT"):
         call(market)
 
