@@ -33,9 +33,10 @@ def script_at(script: str, now_ms: int) -> str:
     window's end on reaches it, as long as its open lies within the overlap. Flux wants options right after the imports.
     """
     now = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    head, last_import, body = script.rpartition("import ")
-    line, newline, rest = body.partition("\n")
-    return f"{head}{last_import}{line}{newline}\noption now = () => {now}\n{rest}"
+    lines = script.splitlines(keepends=True)
+    last_import = max(index for index, line in enumerate(lines) if line.startswith("import "))
+    lines.insert(last_import + 1, f"\noption now = () => {now}\n")
+    return "".join(lines)
 
 
 def overlap_ms(timeframe: str) -> int:
