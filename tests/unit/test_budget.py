@@ -176,6 +176,8 @@ def test_funding_requests_have_their_own_bucket_of_five_minutes(world: World) ->
     candles = world.budget.ask(Priority.HISTORY, 1)
     assert world.next() is candles  # a full bucket holds no candles back
     world.answer(candles)
+    world.monotonic_ms = 299_999
+    assert world.budget.grant() is None
     world.next()
     assert world.monotonic_ms >= 300_000
 

@@ -1,0 +1,29 @@
+"""The demo's check judges the platform, so it shares no code with what it judges."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "tools" / "demo").glob("*.py"))
+JUDGED = {"collector", "exchange", "marketdata", "simulator", "influx", "influx_reconcile"}
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports would hide from this test"
+            yield (node.module or "").partition(".")[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_the_demo_imports_nothing_that_it_judges(path: Path) -> None:
+    assert not JUDGED & set(imported(path))
+
+
+def test_the_test_sees_the_modules() -> None:
+    assert {"check", "compare", "exchange_truth", "store_truth", "probe"} <= {path.stem for path in MODULES}
