@@ -18,7 +18,7 @@ from exchange import weights
 from exchange.answers import malformed, no_answer, read_json, refused
 from exchange.budget import Budget, BudgetSnapshot, Priority
 from exchange.errors import BadRequest, ExchangeError
-from exchange.gate import PATIENCE_SECONDS, Gate
+from exchange.gate import PATIENCE_SECONDS, Gate, closed
 from exchange.limits import Limits, read_limits
 from exchange.rows import (
     FundingRate,
@@ -251,15 +251,18 @@ class ExchangeClient:
             self._retries_total += 1
 
     async def _get_once(self, route: str, params: dict[str, str | int], priority: Priority) -> Any:
-        if self._session is None:
-            raise ExchangeError("the client is closed", "use it within `async with`")
+        session = self._session
+        if session is None:
+            raise closed()
         clock = self.budget.clock
         weight = weights.weight(route, params)
         ticket = await self._gate.enter(priority, weight, funding=route in weights.FUNDING_ROUTES)
         limits: Limits | None = None
         try:
+            if session.closed:
+                raise closed()
             self._requests_total[route] += 1
-            async with self._session.get(
+            async with session.get(
                 self._rest_url + route,
                 params=params,
                 headers={"Accept-Encoding": "gzip"},

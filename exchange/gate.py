@@ -6,6 +6,7 @@ import asyncio
 
 from exchange.answers import refused
 from exchange.budget import Budget, Priority, Ticket
+from exchange.errors import ExchangeError
 from exchange.limits import Limits
 
 #: How long a request waits for a circuit to try again. Beyond it the caller learns at once, and decides.
@@ -45,13 +46,12 @@ class Gate:
         self._pump()
 
     def close(self) -> None:
-        """Stop the timer. Requests that still wait are cancelled."""
+        """Stop the timer. Requests that still wait end in an ExchangeError."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for future in self._waiting.values():
-            future.cancel()
-        self._waiting.clear()
+            _fail(future, closed())
 
     def _pump(self) -> None:
         while (ticket := self._budget.grant()) is not None:
@@ -72,6 +72,15 @@ class Gate:
         if circuit.status is None or circuit.wait_ms() <= self._patience_ms:
             return
         for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(refused(circuit.status, circuit.wait_ms() / 1000, self._budget.clock.now_ms()))
-                future.exception()  # read once, so that nothing is logged if the waiting task is cancelled just now
+            _fail(future, refused(circuit.status, circuit.wait_ms() / 1000, self._budget.clock.now_ms()))
+
+
+def closed() -> ExchangeError:
+    """Return the error of a request to a client that is not open."""
+    return ExchangeError("the exchange client is closed", "ask within its `async with`")
+
+
+def _fail(future: asyncio.Future[None], error: ExchangeError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # read once, so that nothing is logged if the waiting task is cancelled just now

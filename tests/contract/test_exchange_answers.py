@@ -301,6 +301,24 @@ async def test_a_cancelled_request_gives_its_place_back(client: ExchangeClient, 
     await client.ping()
 
 
+async def test_requests_that_wait_when_the_client_closes_end_in_an_exchange_error(venue: Venue) -> None:
+    gone = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await gone.wait()
+        return web.json_response({})
+
+    venue.say(slow)
+    async with ExchangeClient(venue.url, Budget(), backoff_seconds=0) as client:
+        requests = [asyncio.create_task(client.ping()) for _ in range(3)]
+        await eventually_async(lambda: len(venue.asked) == 1, what="the first request")
+    ends = await asyncio.wait_for(asyncio.gather(*requests, return_exceptions=True), 5)
+    assert all(isinstance(end, ExchangeError) for end in ends)
+    with pytest.raises(ExchangeError, match="closed"):
+        await client.ping()
+    gone.set()
+
+
 async def test_a_range_is_paged_for_the_least_weight_and_comes_back_whole(client: ExchangeClient, venue: Venue) -> None:
     start_ms, step_ms = 1_791_374_400_000, 180_000
     listed_ms = start_ms + 20 * step_ms
