@@ -42,7 +42,8 @@ def parse_line(line: str) -> tuple[str, dict[str, str], dict[str, Decimal | int 
     """Return measurement, tags, fields (floats as Decimal) and time of one line."""
     if "\n" in line or "\r" in line:
         raise NotLineProtocol("more than one line")
-    head, fields, time = _split(line, " ", quotes=True)
+    head = _split(line, " ")[0]  # a quote in a tag is a character like any other
+    fields, time = _split(line[len(head) + 1 :], " ", quotes=True)
     measurement, *tags = _split(head, ",")
     return _unescape(measurement), dict(map(_tag, tags)), dict(map(_field, _split(fields, ",", quotes=True))), int(time)
 
