@@ -25,9 +25,9 @@ from collector.dirty import DirtyWindows
 from collector.feeds import Feeds
 from collector.fill import Fill, FilledStore
 from collector.finality import CLOSE_DEADLINE_MS
-from collector.influx import WriteClient
+from collector.influx import Outcome, WriteClient
 from collector.ingest import Ingest, forming_open_ms
-from collector.metrics import Exposition, LatencyHistogram, Parts
+from collector.metrics import Exposition, Histograms, Parts
 from collector.points import PointCounters
 from collector.rollups import RollupRepairer
 from collector.spool import Spool
@@ -78,14 +78,16 @@ class _App:
         self._client = client
         state_dir = config.collector.state_dir
         self._registry = CollectorRegistry()
-        latency = LatencyHistogram(self._registry)
+        self._histograms = Histograms(self._registry)
         points = {store.name: PointCounters() for store in config.store}
         self._spool = Spool(
             state_dir / "spool", points, max_bytes=config.spool.max_bytes, max_files=config.spool.max_files
         )
         self._writer = Writer(Batcher(), self._spool, points, wake=self._wake)
         self._clock = ExchangeClock(time.monotonic_ns)
-        self._ingest = Ingest(self._clock, self._writer, wall_seconds=time.time, observe_latency=latency.observe)
+        self._ingest = Ingest(
+            self._clock, self._writer, wall_seconds=time.time, observe_latency=self._histograms.observe_receive
+        )
         self._parts = Parts(self._ingest, client, points, self._spool)
         self._stores: list[FilledStore] = []
         self._deliverers: list[Deliverer] = []
@@ -183,12 +185,17 @@ class _App:
         def ingest_token() -> str:
             return store.ingest_token_file.read_text(encoding="utf-8")
 
+        def attempted(_bucket: str, outcome: Outcome, seconds: float) -> None:
+            self._histograms.observe_write(store.name, outcome, seconds)
+
         reader = StoreReader(store.url, store.org, repair_token, self._session)
         windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
         dirty = DirtyWindows(self._config.collector.state_dir / f"dirty-{store.name}.json", windows)
         rollups = RollupRepairer(store.name, reader, dirty, self._clock, wall_seconds=time.time)
         write = WriteClient(store.url, store.org, ingest_token, self._session).write
-        self._deliverers.append(Deliverer(store.name, self._spool, write, on_delivered=rollups.on_delivered))
+        self._deliverers.append(
+            Deliverer(store.name, self._spool, write, on_delivered=rollups.on_delivered, on_attempt=attempted)
+        )
         self._stores.append(FilledStore(store.name, reader, rollups))
         self._parts.rollups[store.name] = rollups
 
@@ -215,6 +222,8 @@ class _App:
             log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
             for info in selection.not_trading:
                 log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
+            for pattern in selection.unmatched:
+                log.warning("pattern of include or exclude fits no pair pattern=%s", pattern)
             for row in universe.invalid:
                 log.warning("exchangeInfo row cannot be read symbol=%s: %s", row.symbol, row.reason)
             return selection.symbols

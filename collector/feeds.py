@@ -130,12 +130,18 @@ class Feeds:
         context = ssl.create_default_context()
         if ca_file is not None:
             context.load_verify_locations(ca_file)
-        self._feeds = [_Feed(self, channel, websocket_url, context, list(names)) for channel in EXCHANGE_STREAMS]
+        self._feeds = {
+            channel: _Feed(self, channel, websocket_url, context, list(names)) for channel in EXCHANGE_STREAMS
+        }
+
+    def feed(self, channel: str) -> _Feed:
+        """The feed of one channel."""
+        return self._feeds[channel]
 
     async def run(self) -> None:
         """Stream until ``stop`` is called or the task is cancelled."""
         async with asyncio.TaskGroup() as group:
-            for feed in self._feeds:
+            for feed in self._feeds.values():
                 group.create_task(feed.run(self._stop))
 
     def stop(self) -> None:

@@ -32,6 +32,8 @@ REQUESTS_AT_ONCE = 4
 QUEUE_HEADROOM = 2_000
 """Rows of a few requests: the fill waits while the writer's queue has less room, live events come first."""
 
+WINDOWS_AGAIN_SECONDS = 3600.0
+
 RETRY_SECONDS = (1.0, 30.0)
 
 
@@ -70,7 +72,7 @@ class _Job:
 
 
 class Fill:
-    """Brings every store up to date once, then ends. It covers what is older than the first candle watched live."""
+    """Brings every store up to date once. It covers what is older than the first candle watched live."""
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class Fill:
         self._from_ms = earliest - hours * HOUR_MS
 
     async def run(self) -> None:
-        """Fill. A store or an exchange that does not answer is waited for; nothing is given up."""
+        """Fill, then look each hour for windows that ended meanwhile. Waits for a store or an exchange that is away."""
         for store in self._stores:
             store.rollups.hold()
         await self._drained()
@@ -109,18 +111,26 @@ class Fill:
         for store in self._stores:
             store.rollups.release()
         self.state.stage = "windows"
-        window_jobs = [
-            (timeframe, await self._missing(BUCKET_ROLLUP, f"ohlcv_{timeframe}", timeframe))
-            for timeframe in ROLLUP_TIMEFRAMES
-        ]
-        self.state.windows_missing = sum(len(job.missing) for _, jobs in window_jobs for job in jobs)
-        for timeframe, jobs in window_jobs:
-            await self._fetch(jobs, f"fill {timeframe}", "windows", f"ohlcv_{timeframe}")
-        await self._drained()
+        await self._fill_windows()
         for store in self._stores:
             await store.rollups.rolled()
         self.state.stage = "done"
         log.info("fill complete candles=%d windows=%d", self.state.candles_fetched, self.state.windows_fetched)
+        while True:
+            # A listing day, say, is over later: its windows can never be rolled from our candles.
+            await asyncio.sleep(WINDOWS_AGAIN_SECONDS)
+            await self._fill_windows()
+
+    async def _fill_windows(self) -> None:
+        """Fetch the windows that our own 3m candles do not cover and that a store lacks."""
+        jobs = {
+            timeframe: await self._missing(BUCKET_ROLLUP, f"ohlcv_{timeframe}", timeframe)
+            for timeframe in ROLLUP_TIMEFRAMES
+        }
+        self.state.windows_missing += sum(len(job.missing) for some in jobs.values() for job in some)
+        for timeframe, some in jobs.items():
+            await self._fetch(some, f"fill {timeframe}", "windows", f"ohlcv_{timeframe}")
+        await self._drained()
 
     async def _drained(self) -> None:
         await self._writer.flush()
@@ -134,10 +144,11 @@ class Fill:
         if timeframe == "3m":
             return range(max(self._from_ms, listed_ms), self._until_ms[info.pair], CANDLE_MS)
         covered_ms = max(self._from_ms, info.onboard_ms)
-        newest_ms = self._until_ms[info.pair] // length_ms * length_ms
+        forming_ms = self._ingest.clock.now_ms() // length_ms * length_ms
         # Windows that our own 3m candles cover whole are the script's; the others are the exchange's.
         first_rolled_ms = -(-covered_ms // length_ms) * length_ms
-        return range(max(newest_ms - self._rollup_windows * length_ms, listed_ms), first_rolled_ms, length_ms)
+        oldest_ms = max(forming_ms - self._rollup_windows * length_ms, listed_ms)
+        return range(oldest_ms, min(first_rolled_ms, forming_ms), length_ms)
 
     async def _missing(self, bucket: str, measurement: str, timeframe: str) -> list[_Job]:
         """Ask every store what it holds; a job for each pair of which any store lacks rows."""

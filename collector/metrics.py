@@ -15,6 +15,7 @@ from collector.confirm import Confirmer
 from collector.connection import ConnectionState
 from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE
 from collector.fill import Fill
+from collector.influx import Outcome, Retry
 from collector.ingest import Ingest
 from collector.normalize import REASONS
 from collector.points import PointCounters
@@ -47,23 +48,35 @@ class Parts:
     heartbeat_seconds: float = 0.0
 
 
-class LatencyHistogram:
-    """Exchange event time to receipt, by channel; an exchange clock ahead of ours counts as 0."""
+class Histograms:
+    """The distributions that must be counted as they happen; everything else is read at scrape time."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
-        histogram = Histogram(
+        receive = Histogram(
             "marketdata_receive_latency_seconds",
             "Exchange event time to our receipt",
             ["exchange", "channel"],
             buckets=LATENCY_BUCKETS_SECONDS,
             registry=registry,
         )
-        self._children = {channel: histogram.labels(EXCHANGE, channel) for channel in (CANDLES, MARK_PRICE)}
+        self._receive = {channel: receive.labels(EXCHANGE, channel) for channel in (CANDLES, MARK_PRICE)}
+        self._write = Histogram(
+            "marketdata_write_duration_seconds",
+            "One write request to a store, by what its answer means",
+            ["store", "outcome"],
+            buckets=LATENCY_BUCKETS_SECONDS,
+            registry=registry,
+        )
 
-    def observe(self, channel: str, seconds: float) -> None:
-        """Count one frame."""
-        self._children[channel].observe(max(seconds, 0.0))
+    def observe_receive(self, channel: str, seconds: float) -> None:
+        """Count one frame; an exchange clock ahead of ours counts as 0."""
+        self._receive[channel].observe(max(seconds, 0.0))
+
+    def observe_write(self, store: str, outcome: Outcome, seconds: float) -> None:
+        """Count one write request."""
+        name = outcome.reason if isinstance(outcome, Retry) else type(outcome).__name__.lower()
+        self._write.labels(store, name).observe(seconds)
 
 
 class Exposition(PrometheusCollector):

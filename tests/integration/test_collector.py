@@ -1,0 +1,159 @@
+"""The spine on real parts: exchange frame in, rolled-up candle out through the reader; and the promise under faults."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from marketdata.reader import MarketData, Store
+from tests.integration.collector_process import CollectorProcess, collector_process, write_config
+from tests.integration.servers import InfluxStack, Simulator
+from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS, differences, truth
+from tests.support import eventually
+
+DAY_MS = 86_400_000
+FILL_MS = 49 * 3_600_000
+type Start = Callable[..., Simulator]
+
+
+def before_a_close(seconds: int) -> int:
+    """A start of the simulated clock, yesterday, this long before the close of a 3m candle."""
+    now_ms = time.time_ns() // 1_000_000
+    return now_ms // CANDLE_MS * CANDLE_MS - DAY_MS - seconds * 1000
+
+
+def pairs_of(simulator: Simulator) -> list[str]:
+    return [symbol.removesuffix("USDT") + "/USDT:USDT" for symbol in simulator.fetch("/_control/state")["pairs"]]
+
+
+def closes(collector: CollectorProcess) -> int:
+    status = collector.status()
+    return sum(status["closes"].values()) if status else 0
+
+
+def assert_store_equals_exchange(
+    influx: InfluxStack, simulator: Simulator, watched_from_ms: int, until_ms: int
+) -> None:
+    """3m candles over the fill and up to `until_ms`, and every roll-up window that ended before the watching began."""
+    found = []
+    for pair in pairs_of(simulator):
+        onboard_ms = next(
+            row["onboardDate"]
+            for row in simulator.fetch("/fapi/v1/exchangeInfo")["symbols"]
+            if row["symbol"] == pair.replace("/USDT:USDT", "USDT")
+        )
+        start_ms = max(watched_from_ms - FILL_MS, onboard_ms // CANDLE_MS * CANDLE_MS)
+        found += differences(influx, simulator, pair, "3m", start_ms, until_ms)[:5]
+        for interval, length_ms in INTERVAL_MS.items():
+            if interval != "3m":
+                end_ms = watched_from_ms // length_ms * length_ms
+                oldest_ms = max(end_ms - 499 * length_ms, onboard_ms // length_ms * length_ms)
+                found += differences(influx, simulator, pair, interval, oldest_ms, end_ms)[:5]
+    assert not found, "\n".join(found[:20])
+
+
+def assert_laws_hold(collector: CollectorProcess) -> None:
+    def total(name: str, **labels: str) -> float:
+        return collector.total(f"marketdata_{name}", **labels)
+
+    def frames() -> bool:
+        filtered = total("frames_invalid_total") + total("frames_filtered_total")
+        return total("frames_received_total") == filtered + total("frames_used_total")
+
+    def points() -> bool:
+        came = total("points_produced_total") + total("points_recovered_from_spool_total")
+        gone = total("points_acknowledged_total") + total("points_rejected_total") + total("points_dropped_total")
+        return came == gone + total("points_in_queue") + total("points_in_batch") + total("points_in_spool")
+
+    # Each call is a scrape of its own; the laws hold within one, so a moment without traffic between them must come.
+    eventually(frames, 20, what="the frame law")
+    eventually(points, 20, what="the points law")
+
+
+def test_a_frame_goes_in_and_a_rolled_up_candle_comes_out_through_the_reader(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
+) -> None:
+    start_ms = before_a_close(45)
+    simulator = start_simulator("--pairs", "8", "--seed", "11", "--start-ms", str(start_ms))
+    watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
+    config, url = write_config(tmp_path, simulator, fresh_influx)
+    with collector_process(config, url, tmp_path) as collector:
+        collector.wait_until_filled()
+        pairs = pairs_of(simulator)
+        eventually(lambda: closes(collector) >= len(pairs), 90, what="a final candle of every pair")
+        eventually(lambda: collector.total("marketdata_points_in_spool") == 0, 10, what="all delivered")
+        until_ms = watched_from_ms + CANDLE_MS
+        assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, until_ms)
+        assert_laws_hold(collector)
+        assert collector.status()["ready"] == "yes"
+        assert collector.stop() == 0
+    assert "ERROR" not in collector.log.read_text(encoding="utf-8")
+
+    store = Store(fresh_influx.url, token=fresh_influx.token("reader", "library"))
+    with MarketData([store], clock_ms=lambda: until_ms + 10_000) as data:
+        for timeframe in ("3m", "15m", "30m", "4h"):
+            frame = data.get_ohlcv("BTC/USDT:USDT", timeframe, limit=20)
+            length_ms = {"3m": CANDLE_MS, "15m": 900_000, "30m": 1_800_000, "4h": 14_400_000}[timeframe]
+            last_ms = until_ms // length_ms * length_ms - length_ms
+            exchange = truth(simulator, "BTCUSDT", timeframe, last_ms - 19 * length_ms, last_ms + length_ms)
+            assert [int(date.timestamp() * 1000) for date in frame["date"]] == list(exchange)
+            assert list(frame["close"]) == [float(row[4]) for row in exchange.values()]
+            assert list(frame["high"]) == [float(row[2]) for row in exchange.values()]
+        assert set(data.get_all_pairs_funding_rates()) == set(pairs)
+
+
+def test_nothing_is_lost_when_influxdb_is_away_for_a_minute_and_the_collector_is_killed_in_it(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
+) -> None:
+    start_ms = before_a_close(50)
+    simulator = start_simulator("--pairs", "8", "--seed", "12", "--start-ms", str(start_ms))
+    watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
+    config, url = write_config(tmp_path, simulator, fresh_influx)
+    with collector_process(config, url, tmp_path) as collector:
+        collector.wait_until_filled()
+        pairs = pairs_of(simulator)
+        fresh_influx.server.kill()
+        stopped_at = time.monotonic()
+        eventually(lambda: closes(collector) >= len(pairs) // 2, 90, what="half of the closes are in")
+        assert collector.total("marketdata_points_in_spool") > 0
+        collector.kill()
+        collector.start()
+        eventually(lambda: collector.status() is not None, 30, what="the collector is back")
+        eventually(lambda: time.monotonic() - stopped_at >= 60, 90, what="a minute without InfluxDB")
+        fresh_influx.server.start()
+        collector.wait_until_filled()
+        eventually(lambda: collector.total("marketdata_points_in_spool") == 0, 60, what="the spool is drained")
+        assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, watched_from_ms + CANDLE_MS)
+        assert_laws_hold(collector)
+        assert collector.total("marketdata_points_dropped_total") == 0
+        assert collector.stop() == 0
+
+
+def test_a_silent_route_is_told_in_one_line_served_by_rest_and_recovered_from(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
+) -> None:
+    """Acknowledge and stay silent: what Binance's old URL does since April 2026."""
+    start_ms = before_a_close(60)
+    simulator = start_simulator("--pairs", "24", "--seed", "13", "--start-ms", str(start_ms))
+    watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
+    config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 2", "rollup_windows = 10"])
+    with collector_process(config, url, tmp_path) as collector:
+        collector.wait_until_filled()
+        simulator.fetch("/_control/faults", {"kind": "silent_route", "route": "market"})
+        eventually(lambda: collector.total("marketdata_streams_silent") == 48, 35, what="both channels silent")
+        told = [line for line in collector.log.read_text(encoding="utf-8").splitlines() if "stream silent" in line]
+        assert len(told) == 2  # one for each channel
+        eventually(
+            lambda: collector.total("marketdata_candles_final_total", origin="rest") >= 24, 90, what="closes by REST"
+        )
+        simulator.fetch("/_control/faults", method="DELETE")
+        eventually(lambda: collector.total("marketdata_streams_silent") == 0, 90, what="the streams deliver again")
+        eventually(lambda: collector.total("marketdata_points_in_spool") == 0, 10, what="all delivered")
+        found = [
+            difference
+            for pair in pairs_of(simulator)
+            for difference in differences(
+                fresh_influx, simulator, pair, "3m", watched_from_ms, watched_from_ms + CANDLE_MS
+            )
+        ]
+        assert found == []
+        assert collector.stop() == 0
