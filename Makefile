@@ -12,7 +12,7 @@ setup: ## Get uv, Python, the packages, influxd and Prometheus; again: does noth
 	@$(PYTHON3) -m tools.setup
 
 demo: setup ## The whole path on this machine; Ctrl-C ends it (DEMO_SECONDS=240 checks and ends; EXCHANGE=binance)
-	@DEMO_SECONDS="$(DEMO_SECONDS)" EXCHANGE="$(EXCHANGE)" .venv/bin/python -m tools.demo
+	@exec env DEMO_SECONDS="$(DEMO_SECONDS)" EXCHANGE="$(EXCHANGE)" .venv/bin/python -m tools.demo
 
 test: ## Every test, on real servers in containers (offers to install Docker)
 	@$(PYTHON3) -m tools.test

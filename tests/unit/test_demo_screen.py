@@ -56,7 +56,7 @@ def a_view() -> View:
     view.windows_ms = dict.fromkeys(("15m", "1h", "4h", "1d"), NOW_MS)
     view.delays_seconds = [0.2, 0.3]
     view.now_ms = NOW_MS
-    view.problem = "the collector does not answer: " + "because " * 30
+    view.tell("status", "the collector does not answer: " + "because " * 30)
     return view
 
 
@@ -81,6 +81,14 @@ def test_what_a_person_looks_for_is_on_the_screen(width: int, height: int) -> No
         assert word in text
     for address in (":41075", ":60561", ":51999", ":54539"):
         assert address in text
+
+
+def test_an_ordinary_screen_of_80_columns_cuts_nothing_off() -> None:
+    view = a_view()
+    view.tell("status", "")
+    for reading in view.readings:
+        reading.status["pairs_stale"].clear()
+    assert "…" not in "\n".join(lines(view, 80, 24))
 
 
 def test_pairs_fill_a_tall_screen_stalest_first() -> None:
@@ -109,6 +117,17 @@ def test_live_is_every_pair_heard_and_the_fill_done(stage: str, live: int, is_li
     view.add(Reading(1.0, status(stage=stage, live=live)))
     assert view.live is is_live
     assert bool(view.not_live()) is not is_live
+
+
+def test_the_newest_problem_is_shown_until_it_is_over() -> None:
+    view = View("simulator", ".demo/logs")
+    view.tell("store", "the store is away")
+    view.tell("status", "the collector is away")
+    assert view.problem == "the collector is away"
+    view.tell("status", "")
+    assert view.problem == "the store is away"
+    view.tell("store", "")
+    assert view.problem == ""
 
 
 def test_the_tags_of_a_series_are_read_with_their_escapes() -> None:

@@ -47,12 +47,14 @@ def main() -> int:
 async def _run(settings: Settings, folder: Folder, children: Children) -> int:
     ended = asyncio.Event()
     for number in END_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup wants it to go on
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
     view = View(settings.exchange, str(folder.logs), seconds=settings.seconds, started_at=time.monotonic())
     with Display(Console()) as display:
         session = Session(settings, folder, children, display, view)
         work = asyncio.create_task(session.work())
-        tasks = (work, asyncio.create_task(children.watch()), asyncio.create_task(ended.wait()))
+        # In this order they are asked what happened: a part that died is the reason of whatever failed with it.
+        tasks = (asyncio.create_task(children.watch()), work, asyncio.create_task(ended.wait()))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -19,6 +19,8 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        # Not rich's own guess, which takes a CI log for a terminal where FORCE_COLOR is set.
+        self._screen = console.file.isatty() and not console.is_dumb_terminal
         self._live: Live | None = None
         self._last: list[str] = []
 
@@ -35,7 +37,7 @@ class Display:
     @property
     def every_seconds(self) -> float:
         """How often `show` is worth calling."""
-        return SCREEN_EVERY_SECONDS if self._console.is_terminal else LINE_EVERY_SECONDS
+        return SCREEN_EVERY_SECONDS if self._screen else LINE_EVERY_SECONDS
 
     def say(self, line: str) -> None:
         """Print a line; not for while the screen is up."""
@@ -48,7 +50,7 @@ class Display:
     def show(self, view: View) -> None:
         """Bring the screen, or the log, up to date."""
         now = time.monotonic()
-        if not self._console.is_terminal:
+        if not self._screen:
             self.say(plain_line(view, now))
             return
         if self._live is None:

@@ -79,7 +79,7 @@ def _figures(view: View) -> Iterator[tuple[str, str | Text]]:
     for name, store in status["stores"].items():
         yield "spool", f"{store['points_in_spool']:,} points in {store['spool_files']:,} files, store {name}"
     fast, slow = percentile(view.delays_seconds, 50), percentile(view.delays_seconds, 99)
-    yield "lag", f"p50 {_seconds(fast)}   p99 {_seconds(slow)}   exchange's frame to a reader of the store"
+    yield "lag", f"p50 {_seconds(fast)}   p99 {_seconds(slow)}   exchange's frame to queryable"
     fill = status["fill"]
     yield "fill", Text(fill_text(fill), style="" if fill["stage"] == "done" else "yellow")
     dirty = sum(store["rollup_windows_dirty"] for store in status["stores"].values())

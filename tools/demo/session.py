@@ -136,9 +136,9 @@ class Session:
                 async with http.get(f"{run.collector_url}/status") as answer:
                     answer.raise_for_status()
                     self._view.add(Reading(time.monotonic(), await answer.json()))
-                    self._view.problem = ""
+                    self._view.tell("status", "")
             except (aiohttp.ClientError, TimeoutError) as error:
-                self._view.problem = f"the collector does not answer: {type(error).__name__} {error}"
+                self._view.tell("status", f"the collector does not answer: {type(error).__name__} {error}")
             await asyncio.sleep(STATUS_EVERY_SECONDS)
 
     async def _read_store(self, store: Store) -> None:
@@ -150,7 +150,9 @@ class Session:
                     if newest:
                         self._view.windows_ms[interval] = max(sample.time_ms for sample in newest.values())
             except StoreFailed as failed:
-                self._view.problem = str(failed)
+                self._view.tell("store", str(failed))
+            else:
+                self._view.tell("store", "")
             await asyncio.sleep(STORE_EVERY_SECONDS)
 
     async def _show(self, probe: Probe, exchange: Exchange) -> None:
@@ -158,7 +160,7 @@ class Session:
             self._view.marks = dict(probe.newest)
             self._view.delays_seconds = probe.recent()
             self._view.now_ms = exchange.now_ms()
-            self._view.problem = self._view.problem or probe.problem
+            self._view.tell("probe", probe.problem)
             self._display.show(self._view)
             await asyncio.sleep(self._display.every_seconds)
 

@@ -43,12 +43,23 @@ class View:
     windows_ms: dict[str, int] = field(default_factory=dict)
     delays_seconds: list[float] = field(default_factory=list)
     now_ms: int = 0
-    problem: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
 
     def add(self, reading: Reading, keep_seconds: float = 10.0) -> None:
         """Take a reading; rates are means over keep_seconds."""
         self.readings = [old for old in self.readings if old.at_seconds > reading.at_seconds - keep_seconds]
         self.readings.append(reading)
+
+    def tell(self, who: str, problem: str) -> None:
+        """Keep what one of the readers cannot do; an empty text: it can again."""
+        self.problems.pop(who, None)
+        if problem:
+            self.problems[who] = problem
+
+    @property
+    def problem(self) -> str:
+        """The newest of the problems there are, or an empty text."""
+        return next(reversed(self.problems.values()), "")
 
     @property
     def status(self) -> Mapping[str, Any] | None:
