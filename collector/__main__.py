@@ -11,7 +11,6 @@ from typing import Any
 from collector import app, check, status
 from collector.config import Config, ConfigError, load
 from collector.loop import loop_factory
-from collector.spool import SpoolInUse
 from exchange.errors import ExchangeError
 from exchange.universe import UnknownPair
 
@@ -40,7 +39,7 @@ def _collect(config: Config) -> int:
     refused: list[BaseException] = []
     try:
         _run(app.run(config))
-    except* (ConfigError, ExchangeError, UnknownPair, SpoolInUse) as group:
+    except* (ConfigError, ExchangeError, UnknownPair) as group:
         refused.append(_innermost(group))
     return _refuse(refused[0]) if refused else 0
 

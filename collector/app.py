@@ -49,7 +49,7 @@ HEARTBEAT_SECONDS = 1.0
 
 
 async def run(config: Config) -> None:
-    """Run the collector until SIGTERM or SIGINT. Raises ConfigError, UnknownPair, SpoolInUse, OSError at the start."""
+    """Run the collector until SIGTERM or SIGINT. Raises ConfigError, ExchangeError or UnknownPair at the start."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

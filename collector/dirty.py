@@ -5,9 +5,10 @@ its windows are dirty. Marks are global, not per pair: one run of the script rol
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from collector.files import write_durably
 
 TASK_OFFSET_MS = 40_000
 """The tasks run 40 s after each quarter of an hour (influx/tasks)."""
@@ -64,12 +65,8 @@ class DirtyWindows:
 
     def _save(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({timeframe: sorted(marks) for timeframe, marks in self._marks.items()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        windows = {timeframe: sorted(marks) for timeframe, marks in self._marks.items()}
+        write_durably(self._path, json.dumps(windows).encode())
 
 
 def runs_for(opens: Iterable[int], overlap_ms: int) -> list[tuple[int, list[int]]]:

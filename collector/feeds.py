@@ -122,7 +122,6 @@ class Feeds:
         self.pair_of = {info.symbol: info.pair for info in symbols}
         self.connections: list[ConnectionState] = []
         self.attempts = AttemptWindow()
-        self._stop = asyncio.Event()
         logging.getLogger("cryptofeed").setLevel(logging.CRITICAL)  # its errors are ours to tell, once
         names = {Symbol(info.base, info.quote, type="perpetual").normalized: info.symbol for info in symbols}
         # Pre-filled, since cryptofeed would fetch the list without a timeout and choke on TradFi rows.
@@ -139,11 +138,8 @@ class Feeds:
         return self._feeds[channel]
 
     async def run(self) -> None:
-        """Stream until ``stop`` is called or the task is cancelled."""
+        """Stream until cancelled."""
+        never = asyncio.Event()  # cryptofeed wants to be told to stop; a cancelled task is told enough
         async with asyncio.TaskGroup() as group:
             for feed in self._feeds.values():
-                group.create_task(feed.run(self._stop))
-
-    def stop(self) -> None:
-        """Ask every feed to close its connections."""
-        self._stop.set()
+                group.create_task(feed.run(never))
