@@ -157,3 +157,42 @@ def test_a_silent_route_is_told_in_one_line_served_by_rest_and_recovered_from(
         ]
         assert found == []
         assert collector.stop() == 0
+
+
+def test_bad_closing_frames_lost_connections_and_a_refusing_rest_end_in_the_exchanges_own_candles(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
+) -> None:
+    """At one close: frames late, missing and doubled, every connection just aborted, REST answering 503 for a while."""
+    start_ms = before_a_close(60)
+    simulator = start_simulator("--pairs", "12", "--seed", "14", "--start-ms", str(start_ms))
+    watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
+    close_ms = watched_from_ms + CANDLE_MS
+    config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 2", "rollup_windows = 10"])
+    with collector_process(config, url, tmp_path) as collector:
+        collector.wait_until_filled()
+        symbols = simulator.fetch("/_control/state")["pairs"]
+        for kind, some, more in (
+            ("missing_close", symbols[:3], {}),
+            ("late_close", symbols[3:6], {"delay_ms": 12_000}),
+            ("double_close", symbols[6:9], {}),
+        ):
+            simulator.fetch("/_control/faults", {"kind": kind, "symbols": some, **more})
+        simulator.fetch("/_control/faults", {"kind": "close_connections", "code": 1006})
+        eventually(lambda: collector.total("marketdata_connections_opened_total") >= 4, 30, what="reconnected")
+        refusal = simulator.fetch("/_control/faults", {"kind": "rest_status", "status": 503, "path": "klines"})
+        eventually(lambda: collector.status()["exchange_time_ms"] > close_ms + 6_000, 90, what="the close")
+        simulator.fetch(f"/_control/faults/{refusal['id']}", method="DELETE")
+        eventually(lambda: closes(collector) >= len(symbols), 60, what="every close")
+        eventually(lambda: collector.status()["exchange_time_ms"] > close_ms + 20_000, 60, what="the late frames")
+        eventually(lambda: collector.total("marketdata_points_in_spool") == 0, 10, what="all delivered")
+        assert collector.total("marketdata_candles_final_total", origin="rest") >= 3
+        assert collector.total("marketdata_frames_filtered_total", reason="duplicate") >= 3
+        assert collector.total("marketdata_candle_conflicts_total") == 0
+        found = [
+            difference
+            for pair in pairs_of(simulator)
+            for difference in differences(fresh_influx, simulator, pair, "3m", watched_from_ms, close_ms)
+        ]
+        assert found == []
+        assert_laws_hold(collector)
+        assert collector.stop() == 0
