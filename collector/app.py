@@ -226,6 +226,8 @@ class _App:
                 log.warning("pattern of include or exclude fits no pair pattern=%s", pattern)
             for row in universe.invalid:
                 log.warning("exchangeInfo row cannot be read symbol=%s: %s", row.symbol, row.reason)
+            if not selection.symbols:
+                raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
             return selection.symbols
 
     def _watch(self, symbols: Sequence[SymbolInfo]) -> None:

@@ -98,43 +98,56 @@ class Fill:
         self._from_ms = earliest - hours * HOUR_MS
 
     async def run(self) -> None:
-        """Fill, then look each hour for windows that ended meanwhile. Waits for a store or an exchange that is away."""
-        for store in self._stores:
-            store.rollups.hold()
-        await self._drained()
-        self.state.stage = "candles"
-        jobs = await self._missing(BUCKET_RAW, OHLCV_3M, "3m")
-        self.state.candles_missing = sum(len(job.missing) for job in jobs)
-        await self._fetch(jobs, "fill", "candles", OHLCV_3M)
-        await self._drained()
-        self.state.stage = "roll-up"
-        for store in self._stores:
-            store.rollups.release()
-        self.state.stage = "windows"
-        await self._fill_windows()
-        for store in self._stores:
-            await store.rollups.rolled()
+        """Fill every store, each as soon as it answers; then look each hour for windows that ended meanwhile."""
+        waiting = list(self._stores)
+        delay, longest = RETRY_SECONDS
+        while waiting:
+            ready = [store for store in waiting if await store.reader.answers()]
+            if ready:
+                await self._fill(ready)
+                waiting = [store for store in waiting if store not in ready]
+                delay = RETRY_SECONDS[0]
+            else:
+                log.warning("fill waits for the store store=%s retry_seconds=%.0f", waiting[0].name, delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, longest)
         self.state.stage = "done"
         log.info("fill complete candles=%d windows=%d", self.state.candles_fetched, self.state.windows_fetched)
         while True:
             # A listing day, say, is over later: its windows can never be rolled from our candles.
             await asyncio.sleep(WINDOWS_AGAIN_SECONDS)
-            await self._fill_windows()
+            await self._fill_windows(self._stores)
 
-    async def _fill_windows(self) -> None:
+    async def _fill(self, stores: Sequence[FilledStore]) -> None:
+        for store in stores:
+            store.rollups.hold()
+        await self._drained(stores)
+        self.state.stage = "candles"
+        jobs = await self._missing(stores, BUCKET_RAW, OHLCV_3M, "3m")
+        self.state.candles_missing += sum(len(job.missing) for job in jobs)
+        await self._fetch(jobs, "fill", "candles", OHLCV_3M)
+        await self._drained(stores)
+        for store in stores:
+            store.rollups.release()
+        self.state.stage = "windows"
+        await self._fill_windows(stores)
+        for store in stores:
+            await store.rollups.rolled()
+
+    async def _fill_windows(self, stores: Sequence[FilledStore]) -> None:
         """Fetch the windows that our own 3m candles do not cover and that a store lacks."""
         jobs = {
-            timeframe: await self._missing(BUCKET_ROLLUP, f"ohlcv_{timeframe}", timeframe)
+            timeframe: await self._missing(stores, BUCKET_ROLLUP, f"ohlcv_{timeframe}", timeframe)
             for timeframe in ROLLUP_TIMEFRAMES
         }
         self.state.windows_missing += sum(len(job.missing) for some in jobs.values() for job in some)
         for timeframe, some in jobs.items():
             await self._fetch(some, f"fill {timeframe}", "windows", f"ohlcv_{timeframe}")
-        await self._drained()
+        await self._drained(stores)
 
-    async def _drained(self) -> None:
+    async def _drained(self, stores: Sequence[FilledStore]) -> None:
         await self._writer.flush()
-        for store in self._stores:
+        for store in stores:
             await self._writer.drained(store.name)
 
     def _expected(self, info: SymbolInfo, timeframe: str) -> range:
@@ -150,11 +163,13 @@ class Fill:
         oldest_ms = max(forming_ms - self._rollup_windows * length_ms, listed_ms)
         return range(oldest_ms, min(first_rolled_ms, forming_ms), length_ms)
 
-    async def _missing(self, bucket: str, measurement: str, timeframe: str) -> list[_Job]:
-        """Ask every store what it holds; a job for each pair of which any store lacks rows."""
+    async def _missing(
+        self, stores: Sequence[FilledStore], bucket: str, measurement: str, timeframe: str
+    ) -> list[_Job]:
+        """Ask the stores what they hold; a job for each pair of which any of them lacks rows."""
         jobs = {info.pair: _Job(info, timeframe) for info in self._symbols}
         expected = {info.pair: self._expected(info, timeframe) for info in self._symbols}
-        for store in self._stores:
+        for store in stores:
             for pair, opens in await self._lacks(store.reader, bucket, measurement, expected):
                 jobs[pair].missing |= opens
         return [job for job in jobs.values() if job.missing]

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from marketdata.schema import EXCHANGE
+from marketdata.schema import BUCKET_RAW, EXCHANGE, OHLCV_3M
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, connect=5)
 
@@ -26,16 +26,24 @@ class StoreReader:
         self._token = token
         self._session = session
 
+    async def answers(self) -> bool:
+        """Say whether the store can be asked now."""
+        try:
+            await self.counts(BUCKET_RAW, OHLCV_3M, "close", 0, 1)
+        except StoreError:
+            return False
+        return True
+
     async def counts(self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int) -> dict[str, int]:
         """Return the number of points of ``field`` in [start_ms, end_ms) by pair; pairs without any are absent."""
-        query = f'SELECT count("{field}") FROM "{measurement}" {_range(start_ms, end_ms)} GROUP BY pair'  # noqa: S608
+        query = f'SELECT count("{field}") FROM "{measurement}" {_range(start_ms, end_ms)} GROUP BY pair'
         return {pair: int(rows[0][1]) for pair, rows in (await self._influxql(bucket, query, {})).items()}
 
     async def times_ms(
         self, bucket: str, measurement: str, field: str, pair: str, start_ms: int, end_ms: int
     ) -> set[int]:
         """Return the times of the points of one pair in [start_ms, end_ms), UTC milliseconds."""
-        query = f'SELECT "{field}" FROM "{measurement}" {_range(start_ms, end_ms)} AND pair = $pair GROUP BY pair'  # noqa: S608
+        query = f'SELECT "{field}" FROM "{measurement}" {_range(start_ms, end_ms)} AND pair = $pair GROUP BY pair'
         series = await self._influxql(bucket, query, {"pair": pair})
         return {int(row[0]) for row in series.get(pair, [])}
 

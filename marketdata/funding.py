@@ -74,7 +74,7 @@ def settled(pair: str, start_ms: int, end_ms: int) -> Steps[pd.DataFrame]:
     """Return `date`, `rate`, `mark_price` (NaN where the exchange has none) settled in [start_ms, end_ms)."""
     parse_pair(pair)
     condition, params = where([pair], start_ms, end_ms)
-    text = f'SELECT "rate", "mark_price" FROM "{FUNDING_SETTLED}" WHERE {condition}'  # noqa: S608 - our own names
+    text = f'SELECT "rate", "mark_price" FROM "{FUNDING_SETTLED}" WHERE {condition}'
     series = yield Query(bucket_of(FUNDING_SETTLED), text, params)
     if not series:
         yield from check_known([pair], FUNDING_SETTLED)
@@ -92,7 +92,7 @@ def _newest(
     # The end lies ahead of now: the exchange's clock may be ahead of ours, and its newest sample is the one wanted.
     condition, params = where(pairs, now_ms - _SAMPLES_MS, now_ms + DAY_MS)
     columns = ", ".join(f'"{name}"' for name in fields)
-    text = f'SELECT {columns} FROM "{measurement}" WHERE {condition} GROUP BY "pair" ORDER BY time DESC LIMIT 1'  # noqa: S608
+    text = f'SELECT {columns} FROM "{measurement}" WHERE {condition} GROUP BY "pair" ORDER BY time DESC LIMIT 1'
     series = yield Query(bucket_of(measurement), text, params)
     rows = {one.tags["pair"]: _complete(one.values[0]) for one in series}
     found = {pair: row for pair, row in rows.items() if row is not None}

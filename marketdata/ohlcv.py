@@ -95,7 +95,7 @@ def holes(pair: str, start_ms: int, end_ms: int) -> Steps[pd.DataFrame]:
     """
     parse_pair(pair)
     condition, params = where([pair], start_ms, end_ms)
-    text = f'SELECT count("close") FROM "{OHLCV_3M}" WHERE {condition} GROUP BY time(1d) fill(none)'  # noqa: S608
+    text = f'SELECT count("close") FROM "{OHLCV_3M}" WHERE {condition} GROUP BY time(1d) fill(none)'
     series = yield Query(bucket_of(OHLCV_3M), text, params)
     if not series:
         yield from check_known([pair], OHLCV_3M)
@@ -130,7 +130,7 @@ def check_known(pairs: Sequence[str], measurement: str) -> Steps[None]:
 def newest_candle_ms(now_ms: int) -> Steps[int]:
     """Return the open time of the newest 3m candle of any pair in the last hour, 0 if there is none."""
     condition, params = where((), now_ms - 3_600_000, now_ms + BASE_MS)
-    text = f'SELECT "close" FROM "{OHLCV_3M}" WHERE {condition} ORDER BY time DESC LIMIT 1'  # noqa: S608
+    text = f'SELECT "close" FROM "{OHLCV_3M}" WHERE {condition} ORDER BY time DESC LIMIT 1'
     series = yield Query(bucket_of(OHLCV_3M), text, params)
     return int(cast("float", series[0].values[0][0])) if series else 0
 
@@ -178,7 +178,7 @@ def _rows(pairs: Sequence[str], measurement: str, step_ms: int, start_ms: int, s
     fields = ", ".join(f'"{name}"' for name in COLUMNS)
     for first_ms in range(start_ms, stop_ms, slice_ms):
         condition, params = where(pairs, first_ms, min(first_ms + slice_ms, stop_ms))
-        text = f'SELECT {fields} FROM "{measurement}" WHERE {condition} GROUP BY "pair"'  # noqa: S608 - our own names
+        text = f'SELECT {fields} FROM "{measurement}" WHERE {condition} GROUP BY "pair"'
         series = yield Query(bucket_of(measurement), text, params)
         for one in series:
             parts[one.tags["pair"]].append(rows_of(one.values))

@@ -23,8 +23,9 @@ STAGES = {
     "setup": [sys.executable, "-m", "tools.setup"],
     "docker": [PYTHON, "-m", "tools.engine"],
     "images": [PYTHON, "-m", "tools.images"],
-    "unit+contract": [PYTHON, "-m", "pytest", "tests/unit", "tests/contract"],
-    "integration": [PYTHON, "-m", "pytest", "tests/integration"],
+    "unit+contract": [PYTHON, "-m", "pytest", "-n", "2", "tests/unit", "tests/contract"],
+    # More workers than cores: these tests wait for servers, deadlines and the closes of candles.
+    "integration": [PYTHON, "-m", "pytest", "-n", "5", "tests/integration"],
 }
 NO_TESTS = 5  # pytest's exit code when it found none
 

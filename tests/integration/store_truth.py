@@ -26,7 +26,7 @@ COLUMNS = (1, 2, 3, 4, 5, 7, 9, 10, 8)
 
 def stored(influx: InfluxStack, bucket: str, measurement: str, pair: str) -> dict[int, dict[str, Any]]:
     """Every point of one series, by time (ms)."""
-    query = f'SELECT * FROM "{measurement}" WHERE pair = $pair'  # noqa: S608 - the names are ours
+    query = f'SELECT * FROM "{measurement}" WHERE pair = $pair'
     parameters = {"db": bucket, "q": query, "epoch": "ms", "params": json.dumps({"pair": pair})}
     request = urllib.request.Request(
         f"{influx.url}/query",

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from collector.__main__ import main
 from marketdata.reader import MarketData, Store
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
 from tests.integration.servers import InfluxStack, Simulator
@@ -85,8 +86,10 @@ def test_a_frame_goes_in_and_a_rolled_up_candle_comes_out_through_the_reader(
         assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, until_ms)
         assert_laws_hold(collector)
         assert collector.status()["ready"] == "yes"
+        assert main(["status", "--config", str(config)]) == 0
         assert collector.stop() == 0
     assert "ERROR" not in collector.log.read_text(encoding="utf-8")
+    assert main(["status", "--config", str(config)]) == 1
 
     store = Store(fresh_influx.url, token=fresh_influx.token("reader", "library"))
     with MarketData([store], clock_ms=lambda: until_ms + 10_000) as data:

@@ -52,7 +52,7 @@ def rows(numbers: Sequence[int]) -> Rows:
 def stored(stack: InfluxStack, measurement: str, bucket: str = BUCKET) -> Rows:
     """What the store holds of a measurement, by plain InfluxQL."""
     query = urllib.parse.urlencode(
-        {"db": bucket, "epoch": "ms", "q": f'SELECT value FROM "{measurement}" GROUP BY pair'}  # noqa: S608
+        {"db": bucket, "epoch": "ms", "q": f'SELECT value FROM "{measurement}" GROUP BY pair'}
     )
     request = urllib.request.Request(
         f"{stack.url}/query?{query}", headers={"Authorization": f"Token {stack.operator_token}"}

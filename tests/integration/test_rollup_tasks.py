@@ -53,7 +53,7 @@ class Market:
 
     def windows(self, timeframe: str) -> dict[int, Row]:
         """What is stored of the pair, by window open."""
-        query = f'SELECT * FROM "ohlcv_{timeframe}" WHERE "pair" = $pair'  # noqa: S608  a name cannot be bound
+        query = f'SELECT * FROM "ohlcv_{timeframe}" WHERE "pair" = $pair'
         params = {"db": "market_data_rollup", "epoch": "ms", "q": query, "params": json.dumps({"pair": self.pair})}
         answer = json.loads(self._post("/query", params, "reader", "probe", ""))
         rows = {}

@@ -59,7 +59,7 @@ class Store:
 
     async def newest(self, database: str, measurement: str, field: str, since: str) -> dict[str, Sample]:
         """Read the newest value of every pair; since is how far back to look, as InfluxQL says it: 5m."""
-        query = f'SELECT last("{field}") FROM "{measurement}" WHERE time > now() - {since} GROUP BY "pair"'  # noqa: S608
+        query = f'SELECT last("{field}") FROM "{measurement}" WHERE time > now() - {since} GROUP BY "pair"'
         return {
             series["tags"]["pair"]: Sample(*series["values"][-1][:2]) for series in await self._query(database, query)
         }
@@ -67,7 +67,7 @@ class Store:
     async def candles(self, pair: str, interval: str) -> Stored:
         """Read everything the store holds of one pair and interval."""
         fields = ", ".join(f'"{name}"' for name in self._fields(interval))
-        query = f'SELECT {fields} FROM "ohlcv_{interval}" WHERE "pair" = $pair'  # noqa: S608
+        query = f'SELECT {fields} FROM "ohlcv_{interval}" WHERE "pair" = $pair'
         answer = await self._query(bucket(interval), query, {"pair": pair})
         values = [row for series in answer for row in series["values"]]
         rows: dict[int, Row] = {row[0]: dict(zip(self._fields(interval), row[1:], strict=True)) for row in values}
