@@ -147,6 +147,11 @@ class CandleStore:
         rows = zip(*table.tolist(), strict=True)
         return [Candle(at, window_end(interval, at) - 1, *row) for at, row in zip(opens, rows, strict=True)]
 
+    def merged(self, shape: MarketShape, start_ms: int, now_ms: int) -> Candle:
+        """One candle of all trades from `start_ms` (full three minutes, not before the listing) to `now_ms`."""
+        table = group(self._base_table(shape, 3 * MINUTE_MS, start_ms, now_ms + 1), np.zeros(1, dtype=np.int64))
+        return Candle(start_ms, now_ms, *(int(value) for value in table[:, 0]))
+
     def trades_before(self, shape: MarketShape, time_ms: int) -> int:
         """The id of the first trade at or after `time_ms`, a full minute."""
         day, offset = divmod(time_ms, DAY_MS)

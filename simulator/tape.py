@@ -43,21 +43,20 @@ class Tape:
         """The rolling 24 hours, from a full three minutes on; None before the listing."""
         now_ms = instrument.last_trading_ms(now_ms)
         open_ms = max((now_ms - DAY_MS) // _THREE_MINUTES_MS * _THREE_MINUTES_MS, instrument.onboard_ms)
-        candles = self._store.candles(instrument.shape, "3m", open_ms, now_ms, now_ms)
         last = self.last(instrument, now_ms)
-        if not candles or last is None:
+        if last is None:
             return None
-        traded = [candle for candle in candles if candle.trades] or candles[-1:]
+        day = self._store.merged(instrument.shape, open_ms, now_ms)
         return DayStatistics(
             open_ms=open_ms,
             close_ms=now_ms,
-            open=traded[0].open,
-            high=max(candle.high for candle in traded),
-            low=min(candle.low for candle in traded),
-            close=last.price,
-            volume=sum(candle.volume for candle in traded),
-            quote=sum(candle.quote for candle in traded),
-            trades=sum(candle.trades for candle in traded),
+            open=day.open,
+            high=day.high,
+            low=day.low,
+            close=day.close,
+            volume=day.volume,
+            quote=day.quote,
+            trades=day.trades,
             first_id=self._store.trades_before(instrument.shape, open_ms),
             last_id=last.last_id,
             last_quantity=last.quantity,
