@@ -31,6 +31,17 @@ def closes(collector: CollectorProcess) -> int:
     return sum(status["closes"].values()) if status else 0
 
 
+def all_closed(collector: CollectorProcess, close_ms: int) -> bool:
+    """Whether the candle that closes at `close_ms` is final for every pair."""
+    name = "marketdata_last_final_candle_timestamp_seconds"
+    return all(value * 1000 >= close_ms for (found, _), value in collector.metrics().items() if found == name)
+
+
+def delivered(collector: CollectorProcess) -> bool:
+    """Whether nothing is on its way to the store. Live samples come every ten seconds, so such moments come."""
+    return not sum(collector.total(f"marketdata_points_in_{place}") for place in ("queue", "batch", "spool"))
+
+
 def assert_store_equals_exchange(
     influx: InfluxStack, simulator: Simulator, watched_from_ms: int, until_ms: int
 ) -> None:
@@ -80,9 +91,9 @@ def test_a_frame_goes_in_and_a_rolled_up_candle_comes_out_through_the_reader(
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
         pairs = pairs_of(simulator)
-        eventually(lambda: closes(collector) >= len(pairs), 90, what="a final candle of every pair")
-        eventually(lambda: collector.total("marketdata_points_in_spool") == 0, 10, what="all delivered")
         until_ms = watched_from_ms + CANDLE_MS
+        eventually(lambda: all_closed(collector, until_ms), 90, what="a final candle of every pair")
+        eventually(lambda: delivered(collector), 10, what="all delivered")
         assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, until_ms)
         assert_laws_hold(collector)
         assert collector.status()["ready"] == "yes"
@@ -124,7 +135,8 @@ def test_nothing_is_lost_when_influxdb_is_away_for_a_minute_and_the_collector_is
         eventually(lambda: time.monotonic() - stopped_at >= 60, 90, what="a minute without InfluxDB")
         fresh_influx.server.start()
         collector.wait_until_filled()
-        eventually(lambda: collector.total("marketdata_points_in_spool") == 0, 60, what="the spool is drained")
+        eventually(lambda: all_closed(collector, watched_from_ms + CANDLE_MS), 60, what="every close")
+        eventually(lambda: delivered(collector), 60, what="all delivered")
         assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, watched_from_ms + CANDLE_MS)
         assert_laws_hold(collector)
         assert collector.total("marketdata_points_dropped_total") == 0
@@ -150,7 +162,7 @@ def test_a_silent_route_is_told_in_one_line_served_by_rest_and_recovered_from(
         )
         simulator.fetch("/_control/faults", method="DELETE")
         eventually(lambda: collector.total("marketdata_streams_silent") == 0, 90, what="the streams deliver again")
-        eventually(lambda: collector.total("marketdata_points_in_spool") == 0, 10, what="all delivered")
+        eventually(lambda: delivered(collector), 10, what="all delivered")
         found = [
             difference
             for pair in pairs_of(simulator)
@@ -185,9 +197,9 @@ def test_bad_closing_frames_lost_connections_and_a_refusing_rest_end_in_the_exch
         refusal = simulator.fetch("/_control/faults", {"kind": "rest_status", "status": 503, "path": "klines"})
         eventually(lambda: collector.status()["exchange_time_ms"] > close_ms + 6_000, 90, what="the close")
         simulator.fetch(f"/_control/faults/{refusal['id']}", method="DELETE")
-        eventually(lambda: closes(collector) >= len(symbols), 60, what="every close")
+        eventually(lambda: all_closed(collector, close_ms), 60, what="every close")
         eventually(lambda: collector.status()["exchange_time_ms"] > close_ms + 20_000, 60, what="the late frames")
-        eventually(lambda: collector.total("marketdata_points_in_spool") == 0, 10, what="all delivered")
+        eventually(lambda: delivered(collector), 10, what="all delivered")
         assert collector.total("marketdata_candles_final_total", origin="rest") >= 3
         assert collector.total("marketdata_frames_filtered_total", reason="duplicate") >= 3
         assert collector.total("marketdata_candle_conflicts_total") == 0
