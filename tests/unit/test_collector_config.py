@@ -1,11 +1,21 @@
 """The collector's configuration: wrong input is one line that names file, key, value and what is allowed."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from collector.__main__ import main
-from collector.config import ConfigError, load, read_token
+from collector.config import (
+    CollectorSection,
+    ConfigError,
+    ExchangeSection,
+    FillSection,
+    SpoolSection,
+    StoreSection,
+    load,
+    read_token,
+)
 
 GOOD = """
 [collector]
@@ -77,3 +87,17 @@ def test_a_missing_and_an_empty_token_file_say_what_to_do(tmp_path: Path) -> Non
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="is empty"):
         read_token(tmp_path / "empty")
+
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "collector.example.toml"
+
+
+def test_the_example_is_valid_and_shows_every_key_with_its_default(tmp_path: Path) -> None:
+    shown = EXAMPLE.read_text(encoding="utf-8")
+    every_key = re.sub(r"^# (\w+ = )", r"\1", shown, flags=re.MULTILINE).replace(
+        'ca_file = "/etc/marketdata/ca.pem"', "# no ca_file by default"
+    )
+    assert load(write(tmp_path, every_key)) == load(EXAMPLE)
+    keys = set(re.findall(r"^(?:# )?(\w+) = ", shown, flags=re.MULTILINE))
+    sections = (CollectorSection, ExchangeSection, FillSection, SpoolSection, StoreSection)
+    assert keys == {key for section in sections for key in section.model_fields}
