@@ -196,7 +196,7 @@ class CandleStore:
     def _partial(self, shape: MarketShape, start_ms: int, end_ms: int) -> Ints:
         """One candle of the trades in [start, end) of one hour."""
         hour = start_ms // HOUR_MS * HOUR_MS
-        if end_ms - hour <= shape.slot_ms:  # the hour's first trade may be to come: the last price is of the hour before
+        if end_ms - hour <= shape.slot_ms:  # its first trade may be to come: the last price is of the hour before
             hour -= HOUR_MS
         trades = self.market.trades(shape, hour, -(-(end_ms - hour) // MINUTE_MS))
         happened = trades.traded & (trades.time_ms < end_ms)

@@ -71,20 +71,25 @@ class MarkPrices:
             start = window_end(interval, start)
         start = max(start, window_open(interval, instrument.onboard_ms))
         last = min(last_open_ms, now_ms)
-        rows = []
-        while start <= last and now_ms >= instrument.onboard_ms:
-            end = window_end(interval, start)
-            first_ms = max(start, instrument.onboard_ms)
-            seconds = (min(end - 1, now_ms) - first_ms) // 1000 + 1
-            minutes = (seconds - 1) // 60
-            points = self._points(instrument, first_ms // MINUTE_MS, minutes + 2)[int(index)]
-            left, right = int(points[-2]), int(points[-1])
-            close = left + (right - left) * ((seconds - 1) % 60) // 60
-            seen = points[:-1]
-            high, low = max(int(seen.max()), close), min(int(seen.min()), close)
-            rows.append((start, end - 1, int(points[0]), high, low, close, seconds))
-            start = end
-        return rows
+        if start > last or now_ms < instrument.onboard_ms:
+            return []
+        opens: list[int] = []
+        while start <= last:
+            opens.append(start)
+            start = window_end(interval, start)
+        first_minute = max(opens[0], instrument.onboard_ms) // MINUTE_MS
+        stop_ms = min(start - 1, now_ms)
+        points = self._points(instrument, first_minute, stop_ms // MINUTE_MS - first_minute + 2)[int(index)]
+        begins = np.maximum(np.array(opens, dtype=np.int64) // MINUTE_MS - first_minute, 0)
+        ends = np.append(begins[1:] - 1, len(points) - 2)  # the last minute of each
+        seconds = np.full(len(opens), 59, dtype=np.int64)  # and the last second in it
+        seconds[-1] = stop_ms % MINUTE_MS // 1000
+        closes = points[ends] + (points[ends + 1] - points[ends]) * seconds // 60
+        highs = np.maximum(np.maximum.reduceat(points[:-1], begins), closes)
+        lows = np.minimum(np.minimum.reduceat(points[:-1], begins), closes)
+        counts = (ends - begins) * 60 + seconds + 1
+        table = zip(*(column.tolist() for column in (points[begins], highs, lows, closes, counts)), strict=True)
+        return [(at, window_end(interval, at) - 1, *row) for at, row in zip(opens, table, strict=True)]
 
     def _points(self, instrument: Instrument, first_minute: int, count: int) -> tuple[Ints, Ints]:
         shape = instrument.shape

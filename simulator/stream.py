@@ -66,7 +66,7 @@ class StreamServer:
             route=route,
             combined=combined,
             transport=transport,
-            close=lambda code, message: self._close_soon(socket, code, message),
+            close=lambda code, message: self._close_soon(connection, socket, code, message),
             opened_ms=now,
             next_ping_ms=now + self._ping_ms,
             pong_ms=now,
@@ -100,6 +100,7 @@ class StreamServer:
             now = self._clock.now_ms()
             self._limits.minute(connection.address, now).messages += 1
             if connection.message_is_too_much(now):
+                self._hub.remove(connection)
                 await socket.close(code=1008, message=b"Too many requests")
                 return
             if message.type is WSMsgType.PING:
@@ -145,6 +146,7 @@ class StreamServer:
             minute.streams_max = max(minute.streams_max, len(connection.streams))
             return True
         self._hub.answer(connection, {"error": {"code": 4, "msg": "Too many subscriptions"}})
+        self._hub.remove(connection)
         await socket.close(code=1008, message=b"Invalid request")
         return False
 
@@ -161,7 +163,8 @@ class StreamServer:
                 payload = str(now_ms).encode()
                 connection.transport.write(bytes((0x89, len(payload))) + payload)
 
-    def _close_soon(self, socket: web.WebSocketResponse, code: int, message: str) -> None:
+    def _close_soon(self, connection: Connection, socket: web.WebSocketResponse, code: int, message: str) -> None:
+        self._hub.remove(connection)  # nothing follows a close frame
         task = asyncio.get_running_loop().create_task(socket.close(code=code, message=message.encode()))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -15,7 +15,7 @@ from tests.support import eventually_async
 
 THREE_MINUTES_MS = 180_000
 CLOSE_MS = 1_791_384_120_000  # the end of a candle of three minutes
-START_MS = CLOSE_MS - 20_000
+START_MS = CLOSE_MS - 8_000
 SHORT_SECONDS = 1.5
 
 

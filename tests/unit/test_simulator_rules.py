@@ -83,6 +83,19 @@ def test_a_mark_candle_spans_the_marks_of_its_seconds(pair: Instrument, now_ms: 
     assert (opened, high, low, close) == (marks[0], max(marks), min(marks), marks[-1])
 
 
+@pytest.mark.parametrize(("wide", "narrow"), [("1h", "3m"), ("1d", "1h"), ("1w", "1d")])
+def test_wide_mark_candles_follow_from_narrow_ones(wide: str, narrow: str) -> None:
+    for pair in (UNIVERSE.eligible[5], UNIVERSE.eligible[-1]):
+        rows = MARKS.candles(pair, wide, NOW_MS - 20 * DAY_MS, NOW_MS, NOW_MS)
+        parts = MARKS.candles(pair, narrow, rows[0][0], NOW_MS, NOW_MS)
+        assert rows[-1][0] <= NOW_MS <= rows[-1][1]
+        for open_ms, close_ms, opened, high, low, close, seconds in rows:
+            mine = [row for row in parts if open_ms <= row[0] <= close_ms]
+            assert (opened, close) == (mine[0][2], mine[-1][5])
+            assert (high, low) == (max(row[3] for row in mine), min(row[4] for row in mine))
+            assert seconds == sum(row[6] for row in mine)
+
+
 @settings(deadline=None)
 @given(st.sampled_from(UNIVERSE.eligible), st.integers(NOW_MS - 20 * DAY_MS, NOW_MS))
 def test_the_running_rate_ends_on_the_settled_one(pair: Instrument, time_ms: int) -> None:
