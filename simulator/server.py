@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -111,6 +112,7 @@ class Simulator:
         """Serve; returns the port. Raises OSError if it is taken."""
         self._warm_up()
         app = web.Application(middlewares=[self._cut])
+        app.on_response_prepare.append(self._date)
         app.add_routes([web.get(route.path, self._rest_handler(route)) for route in self._rest.routes()])
         app.add_routes(self._streams.routes())
         app.add_routes(self._control.routes())
@@ -153,6 +155,10 @@ class Simulator:
             return web.Response(status=500)
         response: web.StreamResponse = await handler(request)
         return response
+
+    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Date every answer by the exchange's own clock, as its servers do: clients tell the UTC minute by it."""
+        response.headers["Date"] = formatdate(self._clock.now_ms() / 1000, usegmt=True)
 
     def _rest_handler(self, route: Route) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import urllib.request
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,14 @@ def test_the_clock_starts_at_any_past_instant_and_runs(tmp_path: Path) -> None:
         assert fetch(running, "/fapi/v1/time")["serverTime"] > first
         rows = fetch(running, "/fapi/v1/klines?symbol=BTCUSDT&interval=3m&limit=2")
         assert rows[-1][0] <= start_ms + 60_000 < rows[-1][0] + 240_000
+
+
+def test_answers_are_dated_by_the_clock_of_the_exchange(tmp_path: Path) -> None:
+    start_ms = 1_700_000_000_000
+    with serve(tmp_path, "--pairs", "2", "--start-ms", str(start_ms)) as running:
+        with urllib.request.urlopen(f"{running.url}/fapi/v1/ping", context=running.context(), timeout=10) as answer:
+            dated = parsedate_to_datetime(answer.headers["Date"]).timestamp() * 1000
+        assert start_ms <= dated < start_ms + 60_000
 
 
 def test_two_simulators_of_one_seed_agree_on_history(tmp_path: Path) -> None:
