@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -46,6 +46,15 @@ class StoreReader:
         query = f'SELECT "{field}" FROM "{measurement}" {_range(start_ms, end_ms)} AND pair = $pair GROUP BY pair'
         series = await self._influxql(bucket, query, {"pair": pair})
         return {int(row[0]) for row in series.get(pair, [])}
+
+    async def rows(
+        self, bucket: str, measurement: str, fields: Sequence[str], pair: str, start_ms: int, end_ms: int
+    ) -> dict[int, dict[str, float | None]]:
+        """Return the points of one pair in [start_ms, end_ms) by time (ms); None where a point lacks the field."""
+        columns = ", ".join(f'"{field}"' for field in fields)
+        query = f'SELECT {columns} FROM "{measurement}" {_range(start_ms, end_ms)} AND pair = $pair GROUP BY pair'
+        series = await self._influxql(bucket, query, {"pair": pair})
+        return {int(row[0]): dict(zip(fields, row[1:], strict=True)) for row in series.get(pair, [])}
 
     async def flux(self, script: str) -> None:
         """Run a script that writes; what it yields is only read for errors, which Flux reports in the stream."""

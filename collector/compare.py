@@ -1,0 +1,105 @@
+"""Stored candles against the exchange's own, field by field. Pure: sweep and audit read, this decides.
+
+What "equal" means (design section 4): prices equal as decimals and trades as counts; the sums of a 3m candle, or of a
+window the exchange rolled itself, equal the float of the exchange's text; the sums of a window rolled from 3m candles
+lie within half of the last decimal of a quantity, since floats were added.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+from exchange.client import Kline
+from marketdata.timeframes import BASE_MS, timeframe_ms
+
+TRADED = ("open", "high", "low")
+"""Prices a candle without trades is stored without (docs/adr/0004)."""
+PRICES = (*TRADED, "close")
+SUMS = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
+FIELDS = (*PRICES, *SUMS, "trades")
+CANDLES = "candles"
+
+type Number = int | float
+type StoredRow = Mapping[str, Number | None]
+"""One stored candle: FIELDS, and CANDLES of a roll-up. None: the field is not stored."""
+
+type Kind = Literal["missing", "surplus", "wrong"]
+KINDS: tuple[Kind, ...] = ("missing", "surplus", "wrong")
+
+
+class WrongField(NamedTuple):
+    """A field with both its values; None: that side has none."""
+
+    name: str
+    stored: Number | None
+    exchange: str | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One candle that is not as the exchange has it. `fields` is empty unless it is wrong."""
+
+    pair: str
+    timeframe: str
+    open_time_ms: int
+    kind: Kind
+    fields: tuple[WrongField, ...] = ()
+
+
+def compare(
+    pair: str,
+    timeframe: str,
+    stored: Mapping[int, StoredRow],
+    exchange: Mapping[int, Kline],
+    *,
+    quantity_precision: int,
+) -> list[Difference]:
+    """Return what differs, oldest first. Both by open time (ms), of one range; `exchange` only final candles."""
+    found = []
+    for open_ms in sorted(stored.keys() | exchange.keys()):
+        if open_ms not in stored:
+            found.append(Difference(pair, timeframe, open_ms, "missing"))
+        elif open_ms not in exchange:
+            found.append(Difference(pair, timeframe, open_ms, "surplus"))
+        elif fields := wrong_fields(timeframe, stored[open_ms], exchange[open_ms], quantity_precision):
+            found.append(Difference(pair, timeframe, open_ms, "wrong", fields))
+    return found
+
+
+def wrong_fields(timeframe: str, row: StoredRow, kline: Kline, quantity_precision: int) -> tuple[WrongField, ...]:
+    """Return every field of a stored candle that is not the exchange's; none if it is right."""
+    whole = timeframe_ms(timeframe) // BASE_MS
+    candles = row.get(CANDLES)
+    wrong = []
+    if whole > 1 and candles not in (0, whole):
+        wrong.append(WrongField(CANDLES, candles, whole))
+    tolerance = Decimal(5).scaleb(-quantity_precision - 1) if candles else Decimal(0)
+    for name in FIELDS:
+        value, expected = row.get(name), _expected(name, row, kline, is_base=whole == 1)
+        if not _equal(name, value, expected, tolerance):
+            wrong.append(WrongField(name, value, expected))
+    return tuple(wrong)
+
+
+def must_shed_fields(row: StoredRow, kline: Kline) -> bool:
+    """Whether a stored candle has prices that the exchange's own, being without trades, may not have.
+
+    Writing over a point takes no field away: this one must be deleted first.
+    """
+    return not kline.trades and any(row.get(name) is not None for name in TRADED)
+
+
+def _expected(name: str, row: StoredRow, kline: Kline, *, is_base: bool) -> str | int | None:
+    if name in TRADED and not kline.trades and (is_base or row.get(name) is None):
+        return None  # a rolled window without trades may have them: the script puts the close there
+    value: str | int = getattr(kline, name)
+    return value
+
+
+def _equal(name: str, value: Number | None, expected: str | int | None, tolerance: Decimal) -> bool:
+    if value is None or expected is None:
+        return value is None and expected is None
+    if name in SUMS:
+        return value == float(expected) or abs(Decimal(str(value)) - Decimal(expected)) <= tolerance
+    return Decimal(str(value)) == Decimal(expected)
