@@ -21,11 +21,13 @@ from exchange.errors import BadRequest, ExchangeError
 from exchange.gate import PATIENCE_SECONDS, Gate, closed
 from exchange.limits import Limits, read_limits
 from exchange.rows import (
+    FundingInfo,
     FundingRate,
     Kline,
     MalformedRow,
     MarkPriceKline,
     PremiumIndex,
+    read_funding_info,
     read_funding_rates,
     read_klines,
     read_mark_price_klines,
@@ -33,7 +35,7 @@ from exchange.rows import (
 )
 from marketdata.timeframes import InvalidTimeframe, timeframe_ms
 
-__all__ = ["ClientSnapshot", "ExchangeClient", "FundingRate", "Kline", "MarkPriceKline", "PremiumIndex"]
+__all__ = ["ClientSnapshot", "ExchangeClient", "FundingInfo", "FundingRate", "Kline", "MarkPriceKline", "PremiumIndex"]
 
 ATTEMPTS = 4
 BACKOFF_SECONDS = 0.5
@@ -219,6 +221,14 @@ class ExchangeClient:
         params = _params(symbol=symbol, startTime=start_ms, endTime=end_ms, limit=limit)
         answer = await self._get(weights.FUNDING_RATE, params, priority)
         return _read(weights.FUNDING_RATE, read_funding_rates, answer)
+
+    async def funding_info(self, *, priority: Priority = Priority.UNIVERSE) -> list[FundingInfo]:
+        """Return the funding interval of every adjusted symbol; the others pay each 8 h.
+
+        Costs no weight and one of the funding bucket's requests.
+        """
+        answer = await self._get(weights.FUNDING_INFO, {}, priority)
+        return _read(weights.FUNDING_INFO, read_funding_info, answer)
 
     async def premium_index(
         self, symbol: str | None = None, *, priority: Priority = Priority.UNIVERSE

@@ -52,6 +52,13 @@ class FundingRate(NamedTuple):
     mark_price: str | None
 
 
+class FundingInfo(NamedTuple):
+    """One adjusted symbol of /fapi/v1/fundingInfo, COIN-M ones among them; a symbol it does not list pays each 8 h."""
+
+    symbol: str
+    interval_hours: int
+
+
 class PremiumIndex(NamedTuple):
     """Mark and index price with the rate of the running funding period, an estimate until `next_funding_time_ms`.
 
@@ -90,6 +97,15 @@ def read_funding_rates(answer: Any) -> list[FundingRate]:
         )
         for row in map(_object, _rows(answer))
     ]
+
+
+def read_funding_info(answer: Any) -> list[FundingInfo]:
+    """Read the objects of /fapi/v1/fundingInfo. Raises MalformedRow."""
+    rows = [FundingInfo(_text(row, "symbol"), _int(row, "fundingIntervalHours")) for row in map(_object, _rows(answer))]
+    for row in rows:
+        if row.interval_hours < 1:
+            raise MalformedRow(f"fundingIntervalHours is below 1 in {_excerpt(row)}")
+    return rows
 
 
 def read_premium_index(answer: Any) -> list[PremiumIndex]:

@@ -106,6 +106,20 @@ async def test_the_recorded_answers_of_the_other_routes_are_read(client: Exchang
     assert len((await client.exchange_info())["symbols"]) == 5
 
 
+async def test_the_recorded_funding_intervals_are_read_and_a_row_without_one_is_not(
+    client: ExchangeClient, venue: Venue
+) -> None:
+    venue.say("funding_info.json", answer(200, [{"symbol": "BTCUSDT", "fundingIntervalHours": 0}]))
+    assert [tuple(row) for row in await client.funding_info()] == [
+        ("币安人生USDT", 4),
+        ("XAUUSDT", 4),
+        ("BTCUSDT", 8),
+    ]
+    assert client.snapshot().budget.funding_requests == 1
+    with pytest.raises(Unavailable, match="fundingIntervalHours"):
+        await client.funding_info()
+
+
 async def test_a_chinese_symbol_is_sent_percent_encoded(client: ExchangeClient, venue: Venue) -> None:
     venue.say("klines.json")
     await client.klines("币安人生USDT", "3m", limit=1)
