@@ -1,4 +1,4 @@
-"""`collector run|check|status --config FILE`: the command line."""
+"""`collector run|check|status|audit --config FILE`: the command line."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from collector import app, check, status
+from collector import app, audit_command, check, options, status
 from collector.config import Config, ConfigError, load
 from collector.loop import loop_factory
 from exchange.errors import ExchangeError
@@ -16,6 +16,8 @@ from exchange.universe import UnknownPair
 
 BAD_CONFIG = 2
 """Exit code for what an operator must mend first: its systemd unit does not restart on it."""
+
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(check.run(config))
         case "status":
             return _run(status.run(config, as_json=arguments.json))
+        case "audit":
+            return _run_long(audit_command.run(config, arguments))
         case _:
             return _collect(config)
 
@@ -60,6 +64,15 @@ def _run[T](coroutine: Coroutine[Any, Any, T]) -> T:
         return runner.run(coroutine)
 
 
+def _run_long(coroutine: Coroutine[Any, Any, int]) -> int:
+    """Run a command that a person may end with Ctrl-C: what it has done stays done."""
+    try:
+        return _run(coroutine)
+    except KeyboardInterrupt:
+        print("collector: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="collector", description="Stream candles, mark prices and funding to InfluxDB."
@@ -69,11 +82,14 @@ def _parser() -> argparse.ArgumentParser:
         ("run", "stream until stopped"),
         ("check", "check configuration, tokens, stores and exchange; write nothing"),
         ("status", "how the running collector stands"),
+        ("audit", "compare the stores with the exchange: 0 equal, 1 differences, 2 could not compare"),
     ):
         command = commands.add_parser(name, help=help_text)
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
         if name == "status":
             command.add_argument("--json", action="store_true", help="print the whole answer")
+        if name == "audit":
+            options.add_audit(command)
     return parser
 
 

@@ -64,11 +64,15 @@ class RollupRepairer:
         prefix = OHLCV_3M + ","
         times = [int(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(prefix)]
         if times:
-            # Before the exchange's time is known every window counts as passed: rolling one too many is harmless.
-            self.dirty.mark(times, self._clock.now_ms() if self._clock.is_set else sys.maxsize)
-            if len(self.dirty):
-                self._clean.clear()
-                self._wake.set()
+            self.mark(times)
+
+    def mark(self, candle_times_ms: Sequence[int]) -> None:
+        """Mark the windows of candles that the store has now, has no more, or whose windows are wrong."""
+        # Before the exchange's time is known every window counts as passed: rolling one too many is harmless.
+        self.dirty.mark(candle_times_ms, self._clock.now_ms() if self._clock.is_set else sys.maxsize)
+        if len(self.dirty):
+            self._clean.clear()
+            self._wake.set()
 
     async def rolled(self) -> None:
         """Return when no window is dirty."""

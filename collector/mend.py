@@ -1,0 +1,98 @@
+"""Puts right what an audit found: the exchange's candles are written again, their windows rolled, and all is read back.
+
+    3m:       surplus deleted, wrong and missing written  --delivered-->  their windows rolled by the script
+    windows:  rolled by the script; what is still not right is written as the exchange's own (candles = 0)
+
+Only the points that were found are written or deleted; the script writes the same values again where it was right.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from collector.audit import Finding, stored_rows
+from collector.compare import Difference, StoredRow, compare, must_shed_fields
+from collector.workspace import Workspace, WorkStore
+from exchange.client import Kline
+from marketdata.schema import bucket_of
+from marketdata.timeframes import timeframe_ms
+
+log = logging.getLogger(__name__)
+
+
+class Mender:
+    """Mends one stretch of an audit at a time. Raises StoreError."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    async def __call__(self, findings: Sequence[Finding]) -> Mapping[tuple[str, str], int]:
+        """Put right what can be; returns how many are right now, by (store, timeframe)."""
+        base = [finding for finding in findings if finding.difference.timeframe == "3m"]
+        windows = [finding for finding in findings if finding.difference.timeframe != "3m"]
+        await self._rewrite(base)
+        for finding in findings:
+            # Also of a window alone, and of a deletion: delivery marks only what was written.
+            finding.store.rollups.mark([finding.difference.open_time_ms])
+        await self._workspace.roll()
+        if still := await self._unequal(windows):
+            await self._rewrite(still)
+        left = {id(finding) for finding in await self._unequal(findings)}
+        mended: dict[tuple[str, str], int] = defaultdict(int)
+        for finding in findings:
+            mended[finding.store.name, finding.difference.timeframe] += id(finding) not in left
+        return mended
+
+    async def _rewrite(self, findings: Sequence[Finding]) -> None:
+        """Write the exchange's candles over wrong and missing ones; delete surplus that is proven."""
+        rows: dict[tuple[str, str], dict[int, Kline]] = defaultdict(dict)
+        for finding in findings:
+            difference = finding.difference
+            if await self._must_go(finding):
+                measurement = f"ohlcv_{difference.timeframe}"
+                await finding.store.eraser.erase(
+                    bucket_of(measurement), measurement, difference.pair, difference.open_time_ms
+                )
+            if finding.kline is not None:
+                rows[difference.pair, difference.timeframe][difference.open_time_ms] = finding.kline
+        for (pair, timeframe), klines in rows.items():
+            await self._workspace.store(pair, list(klines.values()), f"ohlcv_{timeframe}")
+        await self._workspace.deliver()
+
+    async def _must_go(self, finding: Finding) -> bool:
+        """Whether the point has to be deleted (and, but for a surplus, is written again at once)."""
+        if finding.kline is None:
+            return finding.proven
+        if finding.difference.kind == "missing" or finding.kline.trades:
+            return False
+        time_ms = finding.difference.open_time_ms
+        row = (await _stored(finding.store, [finding.difference])).get(time_ms)
+        return row is not None and must_shed_fields(row, finding.kline)
+
+    async def _unequal(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Read the findings' points again; those that are still not as the exchange has them."""
+        groups: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+        for finding in findings:
+            groups[finding.store.name, finding.difference.pair, finding.difference.timeframe].append(finding)
+        unequal = []
+        for (_, pair, timeframe), group in groups.items():
+            stored = await _stored(group[0].store, [finding.difference for finding in group])
+            for finding in group:
+                time_ms = finding.difference.open_time_ms
+                differs = compare(
+                    pair,
+                    timeframe,
+                    {time_ms: stored[time_ms]} if time_ms in stored else {},
+                    {} if finding.kline is None else {time_ms: finding.kline},
+                    quantity_precision=finding.info.quantity_precision,
+                )
+                if differs:
+                    unequal.append(finding)
+        return unequal
+
+
+async def _stored(store: WorkStore, differences: Sequence[Difference]) -> Mapping[int, StoredRow]:
+    """Read what a store has of one pair and timeframe, from the first of the differences to the last."""
+    pair, timeframe = differences[0].pair, differences[0].timeframe
+    times = [difference.open_time_ms for difference in differences]
+    return await stored_rows(store, timeframe, pair, min(times), max(times) + timeframe_ms(timeframe))

@@ -1,0 +1,33 @@
+"""Asking again what failed for a while: the exchange refuses, the store restarts."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 30.0
+
+
+async def patiently[T](
+    what: str,
+    ask: Callable[[], Awaitable[T]],
+    errors: type[Exception] | tuple[type[Exception], ...],
+    *,
+    patience_seconds: float = math.inf,
+) -> T:
+    """Return what `ask` does; after one of `errors` ask again, until the patience ends: then the error is raised."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + patience_seconds
+    delay = FIRST_DELAY_SECONDS
+    while True:
+        try:
+            return await ask()
+        except errors as error:
+            if loop.time() + delay > give_up:
+                raise
+            log.warning("%s waits retry_seconds=%.0f: %s", what, delay, error)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, LONGEST_DELAY_SECONDS)

@@ -1,0 +1,197 @@
+"""What `audit` and `backfill` work with, beside a running collector: a spool, dirty windows and a share of their own.
+
+exchange --> ingest --> writer --> <state_dir>/spool-<command> --> deliverer --> stores
+                                                                      '--> rollups, held until `roll`
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import aiohttp
+
+from collector.batch import Batcher
+from collector.clock import ExchangeClock
+from collector.config import Config, ConfigError, StoreSection, read_token
+from collector.deliver import Deliverer
+from collector.dirty import DirtyWindows
+from collector.erase import Eraser
+from collector.influx import WriteClient
+from collector.ingest import Ingest
+from collector.normalize import candle_from_kline
+from collector.points import PointCounters
+from collector.rollups import RollupRepairer
+from collector.spool import Spool
+from collector.store import StoreReader
+from collector.writer import Writer
+from exchange.budget import Budget
+from exchange.client import ExchangeClient, Kline
+from exchange.universe import SymbolInfo, Universe, parse, select
+from marketdata.schema import ROLLUP_TIMEFRAMES
+from marketdata.serializer import Unserializable
+from marketdata.timeframes import timeframe_ms
+
+log = logging.getLogger(__name__)
+
+QUEUE_HEADROOM = 2_000
+"""Rows of a few requests: whoever stores history lets the writer catch up while its queue has less room."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkStore:
+    """One store: what reads it, what rolls it, what deletes single points of it."""
+
+    name: str
+    reader: StoreReader
+    rollups: RollupRepairer
+    eraser: Eraser
+
+
+class Workspace:
+    """The built parts. Only an `open_workspace(..., writes=True)` may `store`, `deliver` and `roll`."""
+
+    def __init__(
+        self,
+        client: ExchangeClient,
+        ingest: Ingest,
+        writer: Writer,
+        stores: Sequence[WorkStore],
+        symbols: Sequence[SymbolInfo],
+    ) -> None:
+        self.client = client
+        self.clock = ingest.clock
+        self.stores = stores
+        self.symbols = symbols
+        self._ingest = ingest
+        self._writer = writer
+
+    async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> None:
+        """Hand final candles of the exchange to the writer, for every store."""
+        if self._writer.queue_free < QUEUE_HEADROOM + len(rows):
+            await self._writer.flush()
+        for row in rows:
+            candle = candle_from_kline(pair, row, final=True, exchange_time_ms=self.clock.now_ms())
+            try:
+                self._ingest.on_history(candle, measurement)
+            except Unserializable as error:
+                log.warning("REST row cannot be stored pair=%s measurement=%s: %s", pair, measurement, error)
+
+    async def deliver(self) -> None:
+        """Return when every store has what was handed over; a store that is away is waited for."""
+        await self._writer.flush()
+        for store in self.stores:
+            await self._writer.drained(store.name)
+
+    async def roll(self) -> None:
+        """Roll what delivery and `rollups.mark` made dirty, few runs for many windows; return when it is done."""
+        for store in self.stores:
+            store.rollups.release()
+        for store in self.stores:
+            await store.rollups.rolled()
+            store.rollups.hold()
+
+
+@asynccontextmanager
+async def open_workspace(
+    config: Config, command: str, *, patterns: Sequence[str], share_percent: float | None, writes: bool
+) -> AsyncIterator[Workspace]:
+    """Ask the exchange for its time and symbols, take the spool, and deliver while the block runs.
+
+    `patterns` (fnmatch on the pair) narrow the configured pairs; none: all that trade. `share_percent` of the address's
+    weight, by default half of the configured share, so that a running collector keeps its own. Raises ConfigError,
+    ExchangeError, UnknownPair; OSError if another process has the spool.
+    """
+    share = share_percent or max(1.0, config.exchange.weight_share_percent / 2)
+    for section in config.store:
+        read_token(section.ingest_token_file)
+        read_token(section.repair_token_file)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            ExchangeClient(config.exchange.rest_url, Budget(share_percent=share), ca_file=config.exchange.ca_file)
+        )
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        clock = ExchangeClock(time.monotonic_ns)
+        clock.observe(await client.server_time_ms())
+        symbols = chosen(parse(await client.exchange_info()), config, patterns)
+        log.info("%s pairs=%d share_percent=%g", command, len(symbols), share)
+        points = {section.name: PointCounters() for section in config.store}
+        state_dir = config.collector.state_dir
+        spool = Spool(
+            state_dir / f"spool-{command}", points, max_bytes=config.spool.max_bytes, max_files=config.spool.max_files
+        )
+        deliverers: list[Deliverer] = []
+
+        def wake(bucket: str) -> None:
+            for deliverer in deliverers:
+                deliverer.wake(bucket)
+
+        writer = Writer(Batcher(), spool, points, wake=wake)
+        ingest = Ingest(clock, writer, wall_seconds=time.time, observe_latency=lambda _channel, _seconds: None)
+        stores = [_work_store(config, command, section, clock, session) for section in config.store]
+        if writes:
+            await asyncio.to_thread(spool.recover)
+            stack.callback(spool.close)
+            for section, store in zip(config.store, stores, strict=True):
+                write = WriteClient(section.url, section.org, _ingest_token(section), session).write
+                deliverers.append(Deliverer(store.name, spool, write, on_delivered=store.rollups.on_delivered))
+            await stack.enter_async_context(_running(writer, deliverers, stores))
+        yield Workspace(client, ingest, writer, stores, symbols)
+
+
+def chosen(universe: Universe, config: Config, patterns: Sequence[str]) -> list[SymbolInfo]:
+    """Return the pairs to work on. Raises UnknownPair and, for a pattern that fits none, ConfigError. Pure.
+
+    Without patterns those a collector would watch. With patterns also those that are halted or delisted, which have
+    history all the same.
+    """
+    exchange = config.exchange
+    options = (exchange.include, exchange.exclude)
+    if not patterns:
+        return list(select(universe, exchange.pairs, *options, include_index=exchange.include_index).symbols)
+    ours = [info.pair for info in universe.symbols.values() if info.ours] if exchange.pairs == "all" else exchange.pairs
+    named = [pair for pair in ours if any(fnmatchcase(pair, pattern) for pattern in patterns)]
+    for pattern in patterns:
+        if not any(fnmatchcase(pair, pattern) for pair in named):
+            raise ConfigError(f"--pairs {pattern}: fits no configured pair; patterns are like 'BTC/*' or '*/USDT:USDT'")
+    selection = select(universe, named, *options, include_index=True)
+    return sorted((*selection.symbols, *selection.not_trading), key=lambda info: info.pair)
+
+
+@asynccontextmanager
+async def _running(writer: Writer, deliverers: Sequence[Deliverer], stores: Sequence[WorkStore]) -> AsyncIterator[None]:
+    """Deliver and roll while the block runs; what is not delivered at its end stays in the spool for the next time."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(writer.run())]
+        tasks += [group.create_task(deliverer.run()) for deliverer in deliverers]
+        for store in stores:
+            store.rollups.hold()
+            tasks.append(group.create_task(store.rollups.run()))
+        try:
+            yield
+        finally:
+            await writer.close()
+            for task in tasks:
+                task.cancel()
+
+
+def _work_store(
+    config: Config, command: str, section: StoreSection, clock: ExchangeClock, session: aiohttp.ClientSession
+) -> WorkStore:
+    reader = StoreReader(section.url, section.org, lambda: read_token(section.repair_token_file), session)
+    windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
+    dirty = DirtyWindows(config.collector.state_dir / f"dirty-{command}-{section.name}.json", windows)
+    rollups = RollupRepairer(section.name, reader, dirty, clock, wall_seconds=time.time)
+    return WorkStore(
+        section.name,
+        reader,
+        rollups,
+        Eraser(section.url, section.org, lambda: read_token(section.ingest_token_file), session),
+    )
+
+
+def _ingest_token(section: StoreSection) -> Callable[[], str]:
+    return lambda: section.ingest_token_file.read_text(encoding="utf-8")
