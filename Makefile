@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo test test-unit test-integration lint format wheel clean
+.PHONY: help setup demo faults test test-unit test-integration lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ setup: ## Get uv, Python, the packages, influxd and Prometheus; again: does noth
 
 demo: setup ## The whole path on this machine; Ctrl-C ends it (DEMO_SECONDS=240 checks and ends; EXCHANGE=binance)
 	@exec env DEMO_SECONDS="$(DEMO_SECONDS)" EXCHANGE="$(EXCHANGE)" .venv/bin/python -m tools.demo
+
+faults: setup ## Every fault on real servers, side by side: is each candle there, and right? (FAULTS_ROWS=pattern)
+	@exec env FAULTS_ROWS="$(FAULTS_ROWS)" FAULTS_AT_ONCE="$(FAULTS_AT_ONCE)" .venv/bin/python -m tools.faults
 
 test: ## Every test, on real servers in containers (offers to install Docker)
 	@$(PYTHON3) -m tools.test
@@ -35,4 +38,4 @@ wheel: setup ## Build the reader library's wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove what was made here (not the cache of programs)
-	rm -rf .venv .demo dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .demo .faults dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -33,7 +33,9 @@ class MinuteLog:
     connects: int = 0
     connects_refused: int = 0
     streams_max: int = 0
+    streams_refused: int = 0
     messages: int = 0
+    messages_refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

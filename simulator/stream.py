@@ -98,8 +98,10 @@ class StreamServer:
     async def _read(self, connection: Connection, socket: web.WebSocketResponse) -> None:
         async for message in socket:
             now = self._clock.now_ms()
-            self._limits.minute(connection.address, now).messages += 1
+            minute = self._limits.minute(connection.address, now)
+            minute.messages += 1
             if connection.message_is_too_much(now):
+                minute.messages_refused += 1
                 self._hub.remove(connection)
                 await socket.close(code=1008, message=b"Too many requests")
                 return
@@ -141,10 +143,11 @@ class StreamServer:
         return True
 
     async def _subscribe(self, connection: Connection, socket: web.WebSocketResponse, names: list[str]) -> bool:
+        minute = self._limits.minute(connection.address, self._clock.now_ms())
         if self._hub.subscribe(connection, names):
-            minute = self._limits.minute(connection.address, self._clock.now_ms())
             minute.streams_max = max(minute.streams_max, len(connection.streams))
             return True
+        minute.streams_refused += 1
         self._hub.answer(connection, {"error": {"code": 4, "msg": "Too many subscriptions"}})
         self._hub.remove(connection)
         await socket.close(code=1008, message=b"Invalid request")

@@ -1,4 +1,4 @@
-"""The demo's check judges the platform, so it shares no code with what it judges."""
+"""The demo's check and the fault table judge the platform, so they share no code with what they judge."""
 
 import ast
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "tools" / "demo").glob("*.py"))
+FAULTS = sorted((ROOT / "tools" / "faults").glob("*.py"))
 JUDGED = {"collector", "exchange", "marketdata", "simulator", "influx", "influx_reconcile"}
 
 
@@ -25,5 +26,12 @@ def test_the_demo_imports_nothing_that_it_judges(path: Path) -> None:
     assert not JUDGED & set(imported(path))
 
 
+@pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.stem)
+def test_the_fault_table_imports_nothing_that_it_judges(path: Path) -> None:
+    """But for `influx`: provisioning is how an operator sets a store up, and its scripts are what InfluxDB runs."""
+    assert not (JUDGED - {"influx"}) & set(imported(path))
+
+
 def test_the_test_sees_the_modules() -> None:
     assert {"check", "compare", "exchange_truth", "store_truth", "probe"} <= {path.stem for path in MODULES}
+    assert {"engine", "judge", "limits", "world"} <= {path.stem for path in FAULTS}

@@ -17,9 +17,9 @@ from tools.demo import stack
 from tools.demo.display import Display
 from tools.demo.folder import Folder, InUse
 from tools.demo.processes import ChildDied, Children
+from tools.demo.servers import CannotStart
 from tools.demo.session import CheckFailed, Session
 from tools.demo.settings import BadSetting, Settings, from_environment
-from tools.demo.stack import CannotStart
 from tools.demo.view import View
 
 DONE, FAILED, CANNOT_START, INTERRUPTED = 0, 1, 2, 130

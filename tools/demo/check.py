@@ -19,7 +19,7 @@ async def check(run: Run, store: Store, exchange: Exchange, progress: Callable[[
     findings.pairs = len(pairs)
     findings.stale = await _stale(pairs, run, store, now_ms)
     for interval in LENGTH_MS:
-        findings.failures += _odd_series(interval, pairs, await store.series(interval))
+        findings.failures += odd_series(interval, pairs, await store.series(interval))
     for done, pair in enumerate(pairs):
         progress(done, len(pairs))
         await _check_pair(pair, run, store, exchange, now_ms, findings)
@@ -64,8 +64,11 @@ async def _stale(pairs: Sequence[ListedPair], run: Run, store: Store, now_ms: in
     ]
 
 
-def _odd_series(interval: str, pairs: Sequence[ListedPair], series: Sequence[dict[str, str]]) -> list[str]:
-    """Each pair has one series, with the tags of the schema and no other: else a candle could be there twice."""
+def odd_series(interval: str, pairs: Sequence[ListedPair], series: Sequence[dict[str, str]]) -> list[str]:
+    """Name the series that should not be.
+
+    Each pair has one series, with the tags of the schema and no other: else a candle could be there twice.
+    """
     eligible = {pair.pair for pair in pairs}
     failures = []
     seen: set[str] = set()

@@ -161,7 +161,7 @@ class Exchange:
                 "endTime": next_ms + (limit - 1) * length_ms,
             }
             for row in await self._get("/fapi/v1/klines", query, weight):
-                found[row[0]] = _candle(row)
+                found[row[0]] = candle_of(row)
             next_ms += limit * length_ms
         return found
 
@@ -208,7 +208,8 @@ async def unreachable(rest_url: str, ca_file: str | None = None) -> str | None:
     return None
 
 
-def _candle(row: list[Any]) -> Row:
+def candle_of(row: list[Any]) -> Row:
+    """Read one row of the exchange's klines."""
     # open time, open, high, low, close, volume, close time, quote volume, trades, taker's part of both, unused
     values = (row[1], row[2], row[3], row[4], row[5], row[7], row[9], row[10], row[8])
     return dict(zip(FIELDS, map(float, values), strict=True))

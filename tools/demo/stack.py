@@ -1,38 +1,31 @@
 """Starts everything, in order: the exchange, InfluxDB, what must be in it, the collector, Prometheus."""
 
-import asyncio
 import os
-import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-
-import aiohttp
 
 from tools import programs
 from tools.demo import configs
 from tools.demo.exchange_truth import unreachable
 from tools.demo.folder import Folder
-from tools.demo.processes import Child, Children
+from tools.demo.processes import Children
 from tools.demo.run import Run
+from tools.demo.servers import (
+    HOST,
+    CannotStart,
+    answers,
+    environment,
+    free_port,
+    influxd_command,
+    simulator_command,
+    simulator_url,
+)
 from tools.demo.settings import ROOT, Settings
 
-HOST = "127.0.0.1"
 ORG = "marketdata"
 BINANCE_REST, BINANCE_WEBSOCKET = "https://fapi.binance.com", "wss://fstream.binance.com"
-START_SECONDS = 60.0
-POLL_SECONDS = 0.1
-
-
-class CannotStart(Exception):
-    """Something the demo needs is not to be had; the message is one line that says what to do."""
-
-
-def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The children's environment: ours, without what would configure influxd behind our back."""
-    kept = {key: value for key, value in given.items() if not key.startswith(("INFLUX", "DEMO_"))}
-    return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
 async def check_exchange(settings: Settings) -> None:
@@ -55,7 +48,7 @@ async def start(settings: Settings, folder: Folder, children: Children, say: Cal
     )
     provisioned_ms = _now_ms()
     say(f"provisioned  buckets, tasks and tokens: {folder.logs / 'influx-reconcile.log'}")
-    listen = f"{HOST}:{_free_port()}"
+    listen = f"{HOST}:{free_port()}"
     config = folder.path / "collector.toml"
     config.write_text(
         configs.collector_toml(
@@ -74,7 +67,7 @@ async def start(settings: Settings, folder: Folder, children: Children, say: Cal
     await children.run("collector-check", [*collector, "check", "--config", str(config)])
     started_ms = _now_ms()
     child = children.start("collector", [*collector, "run", "--config", str(config)])
-    await _answers(f"http://{listen}/healthz", child)
+    await answers(f"http://{listen}/healthz", child)
     say(f"collector    http://{listen}/status /metrics")
     return Run(
         rest_url=rest_url,
@@ -95,37 +88,18 @@ async def _exchange(
     if settings.exchange == "binance":
         say(f"exchange     {BINANCE_REST}")
         return BINANCE_REST, BINANCE_WEBSOCKET, None
-    command = [sys.executable, "-m", "simulator", "--host", HOST, "--port", "0", "--tls-dir", str(folder.tls)]
-    if settings.pairs:
-        command += ["--pairs", str(settings.pairs)]
-    child = children.start("simulator", command)
-
-    def ready() -> str:
-        words = child.log.read_text(encoding="utf-8", errors="replace").split()
-        return words[words.index("ready") + 1] if "ready" in words[:-1] else ""
-
-    url = await _until(ready, child)
+    pairs = ["--pairs", str(settings.pairs)] if settings.pairs else []
+    url = await simulator_url(children.start("simulator", simulator_command(folder.tls, *pairs)))
     say(f"simulator    {url}")
     return url, url.replace("https://", "wss://", 1), str(folder.tls / "ca.pem")
 
 
 async def _influx(influxd: Path, folder: Folder, children: Children) -> str:
-    address = f"{HOST}:{_free_port()}"
+    address = f"{HOST}:{free_port()}"
     data = folder.data / "influxdb"
     data.mkdir(mode=0o700)
-    child = children.start(
-        "influxd",
-        [
-            str(influxd),
-            "--reporting-disabled",
-            "--log-level=warn",
-            f"--http-bind-address={address}",
-            f"--bolt-path={data / 'influxd.bolt'}",
-            f"--sqlite-path={data / 'influxd.sqlite'}",
-            f"--engine-path={data / 'engine'}",
-        ],
-    )
-    await _answers(f"http://{address}/health", child)
+    child = children.start("influxd", influxd_command(influxd, address, data))
+    await answers(f"http://{address}/health", child)
     return f"http://{address}"
 
 
@@ -136,7 +110,7 @@ async def _prometheus(
     if prometheus is None:
         say("Prometheus   left out, it is not here: `make setup` says how it can be had")
         return None
-    address = f"{HOST}:{_free_port()}"
+    address = f"{HOST}:{free_port()}"
     config = folder.path / "prometheus.yml"
     targets = {"collector": collector, "influxdb": influx.removeprefix("http://"), "prometheus": address}
     config.write_text(configs.prometheus_yml(targets), encoding="utf-8")
@@ -151,38 +125,9 @@ async def _prometheus(
             "--log.level=warn",
         ],
     )
-    await _answers(f"http://{address}/-/ready", child)
+    await answers(f"http://{address}/-/ready", child)
     say(f"Prometheus   http://{address}")
     return f"http://{address}"
-
-
-async def _answers(url: str, child: Child) -> None:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                async with session.get(url) as answer:
-                    if answer.status == 200:
-                        return
-            except (aiohttp.ClientError, TimeoutError):
-                pass
-            await asyncio.sleep(POLL_SECONDS)
-    raise CannotStart(f"{child.name} does not answer at {url} after {START_SECONDS:.0f} s: see {child.log}")
-
-
-async def _until(ready: Callable[[], str], child: Child) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if found := ready():
-            return found
-        await asyncio.sleep(POLL_SECONDS)
-    raise CannotStart(f"{child.name} is not ready after {START_SECONDS:.0f} s: see {child.log}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 def _now_ms() -> int:

@@ -64,10 +64,10 @@ class Store:
             series["tags"]["pair"]: Sample(*series["values"][-1][:2]) for series in await self._query(database, query)
         }
 
-    async def candles(self, pair: str, interval: str) -> Stored:
-        """Read everything the store holds of one pair and interval."""
+    async def candles(self, pair: str, interval: str, since_ms: int = 0) -> Stored:
+        """Read everything the store holds of one pair and interval that opens at since_ms or later."""
         fields = ", ".join(f'"{name}"' for name in self._fields(interval))
-        query = f'SELECT {fields} FROM "ohlcv_{interval}" WHERE "pair" = $pair'
+        query = f'SELECT {fields} FROM "ohlcv_{interval}" WHERE "pair" = $pair AND time >= {since_ms}ms'
         answer = await self._query(bucket(interval), query, {"pair": pair})
         values = [row for series in answer for row in series["values"]]
         rows: dict[int, Row] = {row[0]: dict(zip(self._fields(interval), row[1:], strict=True)) for row in values}

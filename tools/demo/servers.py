@@ -1,0 +1,81 @@
+"""The servers as local processes: how each is started, and how one knows that it serves."""
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from tools.demo.processes import Child
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+
+class CannotStart(Exception):
+    """Something that is needed is not to be had; the message is one line that says what to do."""
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The children's environment: ours, without what would configure influxd behind our back."""
+    kept = {key: value for key, value in given.items() if not key.startswith(("INFLUX", "DEMO_"))}
+    return {**kept, "PYTHONUNBUFFERED": "1"}
+
+
+def influxd_command(influxd: Path, address: str, data: Path) -> list[str]:
+    """An InfluxDB that keeps everything in the folder `data`, which exists."""
+    return [
+        str(influxd),
+        "--reporting-disabled",
+        "--log-level=warn",
+        f"--http-bind-address={address}",
+        f"--bolt-path={data / 'influxd.bolt'}",
+        f"--sqlite-path={data / 'influxd.sqlite'}",
+        f"--engine-path={data / 'engine'}",
+    ]
+
+
+def simulator_command(tls: Path, *arguments: str) -> list[str]:
+    """A simulator on a free port, its certificate authority in `tls`."""
+    return [sys.executable, "-m", "simulator", "--host", HOST, "--port", "0", "--tls-dir", str(tls), *arguments]
+
+
+async def simulator_url(child: Child) -> str:
+    """The address the simulator prints once it serves. Raises CannotStart."""
+
+    def ready() -> str:
+        words = child.log.read_text(encoding="utf-8", errors="replace").split()
+        return words[words.index("ready") + 1] if "ready" in words[:-1] else ""
+
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and not child.ended:
+        if found := ready():
+            return found
+        await asyncio.sleep(POLL_SECONDS)
+    raise CannotStart(f"{child.name} is not ready after {START_SECONDS:.0f} s: see {child.log}")
+
+
+async def answers(url: str, child: Child) -> None:
+    """Return when a GET answers 200. Raises CannotStart."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and not child.ended:
+            try:
+                async with session.get(url) as answer:
+                    if answer.status == 200:
+                        return
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(POLL_SECONDS)
+    raise CannotStart(f"{child.name} does not answer at {url} after {START_SECONDS:.0f} s: see {child.log}")
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return int(listener.getsockname()[1])

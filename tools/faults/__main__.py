@@ -1,0 +1,106 @@
+"""`make faults`: run the rows side by side and print the table.
+
+    FAULTS_ROWS=pattern       only rows whose name fits (fnmatch, or a part of it)
+    FAULTS_AT_ONCE=n          rows at a time; 8 for two cores, since rows mostly wait
+    FAULTS_FOLDER=path        where the rows' files go; .faults in the repository
+
+Exit codes: 0 every row is clean, 1 a row is not, 2 it could not start.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tools import programs
+from tools.demo.settings import ROOT
+from tools.faults import engine
+from tools.faults.engine import Result
+from tools.faults.row import LEAD_SECONDS, Row
+from tools.faults.rows import NoSuchRow, chosen
+from tools.faults.table import table
+
+CLEAN, NOT_CLEAN, CANNOT_START, INTERRUPTED = 0, 1, 2, 130
+STAGGER_SECONDS = 4.0
+"""Rows start one after another, so that two cores do not fill eight stores at once."""
+
+
+async def run_rows(
+    rows: Sequence[Row],
+    folder: Path,
+    influxd: Path,
+    *,
+    at_once: int,
+    console: Console,
+    lead_seconds: float = LEAD_SECONDS,
+) -> list[Result]:
+    """Run rows, so many at a time, each in a folder of its own; results in the order of the rows."""
+    places = asyncio.Semaphore(at_once)
+    starting = asyncio.Lock()
+
+    async def run_one(index: int, row: Row) -> Result:
+        async with places:
+            async with starting:
+                await asyncio.sleep(STAGGER_SECONDS if index else 0)
+            own = folder / f"{index:02d}"
+            own.mkdir()
+            (own / "row").write_text(row.name + "\n")
+            result = await engine.run(row, own, influxd, lead_seconds=lead_seconds, say=lambda _line: None)
+            verdict = "clean" if result.clean else "FAILED"
+            console.print(f"{verdict:6} {row.name} ({result.took_seconds:.0f} s) {own.name} {'; '.join(result.notes)}")
+            for problem in result.problems:
+                console.print(f"       {problem}", style="red", highlight=False)
+            if result.clean:
+                shutil.rmtree(own / "influxdb", ignore_errors=True)
+            return result
+
+    return await asyncio.gather(*(run_one(index, row) for index, row in enumerate(rows)))
+
+
+def main() -> int:
+    """Run what the environment chooses."""
+    console = Console(soft_wrap=True)
+    influxd = programs.find("influxd")
+    try:
+        rows = chosen(os.environ.get("FAULTS_ROWS") or "*")
+        at_once = int(os.environ.get("FAULTS_AT_ONCE") or 8)
+    except (NoSuchRow, ValueError) as error:
+        console.print(f"faults: {error}")
+        return CANNOT_START
+    if influxd is None:
+        console.print("faults: influxd is not here: run `make setup`, it says how it can be had")
+        return CANNOT_START
+    folder = Path(os.environ.get("FAULTS_FOLDER") or ROOT / ".faults")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    started = time.monotonic()
+    results = _until_signal(run_rows(rows, folder, influxd, at_once=at_once, console=console))
+    if results is None:
+        return INTERRUPTED
+    console.print(table(results))
+    clean = sum(result.clean for result in results)
+    console.print(f"{clean} of {len(results)} rows are clean, in {(time.monotonic() - started) / 60:.1f} min")
+    return CLEAN if clean == len(results) else NOT_CLEAN
+
+
+def _until_signal(work: Coroutine[None, None, list[Result]]) -> list[Result] | None:
+    async def supervised() -> list[Result] | None:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            return await task
+        return None
+
+    return asyncio.run(supervised())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

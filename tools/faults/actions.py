@@ -1,0 +1,183 @@
+"""What can happen to a row's servers."""
+
+import asyncio
+import gzip
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tools.faults.proxy import Behavior, passes
+from tools.faults.row import Action
+from tools.faults.world import CollectorServer, World
+
+SEEN_SECONDS = 8.0
+RAW = "market_data"
+
+
+def exchange(kind: str, *, first: int | None = None, last: int | None = None, **parameters: object) -> Action:
+    """Order a fault of the simulator; `first` and `last` choose its symbols by rank, the busiest is 0."""
+
+    async def act(world: World) -> None:
+        chosen = dict(parameters)
+        if first is not None:
+            chosen["symbols"] = (await world.simulated.symbols())[first:last]
+        await world.simulated.fault(kind, **chosen)
+
+    return act
+
+
+async def exchange_heals(world: World) -> None:
+    """End every fault of the simulator."""
+    await world.simulated.heal()
+
+
+async def one_pair_silent(world: World) -> None:
+    """The busiest pair's streams say nothing, on connections that live."""
+    await world.simulated.fault("silent_symbol", symbol=(await world.simulated.symbols())[0])
+
+
+def way(behavior: Behavior) -> Action:
+    """How requests get to InfluxDB from now on."""
+
+    async def act(world: World) -> None:
+        world.proxy.behavior = behavior
+
+    return act
+
+
+way_free = way(passes)
+
+
+async def store_stops(world: World) -> None:
+    """InfluxDB ends in order."""
+    await world.store.stop()
+
+
+async def store_starts(world: World) -> None:
+    """InfluxDB is back."""
+    await world.store.start()
+
+
+async def token_revoked(world: World) -> None:
+    """The first collector's ingest token is deleted on the server."""
+    await world.store.revoke("ingest", world.collector.name)
+
+
+async def token_restored(world: World) -> None:
+    """A new token is made and takes the place of the old one in its file."""
+    world.store.token_file("ingest", world.collector.name).unlink()
+    await world.store.provision()
+
+
+def kill(index: int = 0) -> Action:
+    """SIGKILL to a collector."""
+
+    async def act(world: World) -> None:
+        await world.collectors[index].kill()
+
+    return act
+
+
+def start(index: int = 0) -> Action:
+    """Start a collector again."""
+
+    async def act(world: World) -> None:
+        world.collectors[index].start()
+
+    return act
+
+
+def kill_with_points_in(place: str) -> Action:
+    """SIGKILL as soon as /metrics shows points in a place: queue, batch or spool."""
+
+    async def act(world: World) -> None:
+        deadline = time.monotonic() + SEEN_SECONDS
+        seen = 0.0
+        while not seen and time.monotonic() < deadline:
+            metrics = await world.collector.metrics()
+            seen = metrics.total(f"marketdata_points_in_{place}") if metrics else 0.0
+        await world.collector.kill()
+        world.notes.append(f"killed with {seen:.0f} points in the {place}")
+
+    return act
+
+
+def kill_mid_delivery() -> Action:
+    """SIGKILL when InfluxDB has been written to and the collector has not heard so (see stores_and_is_silent)."""
+
+    async def act(world: World) -> None:
+        before, deadline = world.proxy.writes_stored, time.monotonic() + SEEN_SECONDS
+        while world.proxy.writes_stored == before and time.monotonic() < deadline:  # noqa: ASYNC110 - a look at a number
+            await asyncio.sleep(0.01)
+        await world.collector.kill()
+        world.notes.append(f"killed in {world.proxy.writes_stored - before} deliveries")
+
+    return act
+
+
+async def terminate(world: World) -> None:
+    """SIGTERM to the first collector; its exit code is 0, or the row is not clean."""
+    code = await world.collector.terminate()
+    world.notes.append(f"exit code {code} after SIGTERM")
+
+
+async def freeze(world: World) -> None:
+    """Suspend the first collector."""
+    world.collector.freeze()
+
+
+async def thaw(world: World) -> None:
+    """Let it go on."""
+    world.collector.thaw()
+
+
+def newest_spooled(change: Callable[[CollectorServer, Path], None]) -> Action:
+    """Do something to the newest spool file of candles, of a collector that is not running."""
+
+    async def act(world: World) -> None:
+        files = sorted((world.collector.spool / "main" / RAW).glob("*.lp.gz"))
+        if not files:
+            raise RuntimeError("the row wants a spool file of candles, and there is none")
+        change(world.collector, files[-1])
+        world.notes.append(f"{files[-1].name} changed")
+
+    return act
+
+
+def damaged(_collector: CollectorServer, file: Path) -> None:
+    """Turn some bytes in the middle, as a bad disk does."""
+    body = bytearray(file.read_bytes())
+    for index in range(len(body) // 2, len(body) // 2 + 8):
+        body[index] ^= 0xFF
+    file.write_bytes(bytes(body))
+
+
+def half_written(collector: CollectorServer, file: Path) -> None:
+    """Leave of a file what a crash in the middle of its writing leaves: half of it, under its temporary name."""
+    incoming = collector.spool / "incoming" / RAW
+    incoming.mkdir(parents=True, exist_ok=True)
+    (incoming / f"{file.name}.tmp").write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    file.unlink()
+
+
+def with_line(line: Callable[[str], str]) -> Callable[[CollectorServer, Path], None]:
+    """Put one more line in front of a spool file: what `line` makes of its first."""
+
+    def change(_collector: CollectorServer, file: Path) -> None:
+        lines = gzip.decompress(file.read_bytes()).decode().splitlines()
+        lines.insert(0, line(lines[0]))
+        sequence = file.name.partition("-")[0]
+        file.with_name(f"{sequence}-{len(lines)}.lp.gz").write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
+        file.unlink()
+
+    return change
+
+
+def unreadable(_line: str) -> str:
+    """A line that InfluxDB cannot parse: 400, and nothing of the body is stored."""
+    return "ohlcv_3m,exchange=BINANCE_FUTURES close=nan,,"
+
+
+def of_wrong_type(line: str) -> str:
+    """A line of another pair's series with a float where trades are whole numbers: 422, the others are stored."""
+    return f"{line.partition(',')[0]},exchange=BINANCE_FUTURES,pair=BAD/USDT:USDT trades=1.5 {line.rpartition(' ')[2]}"

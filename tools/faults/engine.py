@@ -1,0 +1,238 @@
+"""Runs one row: its servers, its script, the wait until everything that is due is stored, the comparison."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.demo.compare import BASE, LENGTH_MS
+from tools.demo.exchange_truth import ListedPair
+from tools.demo.metrics import broken_laws
+from tools.demo.processes import ChildDied, Children, tail
+from tools.demo.servers import START_SECONDS, CannotStart, environment
+from tools.demo.settings import ROOT
+from tools.demo.store_truth import Store, StoreFailed
+from tools.faults import limits
+from tools.faults.judge import HOUR_MS, Judgement, Span, judge, missing
+from tools.faults.row import LEAD_SECONDS, PREPARED, Row
+from tools.faults.world import TASK_OFFSET_SECONDS, CollectorServer, World, build, merged
+
+PAIRS = 12
+SEED = 4
+DAY_MS = 86_400_000
+CLOSE_DEADLINE_MS = 4_000
+"""A close that is confirmed by REST is confirmed after this: nothing is due earlier."""
+
+POLL_SECONDS = 1.0
+
+
+@dataclass
+class Result:
+    """What became of a row. problems: one line each; a clean row has none."""
+
+    row: Row
+    judgement: Judgement = field(default_factory=Judgement)
+    recovered_seconds: float | None = None
+    counted: int = 0
+    took_seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Nothing is lost, doubled, off the grid or wrong, no law is broken, no limit overstepped."""
+        return not self.problems
+
+
+def past_midnight_ms() -> int:
+    """A UTC midnight at least a day ago: the servers' own tasks, which run by the wall clock, have no part in a row."""
+    return (time.time_ns() // 1_000_000 - DAY_MS) // DAY_MS * DAY_MS
+
+
+async def run(
+    row: Row, folder: Path, influxd: Path, *, lead_seconds: float = LEAD_SECONDS, say: Callable[[str], None]
+) -> Result:
+    """Run a row in a folder of its own, which exists and is empty. Never raises for what the row's servers do."""
+    started = time.monotonic()
+    result = Result(row)
+    logs = folder / "logs"
+    logs.mkdir()
+    children = Children(logs, ROOT, environment(os.environ))
+    try:
+        async with AsyncExitStack() as stack:
+            world = await build(
+                stack,
+                folder,
+                children,
+                influxd=influxd,
+                midnight_ms=past_midnight_ms(),
+                lead_seconds=lead_seconds,
+                pairs=PAIRS,
+                seed=SEED,
+                collectors=row.collectors,
+                sections=row.config,
+            )
+            await _Run(row, world, result, say).run(stack)
+            result.notes = world.notes
+    except (CannotStart, ChildDied, StoreFailed, OSError, RuntimeError) as error:
+        result.problems.append(f"{type(error).__name__}: {error}")
+    finally:
+        await asyncio.to_thread(children.stop)
+    result.took_seconds = time.monotonic() - started
+    return result
+
+
+class _Run:
+    """A row under way."""
+
+    def __init__(self, row: Row, world: World, result: Result, say: Callable[[str], None]) -> None:
+        self._row = row
+        self._world = world
+        self._result = result
+        self._say = say
+        self._watched_ms = 0
+        self._pairs: list[ListedPair] = []
+
+    async def run(self, stack: AsyncExitStack) -> None:
+        world, row = self._world, self._row
+        self._pairs = await world.simulated.listed()
+        store = await stack.enter_async_context(Store(world.store.url, str(world.store.token_file("reader", "probe"))))
+        for step in row.script:
+            if step.at_seconds == PREPARED:
+                await step.action(world)
+        # The collector learns the pairs a few seconds from now; what formed before that is the fill's in any case.
+        self._watched_ms = world.simulated.now_ms()
+        for collector in world.collectors:
+            collector.start()
+            await self._wait_for(collector)
+        tasks = asyncio.create_task(self._run_tasks())
+        stack.callback(tasks.cancel)
+        for step in row.script:
+            if step.at_seconds != PREPARED:
+                await world.sleep_until(step.at_seconds)
+                await step.action(world)
+                self._say(f"{world.simulated.seconds():+.0f} s")
+        await self._recover(store)
+        await world.sleep_until(row.until_seconds)
+        await tasks
+        await self._settle()
+        self._result.judgement = await judge(store, world.simulated, self._pairs, self._span())
+        await self._find_problems()
+
+    @staticmethod
+    async def _wait_for(collector: CollectorServer) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while await collector.status() is None:
+            if not collector.running or time.monotonic() > deadline:
+                raise CannotStart(
+                    f"{collector.name} does not start; the end of {collector.log}:\n{tail(collector.log)}"
+                )
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _run_tasks(self) -> None:
+        """What InfluxDB's scheduler does at midnight. It does not catch up: a run that fails is a run that was not."""
+        world = self._world
+        await world.sleep_until(TASK_OFFSET_SECONDS)
+        try:
+            await world.store.run_tasks(world.simulated.now_ms())
+        except (OSError, RuntimeError) as error:
+            world.notes.append(f"the tasks did not run: {error}")
+
+    async def _recover(self, store: Store) -> None:
+        """Measure from the last step until every candle that was due then is stored."""
+        world = self._world
+        await world.sleep_until(self._row.healed_seconds)
+        healed_ms = world.simulated.now_ms()
+        last_ms = self._last_due_open_ms(healed_ms)
+        first_ms = self._filled_from_ms()
+        deadline_ms = healed_ms + self._patience_ms()
+        lacking = None
+        while lacking is None or (lacking and world.simulated.now_ms() < deadline_ms):
+            try:
+                lacking = await missing(store, world.simulated, self._pairs, first_ms, last_ms)
+            except StoreFailed:
+                lacking = None
+            if lacking is None or lacking:
+                await asyncio.sleep(POLL_SECONDS)
+        if not lacking:
+            self._result.recovered_seconds = (world.simulated.now_ms() - healed_ms) / 1000
+
+    async def _settle(self) -> None:
+        """Wait until no collector has anything on its way or a window to roll, for as long as the row's patience."""
+        deadline_ms = self._world.simulated.now_ms() + self._patience_ms()
+        while self._world.simulated.now_ms() < deadline_ms:
+            if all([await self._at_rest(index) for index in range(len(self._world.collectors))]):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        self._result.problems.append("a collector has points on their way, or windows to roll, and does not finish")
+
+    async def _at_rest(self, index: int) -> bool:
+        collector = self._world.collectors[index]
+        status = await collector.status()
+        if status is None:
+            return not collector.running
+        stores = status["stores"].values()
+        # Samples come all the time and are no part of the comparison: only what waits for long is unrest.
+        return bool(status["fill"]["stage"] == "done") and all(
+            not store["rollup_windows_dirty"] and store["spool_files"] <= 2 for store in stores
+        )
+
+    def _patience_ms(self) -> int:
+        return int(self._row.patience_seconds * 1000)
+
+    def _filled_from_ms(self) -> int:
+        hours = merged({"fill": {"hours": 49}}, self._row.config)["fill"]["hours"]
+        assert isinstance(hours, int)
+        return _floor(self._watched_ms, BASE) - hours * HOUR_MS
+
+    def _last_due_open_ms(self, now_ms: int) -> int:
+        return _floor(now_ms - CLOSE_DEADLINE_MS, BASE) - LENGTH_MS[BASE]
+
+    def _span(self) -> Span:
+        windows = merged({"fill": {"rollup_windows": 20}}, self._row.config)["fill"]["rollup_windows"]
+        assert isinstance(windows, int)
+        until_ms = self._world.midnight_ms + int(self._row.until_seconds * 1000)
+        return Span(
+            first_ms=self._filled_from_ms(),
+            last_ms=self._last_due_open_ms(until_ms - 30_000),
+            rolled_until_ms=self._world.midnight_ms,
+            fetched_until_ms=self._watched_ms,
+            fetched_windows=windows,
+        )
+
+    async def _find_problems(self) -> None:
+        judgement, problems = self._result.judgement, self._result.problems
+        for name in ("doubled", "off_grid", "wrong", "windows_wrong"):
+            if value := getattr(judgement, name):
+                problems.append(f"{name} {value}: {'; '.join(judgement.examples[:2])}")
+        for collector in self._world.collectors:
+            await self._look_at(collector.name)
+        self._judge_loss()
+        problems += limits.broken(await self._world.simulated.log())
+        if self._result.recovered_seconds is None:
+            problems.append(f"not recovered within {self._row.patience_seconds:.0f} s")
+        problems += [f"exit code {code} after SIGTERM" for c in self._world.collectors for code in c.exit_codes if code]
+
+    async def _look_at(self, name: str) -> None:
+        collector = next(item for item in self._world.collectors if item.name == name)
+        metrics = await collector.metrics()
+        if metrics is None:
+            self._result.problems.append(f"{name} does not answer at the end: see {collector.log}")
+            return
+        self._result.problems += [f"{name}: {line}" for line in broken_laws(metrics)]
+        self._result.counted += int(metrics.total("marketdata_points_dropped_total"))
+        if "Traceback" in collector.log.read_text(encoding="utf-8", errors="replace"):
+            self._result.problems.append(f"{name} printed a traceback: see {collector.log}")
+
+    def _judge_loss(self) -> None:
+        lost, counted = self._result.judgement.lost, self._result.counted
+        if lost and not (self._row.counted_loss and lost <= counted):
+            examples = "; ".join(self._result.judgement.examples[:2])
+            self._result.problems.append(f"lost {lost}, of which the collector counted {counted}: {examples}")
+
+
+def _floor(time_ms: int, interval: str) -> int:
+    return time_ms // LENGTH_MS[interval] * LENGTH_MS[interval]

@@ -1,0 +1,97 @@
+"""A row's store against the simulator's truth, with the demo's comparison, which shares no code with the collector."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tools.demo.check import odd_series
+from tools.demo.compare import BASE, LENGTH_MS, Verdict, compare
+from tools.demo.exchange_truth import ListedPair
+from tools.demo.store_truth import Store
+from tools.faults.simulated import Simulated
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What must be stored: candles that open from `first_ms` to `last_ms`, and what ended before `rolled_until_ms`.
+
+    first_ms is the fill's beginning: windows that open later are rolled from our candles, older ones are fetched, as
+    many as `fetched_windows` counts back from `fetched_until_ms`.
+    """
+
+    first_ms: int
+    last_ms: int
+    rolled_until_ms: int
+    fetched_until_ms: int
+    fetched_windows: int
+
+    def opens(self, interval: str, listed_ms: int) -> tuple[int, int]:
+        """The first and the last open time of an interval, both included."""
+        length_ms = LENGTH_MS[interval]
+        listed_ms = listed_ms // length_ms * length_ms
+        if interval == BASE:
+            return max(self.first_ms, listed_ms), self.last_ms
+        oldest_ms = (self.fetched_until_ms // length_ms - self.fetched_windows) * length_ms
+        return max(oldest_ms, listed_ms), self.rolled_until_ms // length_ms * length_ms - length_ms
+
+
+@dataclass
+class Judgement:
+    """What a store holds, counted: of 3m candles, and of the windows of all roll-ups."""
+
+    expected: int = 0
+    lost: int = 0
+    doubled: int = 0
+    off_grid: int = 0
+    wrong: int = 0
+    windows: int = 0
+    windows_wrong: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, interval: str, verdict: Verdict, expected: int) -> None:
+        """Take in one pair and interval."""
+        self.examples = (self.examples + verdict.examples)[:5]
+        self.off_grid += verdict.off_grid
+        if interval == BASE:
+            self.expected += expected
+            self.lost += verdict.missing
+            self.wrong += verdict.differing
+        else:
+            self.windows += expected
+            self.windows_wrong += verdict.missing + verdict.differing + verdict.not_rolled
+
+
+async def judge(store: Store, simulated: Simulated, pairs: Sequence[ListedPair], span: Span) -> Judgement:
+    """Compare every candle of every pair. Raises StoreFailed."""
+    result = Judgement()
+    for interval in LENGTH_MS:
+        odd = odd_series(interval, pairs, await store.series(interval))
+        result.examples += odd
+        result.doubled += len(odd)
+        for pair in pairs:
+            stored = await store.candles(pair.pair, interval)
+            truth = await simulated.candles(pair.symbol, interval, *span.opens(interval, pair.listed_ms))
+            verdict = compare(
+                interval,
+                pair.pair,
+                stored.rows,
+                truth,
+                quantity_precision=pair.quantity_precision,
+                rolled_from_ms=max(span.first_ms, pair.listed_ms),
+            )
+            result.add(interval, verdict, len(truth))
+            result.doubled += stored.doubled
+    return result
+
+
+async def missing(
+    store: Store, simulated: Simulated, pairs: Sequence[ListedPair], first_ms: int, last_ms: int
+) -> set[tuple[str, int]]:
+    """The 3m candles (pair, open time) from first to last that the exchange has and the store has not."""
+    found = set()
+    for pair in pairs:
+        truth = await simulated.candles(pair.symbol, BASE, max(first_ms, pair.listed_ms), last_ms)
+        stored = await store.candles(pair.pair, BASE, first_ms)
+        found |= {(pair.pair, open_ms) for open_ms in truth.keys() - stored.rows.keys()}
+    return found

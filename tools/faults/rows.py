@@ -1,0 +1,23 @@
+"""Every row of the fault table."""
+
+from fnmatch import fnmatch
+
+from tools.faults.row import Row
+from tools.faults.rows_collector import COLLECTOR_ROWS
+from tools.faults.rows_exchange import EXCHANGE_ROWS
+from tools.faults.rows_rest import REST_ROWS
+from tools.faults.rows_store import STORE_ROWS
+
+ROWS: tuple[Row, ...] = (*STORE_ROWS, *COLLECTOR_ROWS, *EXCHANGE_ROWS, *REST_ROWS)
+
+
+class NoSuchRow(Exception):
+    """No row fits the pattern; the message says so."""
+
+
+def chosen(pattern: str) -> list[Row]:
+    """The rows whose names fit a pattern (fnmatch, or a part of the name). Raises NoSuchRow."""
+    rows = [row for row in ROWS if fnmatch(row.name, pattern) or pattern.lower() in row.name.lower()]
+    if not rows:
+        raise NoSuchRow(f"FAULTS_ROWS={pattern}: no row is named so; there are {', '.join(row.name for row in ROWS)}")
+    return rows

@@ -1,0 +1,276 @@
+"""The servers of one row, each a process of its own: an exchange, an InfluxDB behind a proxy, collectors."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from influx.provisioning import Provisioned, provision
+from influx.scripts import script_at, task_script
+from tools.demo.compare import BASE, LENGTH_MS
+from tools.demo.metrics import Metrics, parse
+from tools.demo.processes import Child, Children
+from tools.demo.servers import (
+    HOST,
+    answers,
+    free_port,
+    influxd_command,
+    simulator_command,
+    simulator_url,
+)
+from tools.faults.proxy import Proxy
+from tools.faults.simulated import Simulated
+
+POLL_SECONDS = 0.2
+STOP_SECONDS = 20.0
+TASK_OFFSET_SECONDS = 40.0
+"""The server's own tasks run so long after each quarter of an hour (influx/tasks)."""
+
+type Sections = Mapping[str, Mapping[str, object]]
+
+
+class StoreServer:
+    """influxd on a port that stays the same over a restart, with what influx/schema.yml wants in it."""
+
+    def __init__(self, influxd: Path, folder: Path, children: Children, consumers: Sequence[str]) -> None:
+        self.url = f"http://{HOST}:{free_port()}"
+        self.secrets = folder / "secrets"
+        self._data = folder / "influxdb"
+        self._data.mkdir(mode=0o700)
+        self._command = influxd_command(influxd, self.url.removeprefix("http://"), self._data)
+        self._children = children
+        self._consumers = {"ingest": list(consumers), "repair": list(consumers)}
+        self._child: Child | None = None
+
+    async def start(self) -> None:
+        """Start it, empty or with the data it had, and wait until it is healthy."""
+        self._child = self._children.start("influxd", self._command)
+        await answers(f"{self.url}/health", self._child)
+
+    async def stop(self) -> None:
+        """End it in order: its port refuses connections."""
+        assert self._child is not None
+        await ended(self._child, signal.SIGTERM)
+
+    async def provision(self) -> Provisioned:
+        """Make the buckets, tasks and tokens that are missing."""
+        return await asyncio.to_thread(provision, self.url, self.secrets, consumers=self._consumers)
+
+    def token_file(self, kind: str, consumer: str) -> Path:
+        """The file of a consumer's token."""
+        return self.secrets / f"{kind}-{consumer}.token"
+
+    async def revoke(self, kind: str, consumer: str) -> None:
+        """Delete a consumer's token on the server."""
+        token = self.token_file(kind, consumer).read_text(encoding="utf-8").strip()
+        listed = await self._ask("GET", "/api/v2/authorizations")
+        number = next(item["id"] for item in json.loads(listed)["authorizations"] if item["token"] == token)
+        await self._ask("DELETE", f"/api/v2/authorizations/{number}")
+
+    async def run_tasks(self, now_ms: int) -> None:
+        """Run every roll-up script once, as the server's scheduler would at `now_ms`. OSError if it does not answer."""
+        for interval in LENGTH_MS:
+            if interval != BASE:
+                await self._ask("POST", "/api/v2/query?org=marketdata", script_at(task_script(interval), now_ms))
+
+    async def _ask(self, method: str, path: str, body: str | None = None) -> str:
+        operator = (self.secrets / "operator.token").read_text(encoding="utf-8").strip()
+        headers = {"Authorization": f"Token {operator}", "Content-Type": "application/vnd.flux"}
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
+            session.request(method, self.url + path, data=body, headers=headers) as answer,
+        ):
+            text = await answer.text()
+            if answer.status >= 300:
+                raise RuntimeError(f"InfluxDB: {method} {path}: {answer.status} {text[:300]}")
+            return text
+
+
+class CollectorServer:
+    """A collector by its configuration; its process may end and start again."""
+
+    def __init__(self, name: str, folder: Path, children: Children, sections: Sections) -> None:
+        self.name = name
+        self.state = folder / name
+        self.kills = 0
+        self.exit_codes: list[int] = []
+        self._children = children
+        self._config = folder / f"{name}.toml"
+        self._url = f"http://{HOST}:{free_port()}"
+        own = {"name": name, "state_dir": str(self.state), "listen": self._url.removeprefix("http://")}
+        self._config.write_text(toml({**sections, "collector": {**own, **sections.get("collector", {})}}))
+        self._child: Child | None = None
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+
+    @property
+    def spool(self) -> Path:
+        """The folder of its spool."""
+        return self.state / "spool"
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._child is not None and not self._child.ended
+
+    @property
+    def log(self) -> Path:
+        """What it printed, in all its lives."""
+        assert self._child is not None
+        return self._child.log
+
+    def start(self) -> None:
+        """Start the process; what an earlier one left is its own."""
+        self._child = self._children.start(
+            self.name, [sys.executable, "-m", "collector", "run", "--config", str(self._config)]
+        )
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing is flushed."""
+        assert self._child is not None
+        self.kills += 1
+        await ended(self._child, signal.SIGKILL)
+
+    async def terminate(self) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self._child is not None
+        self.exit_codes.append(await ended(self._child, signal.SIGTERM))
+        return self.exit_codes[-1]
+
+    def freeze(self) -> None:
+        """Stop its time, as a suspended machine does."""
+        assert self._child is not None
+        self._child.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`."""
+        assert self._child is not None
+        self._child.process.send_signal(signal.SIGCONT)
+
+    async def status(self) -> dict[str, Any] | None:
+        """What /status says; None while nobody answers."""
+        text = await self._get("/status")
+        return None if text is None else json.loads(text)
+
+    async def metrics(self) -> Metrics | None:
+        """A scrape; None while nobody answers."""
+        text = await self._get("/metrics")
+        return None if text is None else parse(text)
+
+    async def close(self) -> None:
+        """Give the HTTP session back; the process is the children's to end."""
+        await self._session.close()
+
+    async def _get(self, path: str) -> str | None:
+        try:
+            async with self._session.get(self._url + path) as answer:
+                return await answer.text() if answer.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+
+
+@dataclass
+class World:
+    """All servers of a row. notes: what its actions saw, for the table."""
+
+    midnight_ms: int
+    simulated: Simulated
+    store: StoreServer
+    proxy: Proxy
+    collectors: list[CollectorServer]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def collector(self) -> CollectorServer:
+        """The first collector."""
+        return self.collectors[0]
+
+    async def sleep_until(self, seconds: float) -> None:
+        """Return at this time of the exchange's clock, in seconds from midnight."""
+        await asyncio.sleep(max(seconds - self.simulated.seconds(), 0.0))
+
+
+async def build(
+    stack: AsyncExitStack,
+    folder: Path,
+    children: Children,
+    *,
+    influxd: Path,
+    midnight_ms: int,
+    lead_seconds: float,
+    pairs: int,
+    seed: int,
+    collectors: Sequence[str],
+    sections: Sections,
+) -> World:
+    """Start exchange, InfluxDB and proxy; the collectors are there but not started.
+
+    The exchange's clock starts `lead_seconds` before midnight. Raises CannotStart.
+    """
+    store = StoreServer(influxd, folder, children, collectors)
+    await store.start()
+    await store.provision()
+    proxy = await stack.enter_async_context(Proxy(store.url))
+    start_ms = midnight_ms - int(lead_seconds * 1000)
+    arguments = ("--pairs", str(pairs), "--seed", str(seed), "--start-ms", str(start_ms))
+    url = await simulator_url(children.start("simulator", simulator_command(folder / "tls", *arguments)))
+    simulated = await stack.enter_async_context(Simulated(url, str(folder / "tls" / "ca.pem"), midnight_ms))
+    servers = []
+    for name in collectors:
+        server = CollectorServer(
+            name, folder, children, merged(default_sections(name, simulated, store, proxy), sections)
+        )
+        stack.push_async_callback(server.close)
+        servers.append(server)
+    return World(midnight_ms, simulated, store, proxy, servers)
+
+
+def default_sections(name: str, simulated: Simulated, store: StoreServer, proxy: Proxy) -> Sections:
+    """A collector's configuration for these servers. Few windows: older ones are not what a row is about."""
+    return {
+        "exchange": {
+            "rest_url": simulated.url,
+            "websocket_url": simulated.url.replace("https://", "wss://", 1),
+            "ca_file": simulated.ca_file,
+        },
+        "fill": {"hours": 49, "rollup_windows": 20},
+        "store": {
+            "name": "main",
+            "url": proxy.url,
+            "ingest_token_file": str(store.token_file("ingest", name)),
+            "repair_token_file": str(store.token_file("repair", name)),
+        },
+    }
+
+
+def merged(sections: Sections, other: Sections) -> Sections:
+    """The sections with other values for some keys."""
+    return {name: {**sections.get(name, {}), **other.get(name, {})} for name in {**sections, **other}}
+
+
+def toml(sections: Sections) -> str:
+    """A TOML text; JSON's texts, numbers, booleans and lists of them are TOML's."""
+    lines = []
+    for name, values in sections.items():
+        lines.append("[[store]]" if name == "store" else f"[{name}]")
+        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+async def ended(child: Child, number: signal.Signals) -> int:
+    """Send a signal to a child and wait for its end; returns the exit code. SIGKILL after STOP_SECONDS."""
+    child.process.send_signal(number)
+    deadline = time.monotonic() + STOP_SECONDS
+    while not child.ended:
+        if time.monotonic() > deadline:
+            child.process.kill()
+        await asyncio.sleep(POLL_SECONDS / 10)
+    code: int = child.process.returncode
+    return code
