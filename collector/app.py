@@ -155,7 +155,7 @@ class _App:
                 hours=self._config.fill.hours,
                 rollup_windows=self._config.fill.rollup_windows,
             )
-            self._parts.connections = feeds.connections
+            self._parts.connections, self._parts.connection_totals = feeds.connections, feeds.totals
             self._parts.confirmer = confirmer
             self._parts.fill = fill
             group.create_task(feeds.run())

@@ -8,6 +8,7 @@ pacing the next: opening retries by itself, and reading ends a session that stay
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -30,16 +31,33 @@ MANY_STREAMS = 20
 
 
 @dataclass(slots=True)
+class ConnectionTotals:
+    """What the connections of one channel have done, those that are gone included."""
+
+    opened: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True, eq=False)
 class ConnectionState:
-    """What the metrics and /readyz read of one connection. Times are monotonic seconds."""
+    """What the metrics and /readyz read of one connection. Times are monotonic seconds.
+
+    ``retired`` is set by who ends it on purpose. ``totals`` outlive it.
+    """
 
     channel: str
     streams: int
+    totals: ConnectionTotals = field(default_factory=ConnectionTotals)
     open: bool = False
     silent: bool = False
-    opened: int = 0
-    ended: dict[str, int] = field(default_factory=dict)
+    retired: bool = False
+    opened_at: float = 0.0
     last_frame: float | None = None
+
+    @property
+    def delivering(self) -> bool:
+        """Whether the open session has brought a frame, and its silence has not been noticed."""
+        return self.open and not self.silent and self.last_frame is not None and self.last_frame >= self.opened_at
 
 
 def silence_limit_seconds(channel: str, streams: int, silence_seconds: float = FIRST_FRAME_SECONDS) -> float:
@@ -72,9 +90,10 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
 
     async def _open(self) -> None:
         while True:
-            delay = max(self._backoff.next_delay_seconds(), self._attempts.wait_seconds(self._monotonic()))
-            if delay:
-                await asyncio.sleep(delay)
+            await asyncio.sleep(self._backoff.next_delay_seconds())
+            # Others may have taken the place waited for: look again before the attempt.
+            while wait := self._attempts.wait_seconds(self._monotonic()):  # noqa: ASYNC110  # time alone opens it
+                await asyncio.sleep(wait)
             self._attempts.record(self._monotonic())
             try:
                 self.conn = await connect(self.address, **self.ws_kwargs)
@@ -88,7 +107,8 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
             self._reported_failure = False
             self._reset_counters()
             self.state.open = True
-            self.state.opened += 1
+            self.state.opened_at = self._monotonic()
+            self.state.totals.opened += 1
             return
 
     async def read(self) -> AsyncIterator[str | bytes]:
@@ -112,7 +132,7 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
             reason = f"closed_{error.rcvd.code}" if error.rcvd else "lost"
         finally:
             self.state.open = False
-            self._count_end(reason)
+            self._count_end("planned" if self.state.retired else reason)
             self._backoff.ended(self._monotonic() - started, delivered=delivered)
 
     def _heard(self) -> None:
@@ -133,4 +153,4 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
         self.state.silent = True
 
     def _count_end(self, reason: str) -> None:
-        self.state.ended[reason] = self.state.ended.get(reason, 0) + 1
+        self.state.totals.ended[reason] += 1

@@ -1,112 +1,69 @@
-"""The edge to cryptofeed: subscriptions in, events out. One feed per channel, so that no channel hides another's death.
+"""All feeds: one set of connections per channel, so that no channel hides another's death, changed while they run.
 
-Everything cryptofeed lets through that would drop a connection of 200 streams (a bad frame, an unknown symbol, a
-raising callback) is caught and counted here: this is the one place with a broad ``except``.
+``add``, ``leave`` and ``resubscribe`` say what is wanted; ``run`` brings the connections there by the steps of
+`groups`. A connection is replaced before the exchange closes it (24 h): the new one delivers before the old one ends,
+and what comes twice meanwhile is filtered as a duplicate.
 """
 
 import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from cryptofeed.connection import WebsocketEndpoint, WSAsyncConn
-from cryptofeed.defines import CANDLES as CRYPTOFEED_CANDLES
-from cryptofeed.defines import FUNDING as CRYPTOFEED_FUNDING
-from cryptofeed.exceptions import UnsupportedSymbol
-from cryptofeed.exchanges import BinanceFutures
-from cryptofeed.symbols import Symbol, Symbols
+from cryptofeed.connection import WSAsyncConn
 
-from collector.connection import FIRST_FRAME_SECONDS, ConnectionState, SupervisedConnection
-from collector.events import CANDLES, MARK_PRICE
+from collector.connection import (
+    FIRST_FRAME_SECONDS,
+    ConnectionState,
+    ConnectionTotals,
+    SupervisedConnection,
+    silence_limit_seconds,
+)
+from collector.feed import EXCHANGE_STREAMS, ChannelFeed, cryptofeed_name, know_symbols
+from collector.groups import Group, Step, plan
 from collector.ingest import Ingest
-from collector.normalize import Invalid, candle_from_frame, mark_price_from_frame
 from collector.pacing import AttemptWindow
 from exchange.universe import SymbolInfo
 
 log = logging.getLogger(__name__)
 
-STREAMS_PER_CONNECTION = 200
-"""More streams make a URL longer than the 8,004 characters the exchange accepts (research/binance.md 1.2)."""
+LIFE_SECONDS = 23 * 3600 + 50 * 60.0
+"""A connection is replaced at this age at the latest: the exchange closes it at 24 h (research/binance.md 1.2)."""
 
-EXCHANGE_STREAMS = {CANDLES: CRYPTOFEED_CANDLES, MARK_PRICE: CRYPTOFEED_FUNDING}
-"""Our channel to cryptofeed's. Its FUNDING is the exchange's markPrice stream, which carries both."""
+LIFE_SPREAD = 0.02
+"""By up to this share earlier, drawn for each connection: they are not replaced all at once."""
+
+AGAIN_LIFE_SECONDS = 3600.0
+"""A second subscription of silent streams is merged with the others after so long."""
+
+AGAIN_MOST = 3
+"""Connections for second subscriptions, a channel; what falls silent beyond waits for their merging."""
+
+TICK_SECONDS = 0.5
+NEXT_REPLACEMENT_SECONDS = 300.0
+"""After a new connection that did not deliver the old one is kept, and replaced so much later."""
 
 
-class _Feed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes are untyped
-    """cryptofeed's Binance futures feed with a handler that never raises and connections we supervise."""
+@dataclass(slots=True, eq=False)
+class _Line:
+    """One group with its running feed. ``replaces`` ends once this one delivers."""
 
-    per_connection_limit = STREAMS_PER_CONNECTION
-    websocket_channels = {**BinanceFutures.websocket_channels, CRYPTOFEED_FUNDING: "markPrice@1s"}  # noqa: RUF012
-
-    def __init__(self, feeds: "Feeds", channel: str, url: str, ssl_context: ssl.SSLContext, symbols: list[str]) -> None:
-        self._feeds = feeds
-        self._channel = channel
-        self._ingest = feeds.ingest
-        self._handled = False
-        self.websocket_endpoints = [WebsocketEndpoint(url, options={"compression": None, "ssl": ssl_context})]
-        stream = EXCHANGE_STREAMS[channel]
-        callback = self._on_candle if channel == CANDLES else self._on_mark_price
-        super().__init__(
-            symbols=symbols,
-            channels=[stream],
-            callbacks={stream: callback},
-            candle_interval="3m",
-            candle_closed_only=False,
-            retries=-1,  # the supervised connection retries by itself, with a cap
-            timeout=-1,  # and watches for silence, also for the silence from the start
-            config={"log": {"disabled": True}, "uvloop": False, "ignore_invalid_instruments": False},
-        )
-
-    def _wrap_connection(self, conn: WSAsyncConn) -> SupervisedConnection:
-        streams = conn.address.count("/", conn.address.index("streams=")) + 1
-        state = ConnectionState(self._channel, streams)
-        self._feeds.connections.append(state)
-        return SupervisedConnection(
-            conn,
-            state,
-            self._feeds.attempts,
-            silence_seconds=self._feeds.silence_seconds,
-            random=random.random,
-        )
-
-    async def message_handler(self, msg: str | bytes, conn: Any, timestamp: float) -> None:
-        """Parse one frame through cryptofeed; whatever happens, the connection stays up and the frame is counted."""
-        self._ingest.received(self._channel)
-        self._handled = False
-        try:
-            await super().message_handler(msg, conn, timestamp)
-            if not self._handled:
-                self._ingest.invalid(self._channel, "unknown_event")
-        except Invalid as verdict:
-            self._ingest.invalid(self._channel, verdict.reason)
-        except UnsupportedSymbol:
-            self._ingest.invalid(self._channel, "unknown_symbol")
-        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
-            self._ingest.invalid(self._channel, "malformed")
-        except Exception:
-            self._ingest.invalid(self._channel, "bug")
-            log.exception("frame handler failed channel=%s frame=%.200r", self._channel, msg)
-
-    async def _book(self, msg: Any, pair: str, timestamp: float) -> None:
-        """Ignore a book frame that strays in: cryptofeed would fetch a snapshot by REST, outside every budget."""
-
-    async def _on_candle(self, candle: Any, receipt_seconds: float) -> None:
-        event = candle_from_frame(candle.raw, self._feeds.pair_of)
-        self._handled = True
-        self._ingest.on_candle(event, receipt_seconds)
-
-    async def _on_mark_price(self, funding: Any, receipt_seconds: float) -> None:
-        # cryptofeed calls the estimated settle price "predicted_rate": only the raw frame is trusted.
-        event = mark_price_from_frame(funding.raw, self._feeds.pair_of)
-        self._handled = True
-        self._ingest.on_mark_price(event, receipt_seconds)
+    id: int
+    symbols: tuple[str, ...]
+    state: ConnectionState
+    task: asyncio.Task[None]
+    life_seconds: float
+    started_at: float
+    again: bool
+    replaces: tuple["_Line", ...] = ()
 
 
 class Feeds:
-    """All feeds of a set of symbols. ``connections`` tells their state to the metrics."""
+    """The connections of a changing set of symbols. ``connections`` and ``totals`` are what the metrics read."""
 
     def __init__(
         self,
@@ -116,30 +73,139 @@ class Feeds:
         ca_file: Path | None = None,
         *,
         silence_seconds: float = FIRST_FRAME_SECONDS,
+        life_seconds: float = LIFE_SECONDS,
+        again_life_seconds: float = AGAIN_LIFE_SECONDS,
+        random: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.ingest = ingest
-        self.silence_seconds = silence_seconds
-        self.pair_of = {info.symbol: info.pair for info in symbols}
         self.connections: list[ConnectionState] = []
-        self.attempts = AttemptWindow()
-        logging.getLogger("cryptofeed").setLevel(logging.CRITICAL)  # its errors are ours to tell, once
-        names = {Symbol(info.base, info.quote, type="perpetual").normalized: info.symbol for info in symbols}
-        # Pre-filled, since cryptofeed would fetch the list without a timeout and choke on TradFi rows.
-        Symbols.set(BinanceFutures.id, names, {})
-        context = ssl.create_default_context()
+        self.totals = {channel: ConnectionTotals() for channel in EXCHANGE_STREAMS}
+        self._ingest = ingest
+        self._url = websocket_url
+        self._silence_seconds = silence_seconds
+        self._life_seconds = life_seconds
+        self._again_life_seconds = min(life_seconds, again_life_seconds)
+        self._random = random
+        self._monotonic = monotonic
+        self._attempts = AttemptWindow()
+        self._context = ssl.create_default_context()
         if ca_file is not None:
-            context.load_verify_locations(ca_file)
-        self._feeds = {
-            channel: _Feed(self, channel, websocket_url, context, list(names)) for channel in EXCHANGE_STREAMS
-        }
+            self._context.load_verify_locations(ca_file)
+        logging.getLogger("cryptofeed").setLevel(logging.CRITICAL)  # its errors are ours to tell, once
+        self._wanted: dict[str, SymbolInfo] = {}
+        self._pair_of: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._again: dict[str, set[str]] = {channel: set() for channel in EXCHANGE_STREAMS}
+        self._lines: dict[str, list[_Line]] = {channel: [] for channel in EXCHANGE_STREAMS}
+        self._not_before = dict.fromkeys(EXCHANGE_STREAMS, 0.0)
+        self._ids = 0
+        self.add(symbols)
 
-    def feed(self, channel: str) -> _Feed:
-        """The feed of one channel."""
-        return self._feeds[channel]
+    def add(self, symbols: Iterable[SymbolInfo]) -> None:
+        """Stream these symbols too, on connections of their own until the next replacement."""
+        for info in symbols:
+            self._wanted[info.symbol] = info
+            self._pair_of[info.symbol] = info.pair
+            self._names[info.symbol] = cryptofeed_name(info)
+        know_symbols({name: symbol for symbol, name in self._names.items()})
+
+    def leave(self, symbols: Iterable[str]) -> None:
+        """Stop streaming these symbols: their connections are replaced by ones without them."""
+        for symbol in symbols:
+            self._wanted.pop(symbol, None)
+
+    def resubscribe(self, channel: str, symbols: Iterable[str]) -> None:
+        """Subscribe to these silent streams once more, on a connection of their own."""
+        self._again[channel].update(self._wanted.keys() & set(symbols))
+
+    def delivering_since(self, channel: str) -> dict[str, float]:
+        """Tell since when (monotonic seconds) each symbol is subscribed on a connection that delivers."""
+        since: dict[str, float] = {}
+        for line in self._lines[channel]:
+            if line.state.delivering:
+                for symbol in line.symbols:
+                    since[symbol] = min(since.get(symbol, line.state.opened_at), line.state.opened_at)
+        return since
+
+    def feed(self, channel: str, symbols: Sequence[str], state: ConnectionState) -> ChannelFeed:
+        """Build a feed of these symbols; nothing connects before it runs."""
+
+        def supervise(connection: WSAsyncConn) -> SupervisedConnection:
+            return SupervisedConnection(
+                connection, state, self._attempts, silence_seconds=self._silence_seconds, random=self._random
+            )
+
+        return ChannelFeed(
+            channel,
+            [self._names[symbol] for symbol in symbols],
+            self._ingest,
+            self._pair_of,
+            url=self._url,
+            ssl_context=self._context,
+            supervise=supervise,
+        )
 
     async def run(self) -> None:
         """Stream until cancelled."""
-        never = asyncio.Event()  # cryptofeed wants to be told to stop; a cancelled task is told enough
         async with asyncio.TaskGroup() as group:
-            for feed in self._feeds.values():
-                group.create_task(feed.run(never))
+            while True:
+                for channel in EXCHANGE_STREAMS:
+                    self._finish_replacements(channel)
+                    for step in self._plan(channel):
+                        self._take(channel, step, group)
+                await asyncio.sleep(TICK_SECONDS)
+
+    def _plan(self, channel: str) -> list[Step]:
+        now = self._monotonic()
+        lines = self._lines[channel]
+        busy = {line.id for new in lines if new.replaces for line in (new, *new.replaces)}
+        groups = [Group(line.id, line.symbols, self._is_due(line, now), line.id in busy) for line in lines]
+        may = self._attempts.has_room(now) and now >= self._not_before[channel]
+        again = self._again[channel] if may and sum(line.again for line in lines) < AGAIN_MOST else set()
+        steps = plan(list(self._wanted), groups, again=again, may_replace=may)
+        if again:
+            self._again[channel] = set()
+        return steps
+
+    def _is_due(self, line: _Line, now: float) -> bool:
+        if line.again:  # its sessions end while it is silent: its own age counts, not theirs
+            return now - line.started_at >= line.life_seconds
+        return line.state.open and now - line.state.opened_at >= line.life_seconds
+
+    def _take(self, channel: str, step: Step, group: asyncio.TaskGroup) -> None:
+        lines = self._lines[channel]
+        old = tuple(line for line in lines if line.id in step.replaces)
+        if not step.symbols:
+            self._retire(channel, old)
+            return
+        again = not old and any(symbol in line.symbols for line in lines for symbol in step.symbols)
+        state = ConnectionState(channel, len(step.symbols), self.totals[channel])
+        life = self._again_life_seconds if again else self._life_seconds
+        life *= 1 - LIFE_SPREAD * self._random()
+        self._ids += 1
+        never = asyncio.Event()  # cryptofeed wants to be told to stop; a cancelled task is told enough
+        task = group.create_task(self.feed(channel, step.symbols, state).run(never))
+        lines.append(_Line(self._ids, step.symbols, state, task, life, self._monotonic(), again, old))
+        self.connections.append(state)
+        log.info("connecting channel=%s streams=%d replaces=%d first=%s",
+                 channel, len(step.symbols), len(old), step.symbols[0])  # fmt: skip
+
+    def _finish_replacements(self, channel: str) -> None:
+        """Close what a delivering connection replaces; give up a new one that does not deliver."""
+        now = self._monotonic()
+        for line in [line for line in self._lines[channel] if line.replaces]:
+            patience = 2 * silence_limit_seconds(channel, len(line.symbols), self._silence_seconds)
+            if line.state.delivering:
+                self._retire(channel, line.replaces)
+                line.replaces = ()
+            elif now - line.started_at > patience:
+                log.warning("new connection does not deliver, keeping the old one channel=%s", channel)
+                self._retire(channel, (line,))
+                self._not_before[channel] = now + NEXT_REPLACEMENT_SECONDS
+
+    def _retire(self, channel: str, lines: Iterable[_Line]) -> None:
+        for line in lines:
+            line.state.retired = True
+            line.task.cancel()
+            self._lines[channel].remove(line)
+            self.connections.remove(line.state)

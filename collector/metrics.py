@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector as PrometheusCollector
 
 from collector.confirm import Confirmer
-from collector.connection import ConnectionState
+from collector.connection import ConnectionState, ConnectionTotals
 from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE
 from collector.fill import Fill
 from collector.influx import Outcome, Retry
@@ -28,7 +28,7 @@ from marketdata.schema import EXCHANGE
 LATENCY_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 FILTERED = ("open", "not_sampled", "duplicate", "superseded")
 REFUSALS = (403, 418, 429, 451)
-END_REASONS = ("silent", "lost", "unreachable", "refused")
+END_REASONS = ("planned", "silent", "lost", "unreachable", "refused")
 
 type Families = Iterator[Metric]
 
@@ -43,6 +43,7 @@ class Parts:
     spool: Spool
     rollups: dict[str, RollupRepairer] = field(default_factory=dict)
     connections: list[ConnectionState] = field(default_factory=list)
+    connection_totals: dict[str, ConnectionTotals] = field(default_factory=dict)
     confirmer: Confirmer | None = None
     fill: Fill | None = None
     heartbeat_seconds: float = 0.0
@@ -149,9 +150,10 @@ class Exposition(PrometheusCollector):
             configured.add_metric([EXCHANGE, channel], len(states))
             is_open.add_metric([EXCHANGE, channel], sum(state.open for state in states))
             silent.add_metric([EXCHANGE, channel], sum(state.streams for state in states if state.silent))
-            opened.add_metric([EXCHANGE, channel], sum(state.opened for state in states))
-            for reason in sorted({*END_REASONS, *(key for state in states for key in state.ended)}):
-                ended.add_metric([EXCHANGE, channel, reason], sum(state.ended.get(reason, 0) for state in states))
+            totals = self._parts.connection_totals.get(channel, ConnectionTotals())
+            opened.add_metric([EXCHANGE, channel], totals.opened)
+            for reason in sorted({*END_REASONS, *totals.ended}):
+                ended.add_metric([EXCHANGE, channel, reason], totals.ended[reason])
         yield from (configured, is_open, silent, opened, ended)
 
     def _points(self) -> Families:

@@ -23,15 +23,23 @@ class AttemptWindow:
 
     def wait_seconds(self, now: float) -> float:
         """Seconds until one more attempt fits into the window; 0 if it fits now."""
-        while self._attempts and self._attempts[0] <= now - self._window_seconds:
-            self._attempts.popleft()
+        self._forget(now)
         if len(self._attempts) < self._limit:
             return 0.0
         return self._attempts[0] + self._window_seconds - now
 
+    def has_room(self, now: float) -> bool:
+        """Whether half the window is free: what can wait (a planned replacement) leaves room for what cannot."""
+        self._forget(now)
+        return len(self._attempts) < self._limit / 2
+
     def record(self, now: float) -> None:
         """Note an attempt made at ``now`` (monotonic seconds)."""
         self._attempts.append(now)
+
+    def _forget(self, now: float) -> None:
+        while self._attempts and self._attempts[0] <= now - self._window_seconds:
+            self._attempts.popleft()
 
 
 class Backoff:

@@ -1,6 +1,7 @@
 """The feed edge against a real TLS WebSocket server that misbehaves as the exchange does."""
 
 import asyncio
+import gc
 import json
 import ssl
 import time
@@ -9,10 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
@@ -62,6 +65,8 @@ class Venue:
     points: PointCounters
     paths: list[str] = field(default_factory=list)
     connected_at: list[float] = field(default_factory=list)
+    open: int = 0
+    left_open: list[int] = field(default_factory=list)
 
     def frames(self, channel: str) -> Any:
         return self.ingest.frames[channel]
@@ -101,7 +106,12 @@ def streaming(tmp_path: Path, authority: trustme.CA) -> Callable[..., Any]:
             assert connection.request is not None
             venue.paths.append(connection.request.path)
             venue.connected_at.append(time.monotonic())
-            await behavior(connection, "candles" if "kline" in connection.request.path else "marks")
+            venue.open += 1
+            try:
+                await behavior(connection, "candles" if "kline" in connection.request.path else "marks")
+            finally:
+                venue.open -= 1
+                venue.left_open.append(venue.open)
 
         async with serve(handle, "localhost", 0, ssl=context) as server:
             port = next(iter(server.sockets)).getsockname()[1]
@@ -201,10 +211,105 @@ async def test_a_connection_that_is_acknowledged_and_silent_is_reported_and_repl
     async with streaming(hold, silence_seconds=0.5) as venue:
         marks = await eventually_async(lambda: [c for c in venue.feeds.connections if c.channel == MARK_PRICE])
         await eventually_async(lambda: marks[0].silent)
-        assert marks[0].ended["silent"] >= 1
+        assert marks[0].totals.ended["silent"] >= 1
         silent = False
         await eventually_async(lambda: not marks[0].silent and marks[0].open, 20)
         assert venue.frames(MARK_PRICE).used >= 1
+
+
+async def deliver_marks(connection: ServerConnection, kind: str) -> None:
+    """A mark price of every subscribed symbol ten times a second; candles are quiet after one frame each."""
+    assert connection.request is not None
+    path = unquote(connection.request.path).upper()
+    names = [name for name in (*NAMES, "NEW") if f"{name}USDT@" in path]
+    for name in names:
+        await connection.send(kline(name, x=False) if kind == "candles" else mark(name))
+    if kind == "candles":
+        await connection.wait_closed()
+    with suppress(ConnectionClosed):
+        for second in range(1, 6000):
+            for name in names:
+                await connection.send(mark(name, second))
+            await asyncio.sleep(0.1)
+
+
+async def test_a_planned_replacement_has_the_new_connection_deliver_before_the_old_one_ends(streaming: Any) -> None:
+    async with streaming(deliver_marks, life_seconds=1.0) as venue:
+        await eventually_async(lambda: all(venue.feeds.totals[c].ended["planned"] >= 3 for c in venue.feeds.totals), 20)
+        assert len(venue.left_open) >= 4
+        assert min(venue.left_open) == 2  # one of each channel, whenever one has ended
+        assert venue.frames(MARK_PRICE).filtered["not_sampled"] > 0
+        assert set(venue.feeds.totals[MARK_PRICE].ended) == {"planned"}
+        assert len(venue.feeds.connections) <= 4
+        assert venue.law_holds()
+
+
+async def test_a_new_connection_that_does_not_deliver_leaves_the_old_one_alone(streaming: Any) -> None:
+    async def once(connection: ServerConnection, kind: str) -> None:
+        if len(served[kind]) == 0:
+            served[kind].append(connection)
+            await deliver_marks(connection, kind)
+        await connection.wait_closed()
+
+    served: dict[str, list[ServerConnection]] = {"marks": [], "candles": []}
+    async with streaming(once, life_seconds=0.5, silence_seconds=0.5) as venue:
+        await eventually_async(lambda: len([path for path in venue.paths if "markPrice" in path]) >= 2)
+        received = venue.frames(MARK_PRICE).received
+        states = [state for state in venue.feeds.connections if state.channel == MARK_PRICE]
+        assert len(states) == 2
+        await eventually_async(lambda: [s for s in venue.feeds.connections if s.channel == MARK_PRICE] == states[:1])
+        assert states[0].delivering
+        await eventually_async(lambda: venue.frames(MARK_PRICE).received > received + 10)
+
+
+async def test_a_listing_gets_connections_of_its_own_and_a_left_symbol_is_dropped_with_the_new_connection_first(
+    streaming: Any,
+) -> None:
+    async with streaming(deliver_marks) as venue:
+        await eventually_async(lambda: venue.open == 2)
+        venue.ingest.watch("NEW/USDT:USDT", OPEN_MS)
+        venue.feeds.add([symbol("NEW")])
+        await eventually_async(lambda: venue.ingest.freshness["NEW/USDT:USDT"].messages[MARK_PRICE] >= 1)
+        assert len(venue.paths) == 4
+        assert sum("newusdt" in path for path in venue.paths) == 2
+        assert not any("newusdt" in path and "btcusdt" in path for path in venue.paths)
+
+        venue.feeds.leave(["ETHUSDT"])
+        await eventually_async(lambda: venue.open == 2 and len(venue.paths) == 6)
+        for path in venue.paths[4:]:  # both groups of a channel are one now
+            assert "newusdt" in path
+            assert "btcusdt" in path
+            assert "ethusdt" not in path
+        assert {state.streams for state in venue.feeds.connections} == {3}
+
+
+async def test_silent_streams_are_subscribed_again_alone_and_merged_later(streaming: Any) -> None:
+    async with streaming(deliver_marks, again_life_seconds=1.0) as venue:
+        await eventually_async(lambda: venue.open == 2)
+        venue.feeds.resubscribe(MARK_PRICE, ["BTCUSDT", "NOTOURSUSDT"])
+        await eventually_async(lambda: len(venue.paths) == 3)
+        assert venue.paths[2].endswith("streams=btcusdt@markPrice@1s")
+        await eventually_async(lambda: len(venue.paths) == 4 and venue.open == 2)
+        assert "ethusdt" in venue.paths[3]
+
+
+async def test_many_replacements_leave_no_task_and_no_open_file(streaming: Any) -> None:
+    async with streaming(deliver_marks, life_seconds=0.6) as venue:
+
+        def replaced(times: int) -> bool:
+            return all(venue.feeds.totals[channel].ended["planned"] >= times for channel in venue.feeds.totals)
+
+        def held() -> tuple[int, int]:
+            gc.collect()
+            return len(asyncio.all_tasks()), len(list(Path("/proc/self/fd").iterdir()))
+
+        def between_replacements() -> bool:
+            return venue.open == 2 and len(venue.feeds.connections) == 2
+
+        await eventually_async(lambda: replaced(1) and between_replacements())
+        tasks, files = held()
+        await eventually_async(lambda: replaced(12), 60)
+        await eventually_async(lambda: between_replacements() and held()[0] <= tasks and held()[1] <= files)
 
 
 async def test_every_recorded_frame_goes_through_the_edge(streaming: Any) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
+from collector.connection import ConnectionState
 from collector.events import CANDLES, MARK_PRICE
 from collector.feeds import Feeds
 from collector.ingest import Ingest
@@ -106,5 +107,6 @@ async def _deliver(ingest: Ingest, frames: Sequence[tuple[str, str]]) -> None:
     for info in symbols:
         ingest.watch(info.pair, START_MS)
     feeds = Feeds(ingest, symbols, "wss://localhost:1")
+    edges = {channel: feeds.feed(channel, SYMBOLS[:2], ConnectionState(channel, 2)) for channel in ingest.frames}
     for channel, frame in frames:
-        await feeds.feed(channel).message_handler(frame, None, 1_791_383_690.0)
+        await edges[channel].message_handler(frame, None, 1_791_383_690.0)

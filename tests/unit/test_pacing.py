@@ -30,6 +30,16 @@ def test_the_delay_is_drawn_from_its_upper_half() -> None:
     assert backoff.next_delay_seconds() == 2
 
 
+def test_what_can_wait_leaves_half_of_the_window_to_what_cannot() -> None:
+    window = AttemptWindow(limit=10, window_seconds=300)
+    for second in range(5):
+        assert window.has_room(second)
+        window.record(second)
+    assert not window.has_room(5)
+    assert window.wait_seconds(5) == 0
+    assert window.has_room(301)
+
+
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=400))
 def test_no_window_ever_holds_more_attempts_than_the_limit(pauses: list[float]) -> None:
     window = AttemptWindow(limit=20, window_seconds=300)
