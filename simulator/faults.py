@@ -103,6 +103,13 @@ KINDS: dict[str, dict[str, Parameter]] = {
     "malformed_frame": {"every_seconds": _EVERY, "route": _ROUTE},
     "unknown_symbol_frame": {"every_seconds": _EVERY, "route": _ROUTE},
     "unknown_event_frame": {"every_seconds": _EVERY, "route": _ROUTE},
+    # the exchange itself has no candles of these symbols that open in [start_ms, end_ms), in REST, stream and truth
+    "exchange_hole": {
+        "symbols": Parameter(_symbols),
+        "interval": Parameter(_text, "3m"),
+        "start_ms": Parameter(_number(0, 10**13, int), required=True),
+        "end_ms": Parameter(_number(0, 10**13, int), required=True),
+    },
     # the network is away: every connection is aborted and no new one gets an answer
     "connection_cut": {},
 }
@@ -185,8 +192,23 @@ class Faults:
                 return _acting(fault)
         return None
 
+    def holes(self, symbol: str, interval: str) -> list[tuple[int, int]]:
+        """The ranges [start, end) of open times in which the exchange has no candles of this interval."""
+        return [
+            (fault.parameters["start_ms"], fault.parameters["end_ms"])
+            for fault in self.of("exchange_hole")
+            if (fault.parameters["symbols"] is None or symbol in fault.parameters["symbols"])
+            and fault.parameters["interval"] == interval
+        ]
+
+    def lacks(self, symbol: str, interval: str, open_ms: int) -> bool:
+        """Whether the exchange has no such candle."""
+        return any(start <= open_ms < end for start, end in self.holes(symbol, interval))
+
     def alter_closing(self, symbol: str, interval: str, open_ms: int, delays_ms: list[int]) -> list[int]:
         """The delays after the close at which the closing frames of a candle are sent, as the faults have it."""
+        if self.lacks(symbol, interval, open_ms):
+            return []
         for fault in self.of("missing_close", "late_close", "double_close"):
             chosen = fault.parameters
             hits = (

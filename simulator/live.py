@@ -123,6 +123,8 @@ class Live:
         for forming in ticker.forming.values():
             if forming.changed or often:
                 forming.changed = False
+                if self._faults.lacks(ticker.instrument.symbol, forming.interval, forming.candle.open_ms):
+                    continue
                 self._hub.publish(forming.topic, self._kline(ticker.instrument, forming, closed=False, event_ms=now_ms))
 
     def _take(self, ticker: _Ticker, trade: Trade, now_ms: int) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 from simulator import answers, params
 from simulator.candles import CandleStore
 from simulator.clock import Clock
+from simulator.faults import Faults
 from simulator.frames import Trade
 from simulator.funding import Funding
-from simulator.intervals import window_open, windows_from
+from simulator.intervals import FIXED_MS, window_open, windows_from
 from simulator.market import DAY_MS, HOUR_MS
 from simulator.marks import MarkPrices
 from simulator.params import ApiError
@@ -38,13 +39,22 @@ class Rest:
     """Answers as Binance gives them; every time is the simulated clock's."""
 
     def __init__(
-        self, *, universe: Universe, store: CandleStore, tape: Tape, marks: MarkPrices, funding: Funding, clock: Clock
+        self,
+        *,
+        universe: Universe,
+        store: CandleStore,
+        tape: Tape,
+        marks: MarkPrices,
+        funding: Funding,
+        faults: Faults,
+        clock: Clock,
     ) -> None:
         self._universe = universe
         self._store = store
         self._tape = tape
         self._marks = marks
         self._funding = funding
+        self._faults = faults
         self._clock = clock
         self._symbols_json = ""
 
@@ -73,14 +83,21 @@ class Rest:
         self, instrument: Instrument, interval: str, start_ms: int | None, end_ms: int | None, limit: int | None
     ) -> list[list[Any]]:
         """Rows of klines that open in [start, end], the forming one included; without start the newest `limit`."""
-        first, last, now = self._window(instrument, interval, start_ms, end_ms, limit)
+        holes = self._faults.holes(instrument.symbol, interval)
+        # Rows that do not exist count towards no limit.
+        more = sum(-(-(end - start) // FIXED_MS.get(interval, DAY_MS)) for start, end in holes)
+        first, last, now = self._window(instrument, interval, start_ms, end_ms, None if limit is None else limit + more)
         for day in self._store.days_missing(instrument.shape, interval, first, last, now):
             self._store.load_day(instrument.shape, day)
             await asyncio.sleep(0)  # the streams have their turn
-        return [
+        rows = [
             answers.kline(instrument, candle)
             for candle in self._store.candles(instrument.shape, interval, first, last, now)
+            if not any(start <= candle.open_ms < end for start, end in holes)
         ]
+        if limit is None:
+            return rows
+        return rows[-limit:] if start_ms is None else rows[:limit]
 
     def _window(
         self, instrument: Instrument, interval: str, start_ms: int | None, end_ms: int | None, limit: int | None

@@ -75,7 +75,13 @@ class Simulator:
         tape, marks, funding = Tape(self._store), MarkPrices(self._store.market), Funding(options.seed)
         self._hub = Hub(self._universe, self._faults)
         self._rest = Rest(
-            universe=self._universe, store=self._store, tape=tape, marks=marks, funding=funding, clock=self._clock
+            universe=self._universe,
+            store=self._store,
+            tape=tape,
+            marks=marks,
+            funding=funding,
+            faults=self._faults,
+            clock=self._clock,
         )
         now = self._clock.now_ms()
         self._pulse = Pulse(universe=self._universe, tape=tape, marks=marks, funding=funding, hub=self._hub, now_ms=now)

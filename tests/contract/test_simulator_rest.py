@@ -54,6 +54,19 @@ async def test_a_span_is_by_open_time_and_inclusive(client: Client) -> None:
     assert len(await klines(client, startTime=first, endTime=last - 1)) == 4
 
 
+async def test_an_exchange_hole_is_in_no_row_and_fills_no_limit(client: Client) -> None:
+    first = START_MS // THREE_MINUTES_MS * THREE_MINUTES_MS - 100 * THREE_MINUTES_MS
+    hole = {"start_ms": first + THREE_MINUTES_MS, "end_ms": first + 3 * THREE_MINUTES_MS}
+    await client.fault("exchange_hole", symbols=["BTCUSDT"], **hole)
+    has = [first, *(first + n * THREE_MINUTES_MS for n in (3, 4))]
+    assert [row[0] for row in await klines(client, startTime=first, limit=3)] == has
+    assert [row[0] for row in await klines(client, endTime=has[-1], limit=3)] == has
+    truth = await client.get("/_control/truth", symbol="BTCUSDT", interval="3m", start=first, end=has[-1])
+    assert [row[0] for row in truth] == has
+    assert len(await klines(client, symbol="ETHUSDT", startTime=first, endTime=has[-1])) == 5
+    assert len(await klines(client, interval="15m", startTime=first, limit=3)) == 3
+
+
 async def test_a_start_gives_the_oldest_rows_and_an_end_the_newest(client: Client) -> None:
     first = START_MS // THREE_MINUTES_MS * THREE_MINUTES_MS - 100 * THREE_MINUTES_MS
     assert [row[0] for row in await klines(client, startTime=first, limit=2)] == [first, first + THREE_MINUTES_MS]

@@ -216,7 +216,7 @@ def test_a_bad_order_is_refused_with_the_parameter_named(order: object, word: st
 
 
 def test_every_kind_can_be_ordered_with_its_mandatory_parameters_alone() -> None:
-    mandatory = {"status": 503, "symbol": "BTCUSDT"}
+    mandatory = {"status": 503, "symbol": "BTCUSDT", "start_ms": NOW_MS, "end_ms": NOW_MS}
     faults = Faults()
     for kind, parameters in KINDS.items():
         faults.add({"kind": kind} | {name: mandatory[name] for name in parameters if parameters[name].required}, NOW_MS)
@@ -234,6 +234,15 @@ def test_closing_faults_act_on_their_symbols_and_their_share() -> None:
     plans = [tuple(faults.alter_closing("XRPUSDT", "3m", NOW_MS + n, [2000])) for n in range(200)]
     assert 60 < plans.count((2000, 2300)) < 140
     assert faults.alter_closing("SOLUSDT", "3m", NOW_MS, [2000]) == [2000]
+
+
+def test_an_exchange_hole_lacks_the_candles_of_its_range_and_their_closing_frames() -> None:
+    faults = Faults()
+    faults.add({"kind": "exchange_hole", "symbols": ["BTCUSDT"], "start_ms": NOW_MS, "end_ms": NOW_MS + 2}, NOW_MS)
+    assert [faults.lacks("BTCUSDT", "3m", NOW_MS + n) for n in (-1, 0, 1, 2)] == [False, True, True, False]
+    assert faults.alter_closing("BTCUSDT", "3m", NOW_MS, [2000]) == []
+    assert not faults.lacks("BTCUSDT", "1h", NOW_MS)
+    assert not faults.lacks("ETHUSDT", "3m", NOW_MS)
 
 
 def test_a_timed_fault_acts_once_or_at_its_pace() -> None:
