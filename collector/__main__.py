@@ -1,4 +1,4 @@
-"""`collector run|check|status|audit --config FILE`: the command line."""
+"""`collector run|check|status|audit|backfill --config FILE`: the command line."""
 
 import argparse
 import asyncio
@@ -8,9 +8,10 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from collector import app, audit_command, check, options, status
+from collector import app, audit_command, backfill_command, check, options, status
 from collector.config import Config, ConfigError, load
 from collector.loop import loop_factory
+from collector.store import StoreError
 from exchange.errors import ExchangeError
 from exchange.universe import UnknownPair
 
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(status.run(config, as_json=arguments.json))
         case "audit":
             return _run_long(audit_command.run(config, arguments))
+        case "backfill":
+            return _run_long(backfill_command.run(config, arguments))
         case _:
             return _collect(config)
 
@@ -66,11 +69,16 @@ def _run[T](coroutine: Coroutine[Any, Any, T]) -> T:
 
 def _run_long(coroutine: Coroutine[Any, Any, int]) -> int:
     """Run a command that a person may end with Ctrl-C: what it has done stays done."""
+    ended: list[BaseException] = []
+    code = BAD_CONFIG
     try:
-        return _run(coroutine)
-    except KeyboardInterrupt:
+        code = _run(coroutine)
+    except* (ConfigError, ExchangeError, StoreError, UnknownPair, OSError) as group:
+        ended.append(_innermost(group))
+    except* KeyboardInterrupt:
+        code = INTERRUPTED
         print("collector: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return _refuse(ended[0]) if ended else code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         ("check", "check configuration, tokens, stores and exchange; write nothing"),
         ("status", "how the running collector stands"),
         ("audit", "compare the stores with the exchange: 0 equal, 1 differences, 2 could not compare"),
+        ("backfill", "fetch history into the stores; interrupted, the same command goes on"),
     ):
         command = commands.add_parser(name, help=help_text)
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
@@ -90,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--json", action="store_true", help="print the whole answer")
         if name == "audit":
             options.add_audit(command)
+        if name == "backfill":
+            options.add_backfill(command)
     return parser
 
 

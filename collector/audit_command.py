@@ -1,7 +1,6 @@
 """`collector audit`: exit code 0 all equal, 1 differences were found (mended or not), 2 could not compare."""
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,35 +12,18 @@ from rich.table import Table
 from collector.audit import Audit, Finding, Tally
 from collector.config import Config, ConfigError
 from collector.mend import Mender
-from collector.store import StoreError
 from collector.workspace import open_workspace
-from exchange.errors import ExchangeError
-from exchange.universe import UnknownPair
 
-EQUAL, DIFFERENT, NOT_COMPARED = 0, 1, 2
+EQUAL, DIFFERENT = 0, 1
 DEFAULT_HOURS = 48
 HOUR_MS = 3_600_000
 
 
 async def run(config: Config, options: Namespace) -> int:
-    """Compare, print a table, and return the exit code."""
-    refused: list[BaseException] = []
-    audit: Audit | None = None
-    try:
-        audit = await _audit(config, options)
-    except* (ConfigError, ExchangeError, StoreError, UnknownPair, OSError) as group:
-        refused.append(group)
-    if audit is None:
-        error = refused[0]
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        print(f"collector: could not compare: {error}", file=sys.stderr)
-        return NOT_COMPARED
-    Console(soft_wrap=True).print(_table(audit.tallies, fixed=options.fix))
-    return DIFFERENT if audit.differences else EQUAL
+    """Compare, print a table, return the exit code.
 
-
-async def _audit(config: Config, options: Namespace) -> Audit:
+    Raises ConfigError, ExchangeError, StoreError, UnknownPair, OSError: the command line makes exit code 2 of them.
+    """
     with _reporter(options.report) as report:
         async with open_workspace(
             config, "audit", patterns=options.pairs, share_percent=options.share, writes=options.fix
@@ -54,7 +36,8 @@ async def _audit(config: Config, options: Namespace) -> Audit:
             mend = Mender(workspace) if options.fix else None
             audit = Audit(workspace, options.intervals, from_ms, to_ms, mend=mend, report=report)
             await audit.run()
-    return audit
+    Console(soft_wrap=True).print(_table(audit.tallies, fixed=options.fix))
+    return DIFFERENT if audit.differences else EQUAL
 
 
 @contextmanager

@@ -28,6 +28,12 @@ def add_audit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--report", type=Path, metavar="FILE", help="write every difference to FILE, a JSON a line")
 
 
+def add_backfill(command: argparse.ArgumentParser) -> None:
+    """Add what `backfill` takes."""
+    _add_common(command)
+    command.add_argument("--from", dest="from_ms", type=time_ms, metavar="T", required=True, help="from here on")
+
+
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--to", dest="to_ms", type=time_ms, metavar="T", help="up to here, excluded; default: now")
     command.add_argument(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from collector.clock import ExchangeClock
 from collector.dirty import DirtyWindows, runs_for
@@ -66,7 +66,7 @@ class RollupRepairer:
         if times:
             self.mark(times)
 
-    def mark(self, candle_times_ms: Sequence[int]) -> None:
+    def mark(self, candle_times_ms: Iterable[int]) -> None:
         """Mark the windows of candles that the store has now, has no more, or whose windows are wrong."""
         # Before the exchange's time is known every window counts as passed: rolling one too many is harmless.
         self.dirty.mark(candle_times_ms, self._clock.now_ms() if self._clock.is_set else sys.maxsize)
@@ -88,7 +88,7 @@ class RollupRepairer:
             await self._free.wait()
             await self._settled()
             try:
-                await self._roll_all()
+                await self.roll()
                 delay = 1.0
                 if not len(self.dirty):
                     self._clean.set()
@@ -109,7 +109,8 @@ class RollupRepairer:
             except TimeoutError:
                 return
 
-    async def _roll_all(self) -> None:
+    async def roll(self) -> None:
+        """Roll what is dirty now, few runs for many windows. Raises StoreError; what is not rolled stays dirty."""
         for timeframe, marks in self.dirty.take().items():
             script = task_script(timeframe)
             for now_ms, opens in runs_for(marks, overlap_ms(timeframe)):

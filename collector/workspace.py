@@ -1,7 +1,7 @@
 """What `audit` and `backfill` work with, beside a running collector: a spool, dirty windows and a share of their own.
 
 exchange --> ingest --> writer --> <state_dir>/spool-<command> --> deliverer --> stores
-                                                                      '--> rollups, held until `roll`
+                                                                      '--> rollups: windows marked, until `roll`
 """
 
 import asyncio
@@ -23,10 +23,11 @@ from collector.erase import Eraser
 from collector.influx import WriteClient
 from collector.ingest import Ingest
 from collector.normalize import candle_from_kline
+from collector.patience import patiently
 from collector.points import PointCounters
 from collector.rollups import RollupRepairer
 from collector.spool import Spool
-from collector.store import StoreReader
+from collector.store import StoreError, StoreReader
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient, Kline
@@ -87,12 +88,9 @@ class Workspace:
             await self._writer.drained(store.name)
 
     async def roll(self) -> None:
-        """Roll what delivery and `rollups.mark` made dirty, few runs for many windows; return when it is done."""
+        """Roll the windows that delivery and `rollups.mark` made dirty; a store that is away is waited for."""
         for store in self.stores:
-            store.rollups.release()
-        for store in self.stores:
-            await store.rollups.rolled()
-            store.rollups.hold()
+            await patiently("roll-up", store.rollups.roll, StoreError)
 
 
 @asynccontextmanager
@@ -138,7 +136,7 @@ async def open_workspace(
             for section, store in zip(config.store, stores, strict=True):
                 write = WriteClient(section.url, section.org, _ingest_token(section), session).write
                 deliverers.append(Deliverer(store.name, spool, write, on_delivered=store.rollups.on_delivered))
-            await stack.enter_async_context(_running(writer, deliverers, stores))
+            await stack.enter_async_context(_running(writer, deliverers))
         yield Workspace(client, ingest, writer, stores, symbols)
 
 
@@ -162,14 +160,10 @@ def chosen(universe: Universe, config: Config, patterns: Sequence[str]) -> list[
 
 
 @asynccontextmanager
-async def _running(writer: Writer, deliverers: Sequence[Deliverer], stores: Sequence[WorkStore]) -> AsyncIterator[None]:
-    """Deliver and roll while the block runs; what is not delivered at its end stays in the spool for the next time."""
+async def _running(writer: Writer, deliverers: Sequence[Deliverer]) -> AsyncIterator[None]:
+    """Deliver while the block runs; what is not delivered at its end stays in the spool for the next time."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(writer.run())]
-        tasks += [group.create_task(deliverer.run()) for deliverer in deliverers]
-        for store in stores:
-            store.rollups.hold()
-            tasks.append(group.create_task(store.rollups.run()))
+        tasks = [group.create_task(writer.run()), *(group.create_task(deliverer.run()) for deliverer in deliverers)]
         try:
             yield
         finally:

@@ -1,0 +1,183 @@
+"""`collector backfill`: history into every store, the newest days first, so that what is covered has no hole in it.
+
+    for each stretch of three days, newest first:
+        3m candles the stores lack --REST--> delivered --> windows rolled, few runs for all, while the next is fetched
+        windows that stay incomplete (listing day, a hole of the exchange's) --> the exchange's own, candles = 0
+
+Windows older than the range are left alone. Each stretch is noted when it is done; one that was interrupted is asked of
+the stores again, and only what they lack is fetched.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from collector.audit import DAY_MS, DUE_MS, due_opens
+from collector.backfill_progress import BackfillProgress
+from collector.confirm import is_final
+from collector.options import TIMEFRAMES
+from collector.patience import patiently
+from collector.progress import shown
+from collector.store import StoreError, StoreReader
+from collector.workspace import Workspace
+from exchange.budget import CONFIRM_RESERVE_PERCENT
+from exchange.errors import ExchangeError
+from exchange.universe import SymbolInfo
+from exchange.weights import BEST_KLINES_LIMIT
+from marketdata.schema import ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.timeframes import BASE_MS, timeframe_ms
+
+log = logging.getLogger(__name__)
+
+STRETCH_MS = 3 * DAY_MS
+"""Aligned to the epoch: one run of the 1d script (overlap 3 d) covers it; 1,440 candles are pages of 1,000 and 440."""
+
+AT_ONCE = 6
+REQUESTS_A_MINUTE = 600
+"""The budget's pace (10 requests a second)."""
+BIG_PAGE = 1_000
+
+PATIENCE_SECONDS = 3_600.0
+"""An exchange that refuses for longer ends the command; the next one goes on from there."""
+
+
+def page_rows(share: int) -> int:
+    """Return the rows of a page for this share (weight a minute): the cheapest, or 1,000 where the pace binds. Pure."""
+    usable = share * (100 - CONFIRM_RESERVE_PERCENT) // 100
+    weight_of_best = 2
+    return BIG_PAGE if usable // weight_of_best > REQUESTS_A_MINUTE else BEST_KLINES_LIMIT
+
+
+def stretches(from_ms: int, to_ms: int) -> Iterator[tuple[int, int]]:
+    """Cut [from_ms, to_ms) at multiples of STRETCH_MS; yield the pieces, newest first. Pure."""
+    end_ms = to_ms
+    while end_ms > from_ms:
+        start_ms = max(from_ms, (end_ms - 1) // STRETCH_MS * STRETCH_MS)
+        yield start_ms, end_ms
+        end_ms = start_ms
+
+
+class Backfill:
+    """Brings [from_ms, to_ms) of every pair of the workspace into every store."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        progress: BackfillProgress,
+        from_ms: int,
+        to_ms: int,
+    ) -> None:
+        self._workspace = workspace
+        self._progress = progress
+        self._from_ms = from_ms
+        # Up to what is due: what is younger is the running collector's.
+        due_ms = (workspace.clock.now_ms() - DUE_MS) // BASE_MS * BASE_MS
+        self._to_ms = min(to_ms, due_ms)
+        self._page = page_rows(workspace.client.budget.snapshot().share)
+        self._done = 0
+        self.fetched = 0
+
+    async def run(self) -> None:
+        """Fill what is not done yet. Raises ExchangeError if the exchange refuses for PATIENCE_SECONDS."""
+        pieces = list(stretches(self._from_ms, self._to_ms))
+        total = sum(len(self._opens(info, "3m", *piece)) for piece in pieces for info in self._workspace.symbols)
+        await self._workspace.deliver()  # what an interrupted run left in the spool
+        finishing: asyncio.Task[None] | None = None
+        async with shown("backfill", "candles", lambda: (self._done, total)), asyncio.TaskGroup() as group:
+            for start_ms, end_ms in pieces:
+                todo = [info for info in self._workspace.symbols if not self._is_done(info, start_ms, end_ms)]
+                await self._fetch_base(todo, start_ms, end_ms)
+                self._done += sum(
+                    len(self._opens(info, "3m", start_ms, end_ms))
+                    for info in self._workspace.symbols
+                    if info not in todo
+                )
+                if finishing:
+                    await finishing
+                if todo:
+                    finishing = group.create_task(self._finish(todo, start_ms, end_ms))
+
+    def _is_done(self, info: SymbolInfo, start_ms: int, end_ms: int) -> bool:
+        return all(self._progress.is_done(info.pair, timeframe, start_ms, end_ms) for timeframe in TIMEFRAMES)
+
+    def _opens(self, info: SymbolInfo, timeframe: str, start_ms: int, end_ms: int) -> range:
+        """Open times the stores should hold; of windows only those that end by `end_ms`."""
+        opens = due_opens(timeframe, start_ms, end_ms, info.onboard_ms, self._workspace.clock.now_ms())
+        length_ms = timeframe_ms(timeframe)
+        return range(opens.start, max(opens.start, min(opens.stop, end_ms // length_ms * length_ms)), length_ms)
+
+    async def _fetch_base(self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int) -> None:
+        expected = {info.pair: self._opens(info, "3m", start_ms, end_ms) for info in todo}
+        lacking = await self._lacking("3m", expected)
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(info: SymbolInfo) -> None:
+            if missing := lacking.get(info.pair):
+                async with slots:
+                    await self._fetch(info, "3m", missing)
+            self._done += len(expected[info.pair])
+
+        async with asyncio.TaskGroup() as group:
+            for info in todo:
+                group.create_task(one(info))
+
+    async def _finish(self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int) -> None:
+        """Deliver and roll a stretch, complete its windows, and note it as done."""
+        await self._workspace.deliver()
+        for store in self._workspace.stores:
+            # Delivery has marked them; an interrupted run may have rolled them before all was there.
+            store.rollups.mark(range(start_ms, end_ms, timeframe_ms(ROLLUP_TIMEFRAMES[0])))
+        await self._workspace.roll()
+        for timeframe in ROLLUP_TIMEFRAMES:
+            lacking = await self._lacking(
+                timeframe, {info.pair: self._opens(info, timeframe, start_ms, end_ms) for info in todo}
+            )
+            for info in todo:
+                if missing := lacking.get(info.pair):
+                    await self._fetch(info, timeframe, missing)
+        await self._workspace.deliver()
+        await asyncio.to_thread(self._progress.add, [info.pair for info in todo], TIMEFRAMES, start_ms, end_ms)
+
+    async def _fetch(self, info: SymbolInfo, timeframe: str, missing: set[int]) -> None:
+        """Store what the exchange has of the missing candles; they are mostly all or none, so they are one range."""
+        client = self._workspace.client
+        rows = await patiently(
+            "backfill",
+            lambda: client.klines_range(info.symbol, timeframe, min(missing), max(missing), largest_page=self._page),
+            ExchangeError,
+            patience_seconds=PATIENCE_SECONDS,
+        )
+        now_ms = self._workspace.clock.now_ms()
+        wanted = [row for row in rows if row.open_time_ms in missing and is_final(row, now_ms)]
+        await self._workspace.store(info.pair, wanted, f"ohlcv_{timeframe}")
+        self.fetched += len(wanted)
+
+    async def _lacking(self, timeframe: str, expected: Mapping[str, range]) -> dict[str, set[int]]:
+        """Return the open times that a store lacks, by pair; those that any of them lacks."""
+        lacking: dict[str, set[int]] = {}
+        for store in self._workspace.stores:
+            found = await patiently("backfill", partial(_lacks, store.reader, timeframe, expected), StoreError)
+            for pair, missing in found.items():
+                lacking.setdefault(pair, set()).update(missing)
+        return lacking
+
+
+async def _lacks(reader: StoreReader, timeframe: str, expected: Mapping[str, range]) -> dict[str, set[int]]:
+    ranges = [opens for opens in expected.values() if opens]
+    if not ranges:
+        return {}
+    measurement = f"ohlcv_{timeframe}"
+    bucket = bucket_of(measurement)
+    start_ms, end_ms = min(opens.start for opens in ranges), max(opens.stop for opens in ranges)
+    counts = await reader.counts(bucket, measurement, "close", start_ms, end_ms)
+    lacking = {}
+    for pair, opens in expected.items():
+        if counts.get(pair, 0) == len(opens) and (opens.start, opens.stop) == (start_ms, end_ms):
+            continue
+        held: set[int] = set()
+        if pair in counts:
+            held = await reader.times_ms(bucket, measurement, "close", pair, start_ms, end_ms)
+        if missing := set(opens) - held:
+            lacking[pair] = missing
+    return lacking

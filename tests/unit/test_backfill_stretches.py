@@ -1,0 +1,93 @@
+"""A backfill's arithmetic: stretches, pages, what is done; and what an audit holds to be due."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.audit import DAY_MS, DUE_MS, due_opens
+from collector.backfill import STRETCH_MS, page_rows, stretches
+from collector.backfill_progress import BackfillProgress, covers, joined
+from exchange.budget import Budget
+from exchange.weights import KLINES, weight
+from marketdata.timeframes import timeframe_ms
+
+START = 1_790_000_000_000
+times = st.integers(0, 60)
+spans = st.lists(st.tuples(times, times))
+timeframes = st.sampled_from(["3m", "15m", "1h", "4h", "1d"])
+
+
+def members(ranges: list[tuple[int, int]]) -> set[int]:
+    return {t for first, end in ranges for t in range(first, end)}
+
+
+@given(spans)
+def test_joined_ranges_hold_what_was_added_and_stay_apart_and_in_order(added: list[tuple[int, int]]) -> None:
+    ranges: list[tuple[int, int]] = []
+    for first, end in added:
+        ranges = joined(ranges, first, end)
+    assert members(ranges) == members(added)
+    assert all(first < end for first, end in ranges)
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(ranges))
+
+
+@given(spans, times, times)
+def test_a_range_is_covered_if_every_moment_of_it_was_added(added: list[tuple[int, int]], first: int, end: int) -> None:
+    ranges: list[tuple[int, int]] = []
+    for some in added:
+        ranges = joined(ranges, *some)
+    assert covers(ranges, first, end) == (set(range(first, end)) <= members(added))
+
+
+def test_progress_is_kept_by_pair_and_interval_and_counts_for_the_same_stores_only(tmp_path: Path) -> None:
+    path = tmp_path / "backfill.json"
+    BackfillProgress(path, ["main", "second"]).add(["BTC/USDT:USDT"], ["3m"], 10, 20)
+    BackfillProgress(path, ["second", "main"]).add(["币安人生/USDT:USDT"], ["3m", "1h"], 0, 10)
+    known = BackfillProgress(path, ["main", "second"])
+    assert known.is_done("BTC/USDT:USDT", "3m", 12, 20)
+    assert not known.is_done("BTC/USDT:USDT", "3m", 5, 15)
+    assert not known.is_done("BTC/USDT:USDT", "1h", 10, 20)
+    assert known.is_done("币安人生/USDT:USDT", "1h", 0, 10)
+    assert not BackfillProgress(path, ["main"]).is_done("BTC/USDT:USDT", "3m", 10, 20)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"stores": ["main"], "done": {"BTC": {"3m": [1]}}})])
+def test_damaged_progress_is_told_with_the_name_of_the_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "backfill.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"backfill\.json is damaged: remove it"):
+        BackfillProgress(path, ["main"])
+
+
+@given(st.integers(START, START + 40 * DAY_MS), st.integers(0, 40 * DAY_MS))
+def test_stretches_are_the_range_newest_first_and_no_window_of_a_whole_one_leaves_it(from_ms: int, length: int) -> None:
+    pieces = list(stretches(from_ms, from_ms + length))
+    assert [piece[0] for piece in pieces] == sorted((piece[0] for piece in pieces), reverse=True)
+    assert sum(end - start for start, end in pieces) == length
+    assert all(piece[1] % STRETCH_MS == 0 for piece in pieces[1:])
+    assert all(one[0] == other[1] for one, other in itertools.pairwise(pieces))
+
+
+def test_pages_are_the_cheapest_at_a_small_share_and_the_largest_of_weight_5_where_the_pace_binds() -> None:
+    rows = {percent: page_rows(Budget(share_percent=percent).snapshot().share) for percent in (1, 15, 30, 75)}
+    assert rows == {1: 499, 15: 499, 30: 499, 75: 1000}
+    assert weight(KLINES, {"limit": 1000}) == 5
+
+
+@given(timeframes, st.integers(START, START + 9 * DAY_MS), st.integers(0, 9 * DAY_MS), st.integers(-9, 9), st.data())
+def test_due_is_every_candle_of_the_range_from_the_listing_on_that_ended_long_enough_ago(
+    timeframe: str, from_ms: int, length: int, listed_days: int, data: st.DataObject
+) -> None:
+    length_ms = timeframe_ms(timeframe)
+    listed_ms = from_ms + listed_days * DAY_MS
+    now_ms = data.draw(st.integers(from_ms, from_ms + 9 * DAY_MS))
+    expected = [
+        t
+        for t in range(from_ms // length_ms * length_ms, from_ms + length, length_ms)
+        if from_ms <= t and t + length_ms > listed_ms and t + length_ms + DUE_MS <= now_ms
+    ]
+    assert list(due_opens(timeframe, from_ms, from_ms + length, listed_ms, now_ms)) == expected
