@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo faults test test-unit test-integration lint format wheel clean
+.PHONY: help setup demo faults soak test test-unit test-integration lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ demo: setup ## The whole path on this machine; Ctrl-C ends it (DEMO_SECONDS=240 
 
 faults: setup ## Every fault on real servers, side by side: is each candle there, and right? (FAULTS_ROWS=pattern)
 	@exec env FAULTS_ROWS="$(FAULTS_ROWS)" FAULTS_AT_ONCE="$(FAULTS_AT_ONCE)" .venv/bin/python -m tools.faults
+
+soak: setup ## 164 pairs, two collectors, a random fault each minute, then an audit (SOAK_MINUTES=60)
+	@exec env SOAK_MINUTES="$(SOAK_MINUTES)" SOAK_PAIRS="$(SOAK_PAIRS)" SOAK_SEED="$(SOAK_SEED)" .venv/bin/python -m tools.faults.soak
 
 test: ## Every test, on real servers in containers (offers to install Docker)
 	@$(PYTHON3) -m tools.test

@@ -70,6 +70,7 @@ def _symbols(value: Any) -> list[str]:
 
 _ROUTE = Parameter(_one_of("market", "public", "unrouted", "all"), "all")
 _EVERY = Parameter(_number(0.05, 86_400))  # absent: once
+_AT_MS = Parameter(_number(0, 10**13, int))  # of the exchange's clock; absent: now
 _STATUS = Parameter(_number(200, 599, int), required=True)
 _RETRY_AFTER = Parameter(_number(0, 300_000, int))
 _CLOSES = {
@@ -86,6 +87,8 @@ KINDS: dict[str, dict[str, Parameter]] = {
     "late_close": {**_CLOSES, "delay_ms": Parameter(_number(0, 3_600_000, int), 10_000)},
     "missing_close": _CLOSES,
     "double_close": {**_CLOSES, "delay_ms": Parameter(_number(0, 3_600_000, int), 500)},
+    # the closing frame lacks the last trade; `delay_ms` later one with the true values follows, unless it is absent
+    "corrected_close": {**_CLOSES, "delay_ms": Parameter(_number(0, 3_600_000, int))},
     # 1006 aborts the TCP connection without a close frame
     "close_connections": {
         "code": Parameter(_one_of(1000, 1001, 1006, 1008, 1011, 1012), 1001),
@@ -110,10 +113,26 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "start_ms": Parameter(_number(0, 10**13, int), required=True),
         "end_ms": Parameter(_number(0, 10**13, int), required=True),
     },
+    # an instrument begins or stops to trade, for good: the only one that is PENDING_TRADING is NEWBORNUSDT
+    "listing": {"symbol": Parameter(_text, "NEWBORNUSDT"), "at_ms": _AT_MS},
+    "delisting": {
+        "symbol": Parameter(_text, required=True),
+        "status": Parameter(_one_of("SETTLING", "CLOSE", "DELIVERING", "TRADING_HALT"), "SETTLING"),
+        "at_ms": _AT_MS,
+    },
+    # exchangeInfo lacks a share of its symbols, or these
+    "short_exchange_info": {"symbols": Parameter(_symbols), "share": Parameter(_number(0, 1), 1.0)},
     # the network is away: every connection is aborted and no new one gets an answer
     "connection_cut": {},
 }
-_TIMED = ("close_connections", "malformed_frame", "unknown_symbol_frame", "unknown_event_frame")
+_TIMED = (
+    "close_connections",
+    "malformed_frame",
+    "unknown_symbol_frame",
+    "unknown_event_frame",
+    "listing",
+    "delisting",
+)
 
 
 @dataclass(slots=True)
@@ -144,7 +163,7 @@ class Faults:
                 except ValueError as error:
                     raise BadFault(f"{name}: must be {error}, not {value!r}") from None
             values[name] = value
-        fault = Fault(self._next_id, kind, values, now_ms, now_ms)
+        fault = Fault(self._next_id, kind, values, now_ms, values.get("at_ms") or now_ms)
         self._active[fault.id] = fault
         self._next_id += 1
         return fault
@@ -209,16 +228,8 @@ class Faults:
         """The delays after the close at which the closing frames of a candle are sent, as the faults have it."""
         if self.lacks(symbol, interval, open_ms):
             return []
-        for fault in self.of("missing_close", "late_close", "double_close"):
+        for fault in self._at_close(symbol, interval, open_ms, "missing_close", "late_close", "double_close"):
             chosen = fault.parameters
-            hits = (
-                (chosen["symbols"] is None or symbol in chosen["symbols"])
-                and chosen["interval"] in (None, interval)
-                and share_at(key_of("close", fault.id, symbol, interval), open_ms) < chosen["share"]
-            )
-            if not hits:
-                continue
-            fault.acted += 1
             if fault.kind == "missing_close":
                 return []
             if fault.kind == "late_close":
@@ -227,12 +238,38 @@ class Faults:
                 delays_ms = [*delays_ms, delays_ms[-1] + chosen["delay_ms"]]
         return delays_ms
 
+    def wrong_closing(self, symbol: str, interval: str, open_ms: int) -> Fault | None:
+        """The fault that has the candle's closing frame tell wrong values at first."""
+        return next(self._at_close(symbol, interval, open_ms, "corrected_close"), None)
+
+    def hides(self, symbol: str) -> bool:
+        """Whether exchangeInfo leaves a symbol out."""
+        for fault in self.of("short_exchange_info"):
+            symbols = fault.parameters["symbols"]
+            if symbols is None and share_at(key_of("short", fault.id, symbol), 0) < fault.parameters["share"]:
+                return True
+            if symbols is not None and symbol in symbols:
+                return True
+        return False
+
+    def _at_close(self, symbol: str, interval: str, open_ms: int, *kinds: str) -> Iterator[Fault]:
+        """The faults that hit the close of a candle, counted as having acted."""
+        for fault in self.of(*kinds):
+            chosen = fault.parameters
+            if (
+                (chosen["symbols"] is None or symbol in chosen["symbols"])
+                and chosen["interval"] in (None, interval)
+                and share_at(key_of("close", fault.id, symbol, interval), open_ms) < chosen["share"]
+            ):
+                fault.acted += 1
+                yield fault
+
     def due(self, now_ms: int) -> list[Fault]:
         """The faults that act now by themselves; one without `every_seconds` acts once and is gone."""
         due = [fault for fault in self.of(*_TIMED) if fault.next_ms <= now_ms]
         for fault in due:
             fault.acted += 1
-            every_seconds = fault.parameters["every_seconds"]
+            every_seconds = fault.parameters.get("every_seconds")
             if every_seconds is None:
                 self.remove(fault.id)
             else:

@@ -13,7 +13,7 @@ from typing import Any
 from simulator import frames
 from simulator.faults import Fault, Faults
 from simulator.streams import Topic, parse
-from simulator.universe import Universe
+from simulator.universe import Instrument, Universe
 
 MAX_STREAMS = 1024
 MESSAGES_A_SECOND = 10
@@ -102,6 +102,11 @@ class Hub:
                 del names[name]
             if not names:
                 del self.topics[topic]
+
+    def forget(self, instrument: Instrument) -> None:
+        """Deliver nothing more of an instrument; its subscriptions stay, and are silent."""
+        for topic in [topic for topic in self.topics if topic.instrument is instrument]:
+            del self.topics[topic]
 
     def publish(self, topic: Topic, data: str) -> None:
         """Queue an event for the subscribers of a topic until `flush`."""

@@ -1,6 +1,6 @@
 """The market as it happens: a tick turns what is new into frames for the streams somebody listens to."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator import closings, frames
 from simulator.candles import Candle, CandleStore
@@ -158,8 +158,14 @@ class Live:
             self._store.market.seed, instrument.symbol, forming.interval, candle.open_ms, idle=candle.trades == 0
         )
         delays = self._faults.alter_closing(instrument.symbol, forming.interval, candle.open_ms, delays)
-        due = [candle.close_ms + 1 + delay for delay in delays]
-        self._closings.plan(forming, [at for at in due if at > self._now_ms])
+        due = [at for delay in delays if (at := candle.close_ms + 1 + delay) > self._now_ms]
+        fault = self._faults.wrong_closing(instrument.symbol, forming.interval, candle.open_ms)
+        if fault is None or not due:
+            self._closings.plan(forming, due)
+            return
+        self._closings.plan(replace(forming, candle=_without_a_trade(candle)), due[:1])
+        delay_ms = fault.parameters["delay_ms"]
+        self._closings.plan(forming, [] if delay_ms is None else [due[0] + delay_ms])
 
     def _send_closings(self, now_ms: int) -> None:
         for ended in self._closings.due(now_ms):
@@ -199,3 +205,16 @@ class Live:
                 self._hub.publish(
                     topic, frames.depth(topic.instrument, book, previous_id=book.update_id - 7, event_ms=now_ms)
                 )
+
+
+def _without_a_trade(candle: Candle) -> Candle:
+    """The candle as it was before some trade at its lowest price; one more where there was none."""
+    quantity = max(candle.volume // 10, 1)
+    trades = candle.trades - 1 if candle.trades > 1 else candle.trades + 1
+    sign = -1 if candle.trades > 1 else 1
+    return replace(
+        candle,
+        volume=candle.volume + sign * quantity,
+        quote=candle.quote + sign * quantity * candle.low,
+        trades=trades,
+    )

@@ -56,7 +56,8 @@ class Rest:
         self._funding = funding
         self._faults = faults
         self._clock = clock
-        self._symbols_json = ""
+        self._shown: tuple[Instrument, ...] = ()
+        self._symbols_json = "[]"
 
     def routes(self) -> list[Route]:
         """Weights: documented, and klines' as measured on 2026-10-07 (without limit it is 5)."""
@@ -123,8 +124,10 @@ class Rest:
 
     async def _exchange_info(self, query: Query) -> Any:
         now = self._clock.now_ms()
-        if not self._symbols_json:
-            self._symbols_json = dumps([answers.symbol_info(item) for item in self._universe.instruments])
+        shown = tuple(item for item in self._universe.instruments if not self._faults.hides(item.symbol))
+        if shown != self._shown:
+            self._shown = shown
+            self._symbols_json = dumps([answers.symbol_info(item) for item in shown])
         return dumps(answers.exchange_info((), now)).removesuffix("[]}") + self._symbols_json + "}"
 
     async def _klines(self, query: Query) -> Any:

@@ -11,7 +11,7 @@ from aiohttp import web
 from simulator.candles import CandleStore
 from simulator.clock import Clock
 from simulator.control import Control
-from simulator.faults import Faults
+from simulator.faults import Fault, Faults
 from simulator.funding import Funding
 from simulator.hub import Hub
 from simulator.limits import Limits, Verdict
@@ -133,11 +133,14 @@ class Simulator:
         """The heartbeat: a tick every 250 ms of the exchange's clock, for ever."""
         while True:
             now = self._clock.now_ms()
+            for fault in self._faults.due(now):
+                if fault.kind in ("listing", "delisting"):
+                    self._change_universe(fault, now)
+                else:
+                    self._hub.act(fault, now)
             self._live.tick(now)
             self._pulse.tick(now)
             self._streams.watch(now)
-            for fault in self._faults.due(now):
-                self._hub.act(fault, now)
             self._hub.flush()
             await asyncio.sleep((TICK_MS - self._clock.now_ms() % TICK_MS) / 1000)
 
@@ -145,6 +148,16 @@ class Simulator:
         self._hub.cut()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _change_universe(self, fault: Fault, now_ms: int) -> None:
+        symbol, at_ms = fault.parameters["symbol"].upper(), fault.parameters["at_ms"] or now_ms
+        if self._universe.get(symbol) is None:
+            return
+        if fault.kind == "listing":
+            before = self._universe.begin(symbol, at_ms)
+        else:
+            before = self._universe.end(symbol, fault.parameters["status"], at_ms)
+        self._hub.forget(before)
 
     def _warm_up(self) -> None:
         """Today's candles, so that the first client need not wait for them."""

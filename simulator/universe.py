@@ -82,6 +82,24 @@ class Universe:
         """The USDT-margined market's instrument of that name, in any case."""
         return self._by_symbol.get(symbol.upper())
 
+    def begin(self, symbol: str, at_ms: int) -> Instrument:
+        """An instrument is listed; returns the one it takes the place of. Raises KeyError."""
+        before = self._by_symbol[symbol]
+        self._change(before, replace(_listed(before, at_ms), status="TRADING"))
+        return before
+
+    def end(self, symbol: str, status: str, at_ms: int) -> Instrument:
+        """An instrument stops to trade; returns the one it takes the place of. Raises KeyError."""
+        before = self._by_symbol[symbol]
+        self._change(before, replace(before, status=status, delivery_ms=at_ms))
+        return before
+
+    def _change(self, before: Instrument, after: Instrument) -> None:
+        self.instruments = tuple(after if item is before else item for item in self.instruments)
+        self._by_symbol[after.symbol] = after
+        kept = tuple(item for item in self.eligible if item is not before)
+        self.eligible = (*kept, after) if after.trades else kept
+
     def _eligible(self, names: list[str], count: int) -> Iterator[Instrument]:
         invented = _invented_names(set(names))
         for rank in range(count):

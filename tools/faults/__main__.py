@@ -14,54 +14,19 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
 
 from rich.console import Console
 
 from tools import programs
 from tools.demo.settings import ROOT
-from tools.faults import engine
 from tools.faults.engine import Result
-from tools.faults.row import LEAD_SECONDS, Row
 from tools.faults.rows import NoSuchRow, chosen
+from tools.faults.runner import run_rows
 from tools.faults.table import table
 
 CLEAN, NOT_CLEAN, CANNOT_START, INTERRUPTED = 0, 1, 2, 130
-STAGGER_SECONDS = 4.0
-"""Rows start one after another, so that two cores do not fill eight stores at once."""
-
-
-async def run_rows(
-    rows: Sequence[Row],
-    folder: Path,
-    influxd: Path,
-    *,
-    at_once: int,
-    console: Console,
-    lead_seconds: float = LEAD_SECONDS,
-) -> list[Result]:
-    """Run rows, so many at a time, each in a folder of its own; results in the order of the rows."""
-    places = asyncio.Semaphore(at_once)
-    starting = asyncio.Lock()
-
-    async def run_one(index: int, row: Row) -> Result:
-        async with places:
-            async with starting:
-                await asyncio.sleep(STAGGER_SECONDS if index else 0)
-            own = folder / f"{index:02d}"
-            own.mkdir()
-            (own / "row").write_text(row.name + "\n")
-            result = await engine.run(row, own, influxd, lead_seconds=lead_seconds, say=lambda _line: None)
-            verdict = "clean" if result.clean else "FAILED"
-            console.print(f"{verdict:6} {row.name} ({result.took_seconds:.0f} s) {own.name} {'; '.join(result.notes)}")
-            for problem in result.problems:
-                console.print(f"       {problem}", style="red", highlight=False)
-            if result.clean:
-                shutil.rmtree(own / "influxdb", ignore_errors=True)
-            return result
-
-    return await asyncio.gather(*(run_one(index, row) for index, row in enumerate(rows)))
 
 
 def main() -> int:

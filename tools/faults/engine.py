@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,10 @@ from tools.faults.judge import HOUR_MS, Judgement, Span, judge, missing
 from tools.faults.row import LEAD_SECONDS, PREPARED, Row
 from tools.faults.world import TASK_OFFSET_SECONDS, CollectorServer, World, build, merged
 
-PAIRS = 12
 SEED = 4
 DAY_MS = 86_400_000
+QUARTER_MS = 900_000
+QUARTER_SECONDS = 900.0
 CLOSE_DEADLINE_MS = 4_000
 """A close that is confirmed by REST is confirmed after this: nothing is due earlier."""
 
@@ -53,9 +54,19 @@ def past_midnight_ms() -> int:
 
 
 async def run(
-    row: Row, folder: Path, influxd: Path, *, lead_seconds: float = LEAD_SECONDS, say: Callable[[str], None]
+    row: Row,
+    folder: Path,
+    influxd: Path,
+    *,
+    lead_seconds: float = LEAD_SECONDS,
+    beside: Callable[[World], Coroutine[None, None, None]] | None = None,
+    afterwards: Callable[[World], Awaitable[list[str]]] | None = None,
 ) -> Result:
-    """Run a row in a folder of its own, which exists and is empty. Never raises for what the row's servers do."""
+    """Run a row in a folder of its own, which exists and is empty. Never raises for what the row's servers do.
+
+    `beside` runs beside it all and is cancelled at the end. `afterwards` looks at the servers after the comparison and
+    returns problems.
+    """
     started = time.monotonic()
     result = Result(row)
     logs = folder / "logs"
@@ -70,12 +81,17 @@ async def run(
                 influxd=influxd,
                 midnight_ms=past_midnight_ms(),
                 lead_seconds=lead_seconds,
-                pairs=PAIRS,
+                pairs=row.pairs,
                 seed=SEED,
                 collectors=row.collectors,
                 sections=row.config,
             )
-            await _Run(row, world, result, say).run(stack)
+            if beside is not None:
+                stack.callback(asyncio.create_task(beside(world)).cancel)
+            await _Run(row, world, result).run(stack)
+            if afterwards is not None:
+                result.problems += await afterwards(world)
+            result.problems += limits.broken(await world.simulated.log())
             result.notes = world.notes
     except (CannotStart, ChildDied, StoreFailed, OSError, RuntimeError) as error:
         result.problems.append(f"{type(error).__name__}: {error}")
@@ -88,11 +104,10 @@ async def run(
 class _Run:
     """A row under way."""
 
-    def __init__(self, row: Row, world: World, result: Result, say: Callable[[str], None]) -> None:
+    def __init__(self, row: Row, world: World, result: Result) -> None:
         self._row = row
         self._world = world
         self._result = result
-        self._say = say
         self._watched_ms = 0
         self._pairs: list[ListedPair] = []
 
@@ -114,7 +129,6 @@ class _Run:
             if step.at_seconds != PREPARED:
                 await world.sleep_until(step.at_seconds)
                 await step.action(world)
-                self._say(f"{world.simulated.seconds():+.0f} s")
         await self._recover(store)
         await world.sleep_until(row.until_seconds)
         await tasks
@@ -133,13 +147,16 @@ class _Run:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _run_tasks(self) -> None:
-        """What InfluxDB's scheduler does at midnight. It does not catch up: a run that fails is a run that was not."""
+        """What InfluxDB's scheduler does each quarter of an hour. A run that fails is not caught up with."""
         world = self._world
-        await world.sleep_until(TASK_OFFSET_SECONDS)
-        try:
-            await world.store.run_tasks(world.simulated.now_ms())
-        except (OSError, RuntimeError) as error:
-            world.notes.append(f"the tasks did not run: {error}")
+        at_seconds = TASK_OFFSET_SECONDS
+        while at_seconds < self._row.until_seconds:
+            await world.sleep_until(at_seconds)
+            try:
+                await world.store.run_tasks(world.simulated.now_ms())
+            except (OSError, RuntimeError) as error:
+                world.notes.append(f"the tasks did not run: {error}")
+            at_seconds += QUARTER_SECONDS
 
     async def _recover(self, store: Store) -> None:
         """Measure from the last step until every candle that was due then is stored."""
@@ -198,7 +215,7 @@ class _Run:
         return Span(
             first_ms=self._filled_from_ms(),
             last_ms=self._last_due_open_ms(until_ms - 30_000),
-            rolled_until_ms=self._world.midnight_ms,
+            rolled_until_ms=(until_ms - int(TASK_OFFSET_SECONDS * 1000)) // QUARTER_MS * QUARTER_MS,
             fetched_until_ms=self._watched_ms,
             fetched_windows=windows,
         )
@@ -211,7 +228,6 @@ class _Run:
         for collector in self._world.collectors:
             await self._look_at(collector.name)
         self._judge_loss()
-        problems += limits.broken(await self._world.simulated.log())
         if self._result.recovered_seconds is None:
             problems.append(f"not recovered within {self._row.patience_seconds:.0f} s")
         problems += [f"exit code {code} after SIGTERM" for c in self._world.collectors for code in c.exit_codes if code]

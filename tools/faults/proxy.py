@@ -108,7 +108,9 @@ class Proxy:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**30)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, auto_decompress=False, handler_cancellation=True
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, HOST, 0).start()
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"

@@ -36,7 +36,7 @@ def script(*parts: tuple[Step, ...]) -> tuple[Step, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: 12 pairs, a simulator, an InfluxDB behind a proxy, one collector or more.
+    """One row: some pairs, a simulator, an InfluxDB behind a proxy, one collector or more.
 
     config: sections of the collector's configuration that differ. until_seconds: when the row ends at the earliest;
     patience_seconds: how much longer it may take until everything that is due is stored. fast: it needs one close
@@ -48,6 +48,7 @@ class Row:
     script: tuple[Step, ...]
     config: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     collectors: tuple[str, ...] = ("collector-1",)
+    pairs: int = 12
     until_seconds: float = SETTLED_SECONDS
     patience_seconds: float = PATIENCE_SECONDS
     fast: bool = False

@@ -45,6 +45,10 @@ EXCHANGE_ROWS = (
         fast=True,
     ),
     Row(
+        "closing frames wrong, corrected 1.5 s later",
+        script(at(-200, exchange("corrected_close", delay_ms=1_500)), at(30, exchange_heals)),
+    ),
+    Row(
         "handshakes refused with 503 after a cut",
         script(
             at(-20, exchange("refuse_handshake", status=503), exchange("close_connections", code=1006)),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,17 @@ class StoreServer:
     async def _ask(self, method: str, path: str, body: str | None = None) -> str:
         operator = (self.secrets / "operator.token").read_text(encoding="utf-8").strip()
         headers = {"Authorization": f"Token {operator}", "Content-Type": "application/vnd.flux"}
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
-            session.request(method, self.url + path, data=body, headers=headers) as answer,
-        ):
-            text = await answer.text()
-            if answer.status >= 300:
-                raise RuntimeError(f"InfluxDB: {method} {path}: {answer.status} {text[:300]}")
-            return text
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
+                session.request(method, self.url + path, data=body, headers=headers) as answer,
+            ):
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise OSError(f"InfluxDB: {method} {path}: {error or type(error).__name__}") from error
+        if answer.status >= 300:
+            raise RuntimeError(f"InfluxDB: {method} {path}: {answer.status} {text[:300]}")
+        return text
 
 
 class CollectorServer:
@@ -128,9 +132,12 @@ class CollectorServer:
 
     def start(self) -> None:
         """Start the process; what an earlier one left is its own."""
-        self._child = self._children.start(
-            self.name, [sys.executable, "-m", "collector", "run", "--config", str(self._config)]
-        )
+        self._child = self._children.start(self.name, self._command("run"))
+
+    async def audit(self, from_ms: int, to_ms: int) -> None:
+        """Run `collector audit` beside it. Raises ChildDied if it finds a difference or cannot compare."""
+        span = ("--from", iso(from_ms), "--to", iso(to_ms))
+        await self._children.run(f"{self.name}-audit", self._command("audit", *span))
 
     async def kill(self) -> None:
         """SIGKILL: nothing is flushed."""
@@ -167,6 +174,9 @@ class CollectorServer:
     async def close(self) -> None:
         """Give the HTTP session back; the process is the children's to end."""
         await self._session.close()
+
+    def _command(self, name: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "collector", name, "--config", str(self._config), *arguments]
 
     async def _get(self, path: str) -> str | None:
         try:
@@ -262,6 +272,11 @@ def toml(sections: Sections) -> str:
         lines.append("[[store]]" if name == "store" else f"[{name}]")
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"
+
+
+def iso(time_ms: int) -> str:
+    """A time as the command line takes it: 2026-10-07T00:00:00Z."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def ended(child: Child, number: signal.Signals) -> int:

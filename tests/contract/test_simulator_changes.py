@@ -1,0 +1,109 @@
+"""The simulated exchange changes under its clients: listings, delistings, a short exchangeInfo, a corrected candle."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.contract.simulator_process import Client, Served, connect, serve
+from tests.support import eventually_async
+
+CLOSE_MS = 1_791_384_120_000  # the end of a candle of three minutes
+START_MS = CLOSE_MS - 6_000
+NEWBORN = "NEWBORNUSDT"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("changes"), "--pairs", "6", "--start-ms", str(START_MS)) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(served: Served) -> AsyncIterator[Client]:
+    async with connect(served) as talking:
+        yield talking
+        await talking.heal()
+
+
+async def statuses(client: Client) -> dict[str, str]:
+    return {row["symbol"]: row["status"] for row in (await client.get("/fapi/v1/exchangeInfo"))["symbols"]}
+
+
+async def klines(client: Client, symbol: str) -> list[Any]:
+    rows: list[Any] = await client.get("/fapi/v1/klines", symbol=symbol, interval="1m", limit=5)
+    return rows
+
+
+async def last_event_ms(socket: aiohttp.ClientWebSocketResponse) -> int:
+    """The event time of the newest frame when none has come for a while."""
+    newest = 0
+    while True:
+        try:
+            newest = (await socket.receive_json(timeout=2.5))["data"]["E"]
+        except TimeoutError:
+            return newest
+
+
+async def test_a_listing_appears_in_exchange_info_rest_and_streams(client: Client) -> None:
+    assert (await statuses(client))[NEWBORN] == "PENDING_TRADING"
+    assert await klines(client, NEWBORN) == []
+    await client.fault("listing")
+
+    async def listed() -> bool:
+        return (await statuses(client))[NEWBORN] == "TRADING"
+
+    await eventually_async(listed)
+    assert len(await klines(client, NEWBORN)) == 1
+    assert NEWBORN in (await client.get("/_control/state"))["pairs"]
+    async with client.socket("/market/stream", f"{NEWBORN.lower()}@markPrice@1s") as socket:
+        frame = await socket.receive_json(timeout=5)
+        assert frame["data"]["s"] == NEWBORN
+
+
+async def test_a_delisting_ends_candles_and_streams_at_its_time(client: Client) -> None:
+    now_ms = (await client.get("/fapi/v1/time"))["serverTime"]
+    symbol = (await client.get("/_control/state"))["pairs"][1]
+    async with client.socket("/market/stream", f"{symbol.lower()}@markPrice@1s") as socket:
+        await socket.receive_json(timeout=5)
+        assert (await statuses(client))[symbol] == "TRADING"
+        await client.fault("delisting", symbol=symbol, at_ms=now_ms + 1_500)
+
+        async def delisted() -> bool:
+            return (await statuses(client))[symbol] == "SETTLING"
+
+        await eventually_async(delisted)
+        assert symbol not in (await client.get("/_control/state"))["pairs"]
+        last = (await klines(client, symbol))[-1]
+        assert last[0] <= now_ms + 1_500
+        assert await last_event_ms(socket) <= now_ms + 3_000
+
+
+async def test_exchange_info_may_be_short_or_empty(client: Client) -> None:
+    whole = await statuses(client)
+    await client.fault("short_exchange_info", symbols=["BTCUSDT"])
+    assert whole.keys() - await statuses(client) == {"BTCUSDT"}
+    await client.fault("short_exchange_info")
+    assert await statuses(client) == {}
+    await client.heal()
+    assert await statuses(client) == whole
+
+
+async def test_a_corrected_close_tells_other_values_before_the_true_ones(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with serve(tmp_path_factory.mktemp("close"), "--pairs", "3", "--start-ms", str(START_MS)) as running:
+        async with connect(running) as client:
+            await client.fault("corrected_close", delay_ms=1_000)
+            closes: list[Any] = []
+            async with client.socket("/market/stream", "btcusdt@kline_3m") as socket:
+                while len(closes) < 2:
+                    kline = (await socket.receive_json(timeout=30))["data"]["k"]
+                    closes += [kline] if kline["x"] else []
+            first, second = closes
+            open_ms = CLOSE_MS - 180_000
+            (truth,) = await client.get("/_control/truth", symbol="BTCUSDT", interval="3m", start=open_ms, end=open_ms)
+            assert first["t"] == second["t"] == open_ms
+            assert [second[name] for name in "ohlcvn"] == [truth[column] for column in (1, 2, 3, 4, 5, 8)]
+            assert (first["v"], first["n"]) != (second["v"], second["n"])
