@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -20,18 +20,21 @@ from collector.batch import Batcher
 from collector.clock import ExchangeClock
 from collector.config import Config, ConfigError, StoreSection, read_token
 from collector.confirm import Confirmer
+from collector.coverage import Coverage
 from collector.deliver import Deliverer
 from collector.dirty import DirtyWindows
 from collector.feeds import Feeds
-from collector.fill import Fill, FilledStore
+from collector.fill import Fill
 from collector.finality import CLOSE_DEADLINE_MS
 from collector.influx import Outcome, WriteClient
 from collector.ingest import Ingest, forming_open_ms
 from collector.metrics import Exposition, Histograms, Parts
 from collector.points import PointCounters
+from collector.repair import Repairer, StoreRepair
 from collector.rollups import RollupRepairer
 from collector.spool import Spool
 from collector.store import StoreReader
+from collector.windows import OwnWindows
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
@@ -89,7 +92,7 @@ class _App:
             self._clock, self._writer, wall_seconds=time.time, observe_latency=self._histograms.observe_receive
         )
         self._parts = Parts(self._ingest, client, points, self._spool)
-        self._stores: list[FilledStore] = []
+        self._readers: dict[str, StoreReader] = {}
         self._deliverers: list[Deliverer] = []
         for store in config.store:
             self._add_store(store)
@@ -140,27 +143,19 @@ class _App:
             group.create_task(self._writer.run())
             for deliverer in self._deliverers:
                 group.create_task(deliverer.run())
-            for store in self._stores:
-                group.create_task(store.rollups.run())
+            for rollups in self._parts.rollups.values():
+                group.create_task(rollups.run())
             symbols = await self._learn_universe()
             self._watch(symbols)
             confirmer = Confirmer(self._ingest, self._client, {info.pair: info.symbol for info in symbols}, self._clock)
             feeds = Feeds(self._ingest, symbols, self._config.exchange.websocket_url, self._config.exchange.ca_file)
-            fill = Fill(
-                self._ingest,
-                self._client,
-                self._writer,
-                self._stores,
-                symbols,
-                hours=self._config.fill.hours,
-                rollup_windows=self._config.fill.rollup_windows,
-            )
+            repairer = self._repairer({info.pair: info for info in symbols})
             self._parts.connections, self._parts.connection_totals = feeds.connections, feeds.totals
             self._parts.confirmer = confirmer
-            self._parts.fill = fill
+            self._parts.repairer = repairer
             group.create_task(feeds.run())
             group.create_task(confirmer.run())
-            group.create_task(fill.run())
+            group.create_task(repairer.run())
 
     async def close(self) -> None:
         """Bring everything accepted to the disk, and give the stores a moment to take it."""
@@ -196,8 +191,33 @@ class _App:
         self._deliverers.append(
             Deliverer(store.name, self._spool, write, on_delivered=rollups.on_delivered, on_attempt=attempted)
         )
-        self._stores.append(FilledStore(store.name, reader, rollups))
+        self._readers[store.name] = reader
         self._parts.rollups[store.name] = rollups
+
+    def _repairer(self, symbols: Mapping[str, SymbolInfo]) -> Repairer:
+        config = self._config
+        watched_from_ms = min(self._ingest.finality.next_open_ms(pair) for pair in symbols)
+        fill = Fill(self._ingest, self._client, self._writer)
+        windows = OwnWindows(self._clock, fill, most=config.fill.rollup_windows)
+        stores = []
+        for name, reader in self._readers.items():
+            coverage = Coverage(config.collector.state_dir, name, configured_start_ms=config.ledger.start_ms)
+            coverage.begin(watched_from_ms - config.fill.hours * timeframe_ms("1h"))
+            rollups = self._parts.rollups[name]
+            stores.append(
+                StoreRepair(
+                    name,
+                    reader,
+                    rollups,
+                    coverage,
+                    self._ingest,
+                    self._writer,
+                    fill,
+                    windows,
+                    watched_from_ms=watched_from_ms,
+                )
+            )
+        return Repairer(stores, symbols, every_seconds=config.ledger.check_seconds, wall_seconds=time.time)
 
     async def _learn_universe(self) -> Sequence[SymbolInfo]:
         """Ask the exchange for its time and symbols until it answers. Raises UnknownPair."""

@@ -1,12 +1,15 @@
 """The collector's configuration: one TOML file, read once, wrong input told in one line."""
 
+import time
 import tomllib
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
 
 from marketdata.pairs import InvalidPair, parse_pair
+from marketdata.schema import EARLIEST_MS
 
 type Share = Annotated[int, Field(ge=1, le=100)]
 
@@ -75,10 +78,29 @@ class ExchangeSection(_Section):
 
 
 class FillSection(_Section):
-    """What the store is filled with at the start."""
+    """What a store is filled with at its first run."""
 
     hours: Annotated[int, Field(ge=1, le=720)] = 49
     rollup_windows: Annotated[int, Field(ge=1, le=499)] = 499
+
+
+class LedgerSection(_Section):
+    """From where on a store must hold every candle, and how often that is looked at."""
+
+    start: datetime | date | None = None
+    check_seconds: Annotated[int, Field(ge=5, le=3600)] = 180
+
+    @field_validator("start")
+    @classmethod
+    def _in_the_past(cls, value: date | None) -> date | None:
+        if value is not None and not EARLIEST_MS <= _utc_ms(value) <= time.time() * 1000:
+            raise ValueError("must be a day, or a day and time, from 2019-01-01 to now")
+        return value
+
+    @property
+    def start_ms(self) -> int | None:
+        """The start in UTC milliseconds; None: `[fill] hours` before the store's first run."""
+        return None if self.start is None else _utc_ms(self.start)
 
 
 class SpoolSection(_Section):
@@ -110,6 +132,7 @@ class Config(_Section):
     collector: CollectorSection
     exchange: ExchangeSection = ExchangeSection()
     fill: FillSection = FillSection()
+    ledger: LedgerSection = LedgerSection()
     spool: SpoolSection = SpoolSection()
     store: Annotated[list[StoreSection], Field(min_length=1)]
 
@@ -144,6 +167,12 @@ def read_token(path: Path) -> str:
     if not token:
         raise ConfigError(f"{path}: token file is empty: write the InfluxDB token into it")
     return token
+
+
+def _utc_ms(start: date) -> int:
+    moment = start if isinstance(start, datetime) else datetime(start.year, start.month, start.day, tzinfo=UTC)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)
 
 
 def _first_line(error: ValidationError) -> str:

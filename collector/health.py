@@ -51,7 +51,7 @@ def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
     live = [pair for pair, fresh in ingest.freshness.items() if fresh.messages[CANDLES] and fresh.messages[MARK_PRICE]]
     marks = [fresh.last_message_seconds[MARK_PRICE] for fresh in ingest.freshness.values()]
     budget = parts.client.snapshot().budget
-    fill = parts.fill.state if parts.fill else None
+    fill = parts.repairer.state if parts.repairer else None
     return {
         "name": name,
         "ready": not_ready(parts, wall_seconds) or "yes",

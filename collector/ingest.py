@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from collector.clock import ExchangeClock
 from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, MarkPrice
 from collector.finality import Finality, Verdict
+from collector.ledger import Gap
 from collector.normalize import Reason
 from collector.sampling import Sampler
 from collector.writer import Writer
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_3M
-from marketdata.serializer import Unserializable, candle_line, funding_rate_line, mark_price_line
+from marketdata.serializer import Unserializable, candle_line, funding_rate_line, gap_line, mark_price_line
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,11 @@ class Ingest:
             self._writer.put_nowait(BUCKET_RAW, self._line(candle, measurement))
         else:
             self._writer.put_nowait(BUCKET_ROLLUP, self._line(candle, measurement, candles=0))
+
+    def on_gap(self, gap: Gap) -> None:
+        """Write what is known of one missing candle; written again, it replaces what was known."""
+        line = gap_line(gap.pair, gap.open_ms, gap.state, gap.reason, CANDLES, now_ms=self.clock.now_ms())
+        self._writer.put_nowait(BUCKET_RAW, line)
 
     def on_mark_price(self, event: MarkPrice, receipt_seconds: float) -> None:
         """Sample a mark price frame: a point of the mark price, of the funding rate, both or neither."""

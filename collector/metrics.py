@@ -14,11 +14,13 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from collector.confirm import Confirmer
 from collector.connection import ConnectionState, ConnectionTotals
 from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE
-from collector.fill import Fill
 from collector.influx import Outcome, Retry
 from collector.ingest import Ingest
+from collector.ledger import REASONS as GAP_REASONS
+from collector.ledger import Ledger
 from collector.normalize import REASONS
 from collector.points import PointCounters
+from collector.repair import Repairer
 from collector.rollups import RollupRepairer
 from collector.spool import Spool
 from exchange.circuit import CircuitState
@@ -35,7 +37,7 @@ type Families = Iterator[Metric]
 
 @dataclass(slots=True)
 class Parts:
-    """What the metrics are read from. Parts that come later (the fill, the confirmer) are set when they exist."""
+    """What the metrics are read from. Parts that come later (the repairer, the confirmer) are set when they exist."""
 
     ingest: Ingest
     client: ExchangeClient
@@ -45,7 +47,7 @@ class Parts:
     connections: list[ConnectionState] = field(default_factory=list)
     connection_totals: dict[str, ConnectionTotals] = field(default_factory=dict)
     confirmer: Confirmer | None = None
-    fill: Fill | None = None
+    repairer: Repairer | None = None
     heartbeat_seconds: float = 0.0
 
 
@@ -95,6 +97,7 @@ class Exposition(PrometheusCollector):
         yield from self._spool()
         yield from self._exchange()
         yield from self._rollups()
+        yield from self._ledgers()
         yield from self._process()
 
     def _frames(self) -> Families:
@@ -234,8 +237,28 @@ class Exposition(PrometheusCollector):
             failures.add_metric([store], rollups.failures)
         yield from (dirty, last, runs, failures)
 
+    def _ledgers(self) -> Families:
+        repairer = self._parts.repairer
+        ledgers = {store.name: store.ledger for store in repairer.stores} if repairer else {}
+        passes = repairer.last_pass_seconds if repairer else {}
+        is_open = _gauge("gaps_open", "Candles missing in the store that the exchange may have", ("store",))
+        found = _counter("gaps_found", "Candles found missing in the store, by reason", ("store", "reason"))
+        repaired = _counter("gaps_repaired", "Of these, candles the store has now", ("store",))
+        holes = _gauge("exchange_holes", "Missing candles that the exchange itself does not have", ("store",))
+        last = _gauge("ledger_pass_timestamp_seconds", "When the store was last found complete or repaired; 0 if never",
+                      ("store",))  # fmt: skip
+        for store in self._parts.points:
+            ledger = ledgers.get(store, Ledger())
+            is_open.add_metric([store], ledger.gaps_open)
+            for reason in GAP_REASONS:
+                found.add_metric([store, reason], ledger.found[reason])
+            repaired.add_metric([store], ledger.repaired)
+            holes.add_metric([store], ledger.exchange_holes)
+            last.add_metric([store], passes.get(store, 0.0))
+        yield from (is_open, found, repaired, holes, last)
+
     def _process(self) -> Families:
-        state = self._parts.fill.state if self._parts.fill else None
+        state = self._parts.repairer.state if self._parts.repairer else None
         missing = _gauge("fill_missing", "Rows the stores lacked at the start", ("kind",))
         fetched = _gauge("fill_fetched", "Of these, rows asked for so far", ("kind",))
         for kind, total, done in (

@@ -8,7 +8,8 @@ from typing import Any
 
 import aiohttp
 
-from marketdata.schema import BUCKET_RAW, EXCHANGE, OHLCV_3M
+from collector.ledger import Gap
+from marketdata.schema import BUCKET_RAW, EXCHANGE, GAPS, OHLCV_3M
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, connect=5)
 
@@ -26,18 +27,26 @@ class StoreReader:
         self._token = token
         self._session = session
 
-    async def answers(self) -> bool:
-        """Say whether the store can be asked now."""
-        try:
-            await self.counts(BUCKET_RAW, OHLCV_3M, "close", 0, 1)
-        except StoreError:
-            return False
-        return True
+    async def check(self) -> None:
+        """Return if the store can be asked now."""
+        await self.counts(BUCKET_RAW, OHLCV_3M, "close", 0, 1)
 
     async def counts(self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int) -> dict[str, int]:
         """Return the number of points of ``field`` in [start_ms, end_ms) by pair; pairs without any are absent."""
         query = f'SELECT count("{field}") FROM "{measurement}" {_range(start_ms, end_ms)} GROUP BY pair'
         return {pair: int(rows[0][1]) for pair, rows in (await self._influxql(bucket, query, {})).items()}
+
+    async def counts_by_time(
+        self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int, every_ms: int
+    ) -> dict[str, dict[int, int]]:
+        """Return `counts` for each stretch of ``every_ms`` (from the epoch on): by pair and open of the stretch.
+
+        Stretches without any point are absent.
+        """
+        stretches = f"GROUP BY pair, time({every_ms}ms) fill(none)"
+        query = f'SELECT count("{field}") FROM "{measurement}" {_range(start_ms, end_ms)} {stretches}'
+        answer = await self._influxql(bucket, query, {})
+        return {pair: {int(time_ms): int(count) for time_ms, count in rows} for pair, rows in answer.items()}
 
     async def times_ms(
         self, bucket: str, measurement: str, field: str, pair: str, start_ms: int, end_ms: int
@@ -55,6 +64,15 @@ class StoreReader:
         query = f'SELECT {columns} FROM "{measurement}" {_range(start_ms, end_ms)} AND pair = $pair GROUP BY pair'
         series = await self._influxql(bucket, query, {"pair": pair})
         return {int(row[0]): dict(zip(fields, row[1:], strict=True)) for row in series.get(pair, [])}
+
+    async def gaps(self, channel: str, start_ms: int, end_ms: int) -> list[Gap]:
+        """Return the gaps of a channel in [start_ms, end_ms) that are not repaired: open ones and exchange holes."""
+        query = (
+            f'SELECT "state", "reason" FROM "{GAPS}" {_range(start_ms, end_ms)} AND channel = $channel'
+            f" AND \"state\" != 'repaired' GROUP BY pair"
+        )
+        answer = await self._influxql(BUCKET_RAW, query, {"channel": channel})
+        return [Gap(pair, int(row[0]), row[1], row[2]) for pair, rows in answer.items() for row in rows]
 
     async def flux(self, script: str) -> None:
         """Run a script that writes; what it yields is only read for errors, which Flux reports in the stream."""

@@ -11,6 +11,7 @@ from collector.config import (
     ConfigError,
     ExchangeSection,
     FillSection,
+    LedgerSection,
     SpoolSection,
     StoreSection,
     load,
@@ -55,6 +56,8 @@ def test_a_minimal_file_gets_the_documented_defaults(tmp_path: Path) -> None:
         (GOOD + '[exchange]\npairs = ["BTCUSDT"]\n', "BTCUSDT"),
         (GOOD + '[exchange]\npairs = "some"\n', "exchange.pairs"),
         (GOOD + '[fill]\nhours = "49"\n', "fill.hours = '49'"),
+        (GOOD + "[ledger]\nstart = 2018-12-31\n", "must be a day, or a day and time, from 2019-01-01 to now"),
+        (GOOD + "[ledger]\nstart = 2999-01-01\n", "must be a day, or a day and time, from 2019-01-01 to now"),
         (GOOD.replace("[collector]", "[collector"), "is not TOML"),
         (GOOD + GOOD[GOOD.index("[[store]]") :], "every store needs a name of its own"),
     ],
@@ -94,10 +97,12 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "collector.example.toml"
 
 def test_the_example_is_valid_and_shows_every_key_with_its_default(tmp_path: Path) -> None:
     shown = EXAMPLE.read_text(encoding="utf-8")
-    every_key = re.sub(r"^# (\w+ = )", r"\1", shown, flags=re.MULTILINE).replace(
-        'ca_file = "/etc/marketdata/ca.pem"', "# no ca_file by default"
+    every_key = (
+        re.sub(r"^# (\w+ = )", r"\1", shown, flags=re.MULTILINE)
+        .replace('ca_file = "/etc/marketdata/ca.pem"', "# no ca_file by default")
+        .replace("start = 2026-01-01", "# no start by default")
     )
     assert load(write(tmp_path, every_key)) == load(EXAMPLE)
     keys = set(re.findall(r"^(?:# )?(\w+) = ", shown, flags=re.MULTILINE))
-    sections = (CollectorSection, ExchangeSection, FillSection, SpoolSection, StoreSection)
+    sections = (CollectorSection, ExchangeSection, FillSection, LedgerSection, SpoolSection, StoreSection)
     assert keys == {key for section in sections for key in section.model_fields}

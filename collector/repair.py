@@ -1,0 +1,310 @@
+"""The one way a hole is closed, whatever made it: first fill, restart, reconnect, outage, lost or deleted candles.
+
+    what a store should hold (coverage) - what it holds = missing
+        -> gap open -> REST -> ingest -> delivered -> gap repaired, or exchange_hole where the exchange has none either
+
+Judged on what is stored: the spool drained, the candle well past its deadline. The first pass over a store is its fill.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+
+from collector.coverage import Coverage
+from collector.events import CANDLES
+from collector.fill import Fill, FillState, Job
+from collector.ingest import Ingest, forming_open_ms
+from collector.ledger import Gap, Ledger, Reason, reason, slices
+from collector.missing import missing, missing_of
+from collector.progress import shown
+from collector.rollups import RollupRepairer
+from collector.store import StoreError, StoreReader
+from collector.windows import OwnWindows
+from collector.writer import Writer
+from exchange.budget import Priority
+from exchange.universe import SymbolInfo
+from marketdata.schema import BUCKET_RAW, OHLCV_3M
+from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
+
+log = logging.getLogger(__name__)
+
+SETTLED_MS = 60_000
+"""A candle that is not stored this long after its close is missing; until then it is the confirmer's."""
+
+RECENT_MS = 2 * 3_600_000
+"""How far a pass looks back beyond the one before; the passes over the whole range find what is older."""
+
+SLICE_MS = 4 * DAY_MS
+"""So much is looked at and fetched at once, the newest first: bounds memory, and holds the default fill in one."""
+
+WHOLE_SECONDS = 24 * 3600.0
+WINDOWS_SECONDS = 3600.0
+RETRY_SECONDS = (1.0, 30.0)
+
+PATIENCE_SECONDS = 60.0
+"""A store whose spool is not drained, or whose windows are not rolled, by then is looked at again later."""
+
+type Symbols = Mapping[str, SymbolInfo]
+
+
+class Incomplete(Exception):
+    """A pass could not be brought to its end; the message says what it waits for."""
+
+
+class StoreRepair:
+    """The passes over one store. ``due``, in seconds of the event loop, is when the next one is to begin."""
+
+    def __init__(
+        self,
+        name: str,
+        reader: StoreReader,
+        rollups: RollupRepairer,
+        coverage: Coverage,
+        ingest: Ingest,
+        writer: Writer,
+        fill: Fill,
+        windows: OwnWindows,
+        *,
+        watched_from_ms: int,
+    ) -> None:
+        self.name = name
+        self.ledger = Ledger()
+        self.rollups = rollups
+        self._reader = reader
+        self._coverage = coverage
+        self._ingest = ingest
+        self._writer = writer
+        self._fill = fill
+        self._windows = windows
+        self._watched_from_ms = watched_from_ms
+        self._whole_due = 0.0
+        self._windows_due = 0.0
+
+    async def run(self, symbols: Symbols, state: FillState) -> None:
+        """Look once at all that is due and close what can be closed. Raises Incomplete or StoreError.
+
+        ``state`` counts what the store lacked and what of it is settled.
+        """
+        now = asyncio.get_running_loop().time()
+        self._coverage.refresh()
+        await self._reader.check()  # a store that is away would be waited for
+        await self._drained()
+        until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - SETTLED_MS), self._watched_from_ms)
+        since_ms = self._coverage.checked_until_ms - RECENT_MS
+        starts = {pair: self._coverage.start_ms(pair, info.onboard_ms) for pair, info in symbols.items()}
+        if whole := self._whole_due <= now:
+            since_ms = 0
+            noted_from_ms = min(starts.values(), default=until_ms)
+            self.ledger.recall(await self._reader.gaps(CANDLES, noted_from_ms, until_ms))
+        holes = self.ledger.exchange_holes
+        state.stage = "candles"
+        answered = await self._candles(symbols, starts, since_ms, until_ms, state)
+        if whole:
+            self._whole_due = now + WHOLE_SECONDS
+        if whole or self._windows_due <= now or self.ledger.exchange_holes > holes:
+            self._windows_due = now
+            state.stage = "windows"
+            if await self._own_windows(symbols, state):
+                self._windows_due = now + WINDOWS_SECONDS
+            else:
+                answered = False
+        if not answered:
+            raise Incomplete("the exchange does not answer for history")
+
+    async def _candles(
+        self, symbols: Symbols, starts: Mapping[str, int], since_ms: int, until_ms: int, state: FillState
+    ) -> bool:
+        """Close what is missing from ``since_ms`` on, all of it for pairs that were never filled; True if all asked."""
+        # A pair that is new, or that a backfill has extended, is looked at whole.
+        firsts = {
+            pair: max(start_ms, since_ms) if not self._coverage.is_fill(pair, start_ms) else start_ms
+            for pair, start_ms in starts.items()
+        }
+        unanswered = await self._close(await self._still_open(firsts), symbols, state)
+        for start_ms, end_ms in slices(min(firsts.values(), default=until_ms), until_ms, SLICE_MS):
+            expected = {
+                pair: range(max(first_ms, start_ms), end_ms, BASE_MS)
+                for pair, first_ms in firsts.items()
+                if first_ms < end_ms
+            }
+            lacks = await missing(self._reader, BUCKET_RAW, OHLCV_3M, expected, BASE_MS)
+            for pair, opens in expected.items():
+                self._note(self.ledger.note_stored(pair, opens, lacks.get(pair, set())))
+            unanswered |= await self._close(lacks, symbols, state)
+        filled = {
+            pair: start_ms for pair, start_ms in starts.items() if firsts[pair] == start_ms and pair not in unanswered
+        }
+        self._coverage.checked(until_ms, filled)
+        return not unanswered
+
+    async def _still_open(self, firsts: Mapping[str, int]) -> dict[str, set[int]]:
+        """Gaps older than what this pass looks at: those that are closed now are noted, the others returned."""
+        lacks = {}
+        for pair in self.ledger.open.keys() & firsts.keys():
+            older = {open_ms for open_ms in self.ledger.open[pair] if open_ms < firsts[pair]}
+            lacks[pair] = await self._note_repaired(pair, older)
+        return {pair: opens for pair, opens in lacks.items() if opens}
+
+    async def _close(self, lacks: Mapping[str, Collection[int]], symbols: Symbols, state: FillState) -> set[str]:
+        """Fetch what is missing and note what became of it; returns the pairs the exchange did not answer for."""
+        jobs, gaps = [], {}
+        for pair, opens in lacks.items():
+            asked = self.ledger.to_ask(pair, opens)
+            gaps[pair] = {open_ms for open_ms in asked if not self._coverage.is_fill(pair, open_ms)}
+            self._note(self.ledger.note_missing(pair, gaps[pair], partial(self._reason, pair)))
+            if asked:
+                priority = Priority.REPAIR if gaps[pair] else Priority.HISTORY
+                jobs.append(Job(symbols[pair], BASE_TIMEFRAME, asked, priority))
+        if not jobs:
+            return set()
+        state.candles_missing += sum(len(job.opens) for job in jobs)
+
+        def advance(rows: int) -> None:
+            state.candles_fetched += rows
+
+        await self._fill.fetch(jobs, OHLCV_3M, advance)
+        for job in jobs:
+            self._note(self.ledger.note_absent(job.info.pair, job.absent))
+        await self._drained()
+        for job in jobs:
+            lacking = await self._note_repaired(job.info.pair, job.opens - job.absent)
+            if job.answered:  # what was filled and is not there now is a gap from now on
+                self._note(self.ledger.note_missing(job.info.pair, lacking, lambda _: "undelivered"))
+        self._log(sum(map(len, gaps.values())))
+        return {job.info.pair for job in jobs if not job.answered}
+
+    async def _note_repaired(self, pair: str, opens: set[int]) -> set[int]:
+        """Look for these candles in the store; returns those it still lacks."""
+        lacking = await missing_of(self._reader, BUCKET_RAW, OHLCV_3M, pair, opens)
+        self._note(self.ledger.note_stored(pair, opens, lacking))
+        return lacking
+
+    async def _own_windows(self, symbols: Symbols, state: FillState) -> bool:
+        jobs = await self._windows.wanted(self._reader, self._coverage, self.ledger, symbols)
+        state.windows_missing += sum(len(job.opens) for job in jobs)
+
+        def advance(rows: int) -> None:
+            state.windows_fetched += rows
+
+        answered = await self._windows.fetch(jobs, advance)
+        if jobs:
+            await self._drained()
+        return answered
+
+    async def _drained(self) -> None:
+        await self._writer.flush()
+        await in_time(self._writer.drained(self.name), f"the spool of store {self.name} to be delivered")
+
+    def _reason(self, pair: str, open_ms: int) -> Reason:
+        finality = self._ingest.finality
+        return reason(
+            open_ms,
+            checked_until_ms=self._coverage.checked_until_ms,
+            watched_from_ms=self._watched_from_ms,
+            final_before_ms=finality.next_open_ms(pair) if pair in finality.pairs else 0,
+        )
+
+    def _note(self, gaps: Sequence[Gap]) -> None:
+        for gap in gaps:
+            self._ingest.on_gap(gap)
+
+    def _log(self, gaps: int) -> None:
+        if gaps:
+            log.warning(
+                "candles were missing in the store store=%s candles=%d still_missing=%d exchange_holes=%d",
+                self.name,
+                gaps,
+                self.ledger.gaps_open,
+                self.ledger.exchange_holes,
+            )
+
+
+class Repairer:
+    """Looks at every store: whole at the start and once a day, at the newest part every few minutes.
+
+    One store after the other: what was fetched for one is delivered to all, and so missing in no other. ``symbols`` are
+    the watched pairs; whoever watches or leaves one changes the mapping.
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[StoreRepair],
+        symbols: Symbols,
+        *,
+        every_seconds: float,
+        wall_seconds: Callable[[], float],
+    ) -> None:
+        self.stores = stores
+        self.state = FillState()
+        self.last_pass_seconds = {store.name: 0.0 for store in stores}
+        self._symbols = symbols
+        self._every_seconds = every_seconds
+        self._wall_seconds = wall_seconds
+        self._soon = asyncio.Event()
+
+    def look_soon(self) -> None:
+        """Begin the next pass now: there is a new pair to be filled."""
+        self._soon.set()
+
+    async def run(self) -> None:
+        """Fill and repair until cancelled."""
+        seconds = asyncio.get_running_loop().time
+        first, longest = RETRY_SECONDS
+        filled: set[str] = set()
+        due = {store.name: seconds() for store in self.stores}
+        delay = dict.fromkeys(due, first)
+        while True:
+            for store in self.stores:
+                if due[store.name] > seconds():
+                    continue
+                try:
+                    if store.name in filled:
+                        await store.run(dict(self._symbols), FillState())
+                    else:
+                        await self._fill(store)
+                        filled.add(store.name)
+                except (Incomplete, StoreError) as error:
+                    if delay[store.name] == first:
+                        log.warning("repair waits store=%s: %s", store.name, error)
+                    due[store.name] = seconds() + delay[store.name]
+                    delay[store.name] = min(delay[store.name] * 2, longest)
+                else:
+                    self.last_pass_seconds[store.name] = self._wall_seconds()
+                    due[store.name] = seconds() + self._every_seconds
+                    delay[store.name] = first
+            if len(filled) == len(self.stores) and not self.state.done:
+                self.state.stage = "done"
+                log.info("fill complete candles=%d windows=%d", self.state.candles_fetched, self.state.windows_fetched)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(due.values()) - seconds())):
+                    await self._soon.wait()
+                self._soon.clear()
+                due = dict.fromkeys(due, seconds())
+
+    async def _fill(self, store: StoreRepair) -> None:
+        """The first pass over a store: shown as it goes on, and rolled up once all of it is delivered."""
+        state = self.state
+        # What an attempt before this one left unsettled is counted again.
+        state.candles_missing, state.windows_missing = state.candles_fetched, state.windows_fetched
+
+        def progress() -> tuple[int, int]:
+            return state.candles_fetched + state.windows_fetched, state.candles_missing + state.windows_missing
+
+        store.rollups.hold()
+        try:
+            async with shown(f"fill {store.name}", "rows", progress):
+                await store.run(dict(self._symbols), state)
+        finally:
+            store.rollups.release()
+        await in_time(store.rollups.rolled(), f"the roll-up of store {store.name}")
+
+
+async def in_time(wait: Awaitable[None], what: str) -> None:
+    """Wait, but not for ever. Raises Incomplete."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await wait
+    except TimeoutError:
+        raise Incomplete(f"waits for {what}") from None
