@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -26,8 +26,10 @@ from collector.dirty import DirtyWindows
 from collector.feeds import Feeds
 from collector.fill import Fill
 from collector.finality import CLOSE_DEADLINE_MS
+from collector.funding import SettledFunding
 from collector.influx import Outcome, WriteClient
 from collector.ingest import Ingest, forming_open_ms
+from collector.marks import MarkCandles
 from collector.metrics import Exposition, Histograms, Parts
 from collector.points import PointCounters
 from collector.repair import Repairer, StoreRepair
@@ -153,9 +155,13 @@ class _App:
             self._parts.connections, self._parts.connection_totals = feeds.connections, feeds.totals
             self._parts.confirmer = confirmer
             self._parts.repairer = repairer
+            funding, marks = self._history(self._readers, lambda: symbols, lambda: repairer.state.done)
+            self._parts.funding, self._parts.marks = funding, marks
             group.create_task(feeds.run())
             group.create_task(confirmer.run())
             group.create_task(repairer.run())
+            group.create_task(funding.run())
+            group.create_task(marks.run())
 
     async def close(self) -> None:
         """Bring everything accepted to the disk, and give the stores a moment to take it."""
@@ -218,6 +224,17 @@ class _App:
                 )
             )
         return Repairer(stores, symbols, every_seconds=config.ledger.check_seconds, wall_seconds=time.time)
+
+    def _history(
+        self,
+        readers: Mapping[str, StoreReader],
+        symbols: Callable[[], Sequence[SymbolInfo]],
+        filled: Callable[[], bool],
+    ) -> tuple[SettledFunding, MarkCandles]:
+        """What REST alone brings, kept complete for the longer of the two configured histories."""
+        hours = max(self._config.fill.hours, self._config.funding.history_days * 24)
+        parts = (self._ingest, self._client, self._writer, readers, symbols)
+        return SettledFunding(*parts, hours=hours), MarkCandles(*parts, hours=hours, filled=filled)
 
     async def _learn_universe(self) -> Sequence[SymbolInfo]:
         """Ask the exchange for its time and symbols until it answers. Raises UnknownPair."""

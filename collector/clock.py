@@ -1,5 +1,6 @@
 """Exchange time without trusting our wall clock: the newest event time plus the monotonic time since."""
 
+import asyncio
 from collections.abc import Callable
 
 JUMP_MS = 60_000
@@ -7,6 +8,8 @@ JUMP_MS = 60_000
 
 WITNESSES = 10
 """Consecutive frames that must agree before the clock follows such a jump."""
+LONGEST_SLEEP_SECONDS = 30.0
+"""The clock may be set forward by more than the time that passed: a sleeper looks at it this often."""
 
 
 class ExchangeClock:
@@ -33,6 +36,14 @@ class ExchangeClock:
         if not self.is_set:
             return 0
         return self._base_ms + (self._monotonic_ns() - self._base_ns) // 1_000_000
+
+    async def sleep_until(self, time_ms: int) -> None:
+        """Return when the exchange's time is at least `time_ms`."""
+        while True:
+            left_ms = time_ms - self.now_ms()
+            if left_ms <= 0:
+                return
+            await asyncio.sleep(min(left_ms / 1000, LONGEST_SLEEP_SECONDS))
 
     def observe(self, event_time_ms: int) -> None:
         """Learn from an event time of the exchange (or its server time)."""

@@ -103,6 +103,12 @@ class LedgerSection(_Section):
         return None if self.start is None else _utc_ms(self.start)
 
 
+class FundingSection(_Section):
+    """How far back settled funding and hourly mark price candles are kept complete."""
+
+    history_days: Annotated[int, Field(ge=1, le=365)] = 30
+
+
 class SpoolSection(_Section):
     """Bounds of the spool, for each store. At a bound the oldest file goes, counted."""
 
@@ -133,6 +139,7 @@ class Config(_Section):
     exchange: ExchangeSection = ExchangeSection()
     fill: FillSection = FillSection()
     ledger: LedgerSection = LedgerSection()
+    funding: FundingSection = FundingSection()
     spool: SpoolSection = SpoolSection()
     store: Annotated[list[StoreSection], Field(min_length=1)]
 

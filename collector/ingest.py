@@ -19,8 +19,17 @@ from collector.ledger import Gap
 from collector.normalize import Reason
 from collector.sampling import Sampler
 from collector.writer import Writer
+from exchange.client import MarkPriceKline
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_3M
-from marketdata.serializer import Unserializable, candle_line, funding_rate_line, gap_line, mark_price_line
+from marketdata.serializer import (
+    Unserializable,
+    candle_line,
+    funding_rate_line,
+    funding_settled_line,
+    gap_line,
+    mark_ohlcv_line,
+    mark_price_line,
+)
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +119,18 @@ class Ingest:
     def on_gap(self, gap: Gap) -> None:
         """Write what is known of one missing candle; written again, it replaces what was known."""
         line = gap_line(gap.pair, gap.open_ms, gap.state, gap.reason, CANDLES, now_ms=self.clock.now_ms())
+        self._writer.put_nowait(BUCKET_RAW, line)
+
+    def on_funding_settled(self, pair: str, funding_time_ms: int, rate: str, mark_price: str | None) -> None:
+        """Write a settled funding rate that REST answered. Raises Unserializable."""
+        line = funding_settled_line(pair, funding_time_ms, rate, mark_price, now_ms=self.clock.now_ms())
+        self._writer.put_nowait(BUCKET_RAW, line)
+
+    def on_mark_candle(self, pair: str, row: MarkPriceKline) -> None:
+        """Write an hour of mark prices that is over. Raises Unserializable."""
+        line = mark_ohlcv_line(
+            pair, row.open_time_ms, row.open, row.high, row.low, row.close, now_ms=self.clock.now_ms()
+        )
         self._writer.put_nowait(BUCKET_RAW, line)
 
     def on_mark_price(self, event: MarkPrice, receipt_seconds: float) -> None:

@@ -14,10 +14,12 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from collector.confirm import Confirmer
 from collector.connection import ConnectionState, ConnectionTotals
 from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE
+from collector.funding import SettledFunding
 from collector.influx import Outcome, Retry
 from collector.ingest import Ingest
 from collector.ledger import REASONS as GAP_REASONS
 from collector.ledger import Ledger
+from collector.marks import MarkCandles
 from collector.normalize import REASONS
 from collector.points import PointCounters
 from collector.repair import Repairer
@@ -48,6 +50,8 @@ class Parts:
     connection_totals: dict[str, ConnectionTotals] = field(default_factory=dict)
     confirmer: Confirmer | None = None
     repairer: Repairer | None = None
+    funding: SettledFunding | None = None
+    marks: MarkCandles | None = None
     heartbeat_seconds: float = 0.0
 
 
@@ -98,6 +102,7 @@ class Exposition(PrometheusCollector):
         yield from self._exchange()
         yield from self._rollups()
         yield from self._ledgers()
+        yield from self._history()
         yield from self._process()
 
     def _frames(self) -> Families:
@@ -256,6 +261,21 @@ class Exposition(PrometheusCollector):
             holes.add_metric([store], ledger.exchange_holes)
             last.add_metric([store], passes.get(store, 0.0))
         yield from (is_open, found, repaired, holes, last)
+
+    def _history(self) -> Families:
+        funding, marks = self._parts.funding, self._parts.marks
+        newest = _gauge("funding_settled_timestamp_seconds", "Newest settled funding rate that is stored or on its way;"
+                        " 0 if none", ("exchange", "pair"))  # fmt: skip
+        for pair in self._parts.ingest.freshness:
+            newest.add_metric([EXCHANGE, pair], funding.newest_ms.get(pair, 0) / 1000 if funding else 0)
+        settled = _gauge("funding_settled_missing", "Settled funding rates that a store lacks", ("exchange",))
+        settled.add_metric([EXCHANGE], funding.missing if funding else 0)
+        hours = _gauge("mark_candles_missing", "Hourly mark price candles that a store lacks", ("exchange",))
+        hours.add_metric([EXCHANGE], marks.missing if marks else 0)
+        requests = _gauge("exchange_funding_requests", "Requests of this process in the last 5 minutes that count"
+                          " against the limit of the funding routes", ("exchange",))  # fmt: skip
+        requests.add_metric([EXCHANGE], self._parts.client.snapshot().budget.funding_requests)
+        yield from (newest, settled, hours, requests)
 
     def _process(self) -> Families:
         state = self._parts.repairer.state if self._parts.repairer else None

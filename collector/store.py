@@ -74,6 +74,14 @@ class StoreReader:
         answer = await self._influxql(BUCKET_RAW, query, {"channel": channel})
         return [Gap(pair, int(row[0]), row[1], row[2]) for pair, rows in answer.items() for row in rows]
 
+    async def all_times_ms(
+        self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int
+    ) -> dict[str, list[int]]:
+        """Return the times of the points in [start_ms, end_ms), UTC ms, by pair; for measurements of few points."""
+        query = f'SELECT "{field}" FROM "{measurement}" {_range(start_ms, end_ms)} GROUP BY pair'
+        series = await self._influxql(bucket, query, {})
+        return {pair: [int(row[0]) for row in rows] for pair, rows in series.items()}
+
     async def flux(self, script: str) -> None:
         """Run a script that writes; what it yields is only read for errors, which Flux reports in the stream."""
         headers = {"Accept": "application/csv", "Content-Type": "application/vnd.flux"}

@@ -11,6 +11,7 @@ from collector.config import (
     ConfigError,
     ExchangeSection,
     FillSection,
+    FundingSection,
     LedgerSection,
     SpoolSection,
     StoreSection,
@@ -104,5 +105,13 @@ def test_the_example_is_valid_and_shows_every_key_with_its_default(tmp_path: Pat
     )
     assert load(write(tmp_path, every_key)) == load(EXAMPLE)
     keys = set(re.findall(r"^(?:# )?(\w+) = ", shown, flags=re.MULTILINE))
-    sections = (CollectorSection, ExchangeSection, FillSection, LedgerSection, SpoolSection, StoreSection)
+    sections = (
+        CollectorSection,
+        ExchangeSection,
+        FillSection,
+        FundingSection,
+        LedgerSection,
+        SpoolSection,
+        StoreSection,
+    )
     assert keys == {key for section in sections for key in section.model_fields}

@@ -1,0 +1,217 @@
+"""Settled funding rates by REST: after each hour what settled in it, and once an hour whatever a store lacks.
+
+The stores say what they hold, `settlement` (pure) what there is to hold and in which requests to ask for it. What comes
+goes the way of every point. So a start, an outage and a rate that came late are one path, and a second time is free.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from collector import holdings, settlement
+from collector.ingest import Ingest
+from collector.settlement import HOUR_MS, MINUTE_MS, USUAL_INTERVAL_HOURS
+from collector.store import StoreError, StoreReader
+from collector.writer import Writer
+from exchange.budget import Priority
+from exchange.client import ExchangeClient, FundingRate
+from exchange.errors import BadRequest, ExchangeError
+from exchange.universe import SymbolInfo
+from marketdata.schema import BUCKET_RAW, FUNDING_SETTLED
+from marketdata.serializer import Unserializable
+
+log = logging.getLogger(__name__)
+
+SETTLED_AFTER_MS = 20_000
+"""A rate is asked for this long after its hour: later than the burst of closing candles, which has the hour as well."""
+
+LOOKS_SECONDS = (0.0, 30.0, 60.0, 120.0, 300.0)
+"""Pauses before each look at an hour that is not whole yet; what is late then is left to the look at the history."""
+
+HISTORY_AT_MS = 20 * MINUTE_MS
+"""When in the hour the whole history is looked at."""
+
+GIVEN_UP_AFTER_MS = HOUR_MS
+"""A rate the exchange does not have this long after its time was never settled: the pair's interval was another."""
+
+RETRY_SECONDS = (1.0, 60.0)
+
+type Held = dict[str, dict[int, int]]
+"""By pair: the funding time a store has for each slot."""
+
+
+class SettledFunding:
+    """Keeps the settled rates of the last `hours` complete in every store that answers."""
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        client: ExchangeClient,
+        writer: Writer,
+        stores: Mapping[str, StoreReader],
+        symbols: Callable[[], Sequence[SymbolInfo]],
+        *,
+        hours: int,
+    ) -> None:
+        self.missing = 0
+        """Settlements the stores lacked at the last look at the history and that have not come since."""
+        self.newest_ms: dict[str, int] = {}
+        """By pair: the newest settlement that is stored or on its way."""
+        self._ingest = ingest
+        self._clock = ingest.clock
+        self._client = client
+        self._writer = writer
+        self._stores = stores
+        self._symbols = symbols
+        self._hours = hours
+        self._interval_hours: dict[str, int] = {}
+        self._unsettled: set[tuple[str, int]] = set()
+
+    async def run(self) -> None:
+        """Follow and complete until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._complete())
+
+    async def _follow(self) -> None:
+        """Fetch what settles, hour by hour. All symbols at once: a pair whose interval was changed is among them."""
+        while True:
+            hour_ms = (self._clock.now_ms() - SETTLED_AFTER_MS) // HOUR_MS * HOUR_MS + HOUR_MS
+            await self._clock.sleep_until(hour_ms + SETTLED_AFTER_MS)
+            for pause in LOOKS_SECONDS:
+                await asyncio.sleep(pause)
+                if await self._succeeds(self._fetch_hour(hour_ms)):
+                    break
+
+    async def _complete(self) -> None:
+        """Fetch what the stores lack, now and each hour."""
+        delay, longest = RETRY_SECONDS
+        while True:
+            if await self._succeeds(self._fetch_history()):
+                delay = RETRY_SECONDS[0]
+                now_ms = self._clock.now_ms()
+                await self._clock.sleep_until((now_ms - HISTORY_AT_MS) // HOUR_MS * HOUR_MS + HOUR_MS + HISTORY_AT_MS)
+            else:
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, longest)
+
+    async def _succeeds(self, step: Coroutine[Any, Any, bool]) -> bool:
+        try:
+            return await step
+        except (StoreError, ExchangeError) as error:
+            log.warning("settled funding is asked for again later: %s", error)
+            return False
+
+    async def _fetch_hour(self, hour_ms: int) -> bool:
+        """Store the rates of one hour; True if none is missing."""
+        await self._learn_intervals()
+        held = await self._held(hour_ms, hour_ms)
+        await self._fetch(None, hour_ms, hour_ms, held, Priority.REPAIR)
+        return not self._lacking(held, hour_ms, hour_ms)
+
+    async def _fetch_history(self) -> bool:
+        """Store what is missing of all hours, first of all symbols at once where that is less, then by symbol."""
+        await self._learn_intervals()
+        last_ms = self._clock.now_ms() - SETTLED_AFTER_MS
+        first_ms = last_ms - self._hours * HOUR_MS
+        held = await self._held(first_ms, last_ms)
+        lacking = self._lacking(held, first_ms, last_ms)
+        self.missing = _count(lacking)
+        if not lacking:
+            return True
+        plan = settlement.plan(lacking)
+        log.info("funding history missing=%d requests=%d", self.missing, plan.requests)
+        for span in plan.spans:
+            await self._fetch(None, *span, held, Priority.HISTORY)
+        lacking = self._lacking(held, first_ms, last_ms)
+        self.missing = _count(lacking)
+        symbol_of = {info.pair: info.symbol for info in self._symbols()}
+        for pair, slots in lacking.items():
+            if pair in symbol_of:
+                await self._fetch_pair(pair, symbol_of[pair], slots, held)
+            self.missing -= sum(_is_held(held, pair, slot) for slot in slots)
+        self.missing = _count(self._lacking(held, first_ms, last_ms))
+        log.info("funding history done missing=%d", self.missing)
+        return True
+
+    async def _fetch_pair(self, pair: str, symbol: str, slots: set[int], held: Sequence[Held]) -> None:
+        try:
+            await self._fetch(symbol, min(slots), max(slots), held, Priority.HISTORY)
+        except BadRequest as error:
+            log.warning("settled funding of a pair cannot be asked for pair=%s: %s", pair, error)
+            return
+        given_up_ms = self._clock.now_ms() - GIVEN_UP_AFTER_MS
+        self._unsettled |= {(pair, slot) for slot in slots if slot < given_up_ms and not _is_held(held, pair, slot)}
+
+    async def _learn_intervals(self) -> None:
+        rows = await self._client.funding_info()
+        self._interval_hours = {row.symbol: row.interval_hours for row in rows}
+
+    def _lacking(self, held: Sequence[Held], first_ms: int, last_ms: int) -> dict[str, set[int]]:
+        """By pair: the slots that are due and that one of the stores does not hold."""
+        lacking = {}
+        for info in self._symbols():
+            interval = self._interval_hours.get(info.symbol, USUAL_INTERVAL_HOURS)
+            due = settlement.expected(interval, info.onboard_ms, first_ms, last_ms)
+            missing = {slot for slot in due if not _is_held(held, info.pair, slot)}
+            if missing := {slot for slot in missing if (info.pair, slot) not in self._unsettled}:
+                lacking[info.pair] = missing
+        return lacking
+
+    async def _held(self, first_slot_ms: int, last_slot_ms: int) -> list[Held]:
+        """Ask each store that answers what it has of these slots. Raises StoreError."""
+        start_ms, end_ms = settlement.range_ms(first_slot_ms, last_slot_ms)
+
+        async def ask(store: StoreReader) -> Held:
+            times = await store.all_times_ms(BUCKET_RAW, FUNDING_SETTLED, "rate", start_ms, end_ms + 1)
+            for pair, some in times.items():
+                self.newest_ms[pair] = max(self.newest_ms.get(pair, 0), *some)
+            return {pair: {settlement.slot_ms(at): at for at in some} for pair, some in times.items()}
+
+        return await holdings.of_each_store(self._writer, self._stores, ask)
+
+    async def _fetch(
+        self, symbol: str | None, first_slot_ms: int, last_slot_ms: int, held: Sequence[Held], priority: Priority
+    ) -> None:
+        """Store the rates of these slots that a store does not hold, of one symbol or of all."""
+        next_ms, end_ms = settlement.range_ms(first_slot_ms, last_slot_ms)
+        pair_of = {info.symbol: info.pair for info in self._symbols()}
+        while True:
+            rows = await self._client.funding_rates(
+                symbol, start_ms=next_ms, end_ms=end_ms, limit=settlement.ROWS, priority=priority
+            )
+            if self._writer.queue_free < len(rows):
+                await self._writer.flush()
+            for row in rows:
+                if row.symbol in pair_of:
+                    self._store(pair_of[row.symbol], row, held)
+            # A page may end in the middle of a settlement: the next begins with the last time of this one.
+            if len(rows) < settlement.ROWS or rows[-1].funding_time_ms == next_ms:
+                return
+            next_ms = rows[-1].funding_time_ms
+
+    def _store(self, pair: str, row: FundingRate, held: Sequence[Held]) -> None:
+        slot = settlement.slot_ms(row.funding_time_ms)
+        if _is_held(held, pair, slot):
+            return
+        # The time a store knows it by stays: the same rate under another millisecond would be a second one.
+        known = [store[pair][slot] for store in held if slot in store.get(pair, ())]
+        time_ms = known[0] if known else row.funding_time_ms
+        try:
+            self._ingest.on_funding_settled(pair, time_ms, row.rate, row.mark_price)
+        except Unserializable as error:
+            log.warning("settled funding rate cannot be stored pair=%s: %s", pair, error)
+            return
+        for store in held:
+            store.setdefault(pair, {}).setdefault(slot, time_ms)
+        self.newest_ms[pair] = max(self.newest_ms.get(pair, 0), time_ms)
+
+
+def _is_held(held: Sequence[Held], pair: str, slot: int) -> bool:
+    """Whether every store has it."""
+    return all(slot in store.get(pair, ()) for store in held)
+
+
+def _count(lacking: Mapping[str, set[int]]) -> int:
+    return sum(len(slots) for slots in lacking.values())
