@@ -44,14 +44,21 @@ class Coverage:
         assert start_ms is not None, "begin comes first"
         return max(min(start_ms, self._extended.get(pair, start_ms)), listed_ms) // CANDLE_MS * CANDLE_MS
 
+    def meets(self, pair: str, end_ms: int) -> bool:
+        """Say whether history up to ``end_ms`` leaves no hole before what is covered; so it is before the first run."""
+        start_ms = self._configured_start_ms if self._configured_start_ms is not None else self._start_ms
+        return start_ms is None or end_ms >= min(start_ms, self._extended.get(pair, start_ms))
+
     def extend(self, pair: str, start_ms: int) -> None:
         """Cover a pair from ``start_ms`` on: for `backfill`, once the store has what the exchange has from there on.
 
-        What is missing there is filled (and the exchange's holes noted) at the next pass; from then on it is a gap.
+        What is missing from there on is filled (and the exchange's holes noted) at the running collector's next pass;
+        later it is a gap. So a range that does not reach what was covered before costs requests for what lies between.
         """
         self._extended = _read(self._by_backfill)
         if start_ms < self._extended.get(pair, start_ms + 1):
             self._extended[pair] = start_ms
+            self._by_backfill.parent.mkdir(parents=True, exist_ok=True)
             write_durably(self._by_backfill, json.dumps(self._extended, ensure_ascii=False).encode())
 
     def refresh(self) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 
 from collector.coverage import Coverage
 from collector.events import CANDLES
-from collector.fill import Fill, FillState, Job
+from collector.fill import QUEUE_HEADROOM, Fill, FillState, Job
 from collector.ingest import Ingest, forming_open_ms
 from collector.ledger import Gap, Ledger, Reason, reason, slices
 from collector.missing import missing, missing_of
@@ -38,6 +38,9 @@ RECENT_MS = 2 * 3_600_000
 
 SLICE_MS = 4 * DAY_MS
 """So much is looked at and fetched at once, the newest first: bounds memory, and holds the default fill in one."""
+
+LONGEST_OVERLAP_MS = 3 * DAY_MS
+"""What the scheduled roll-ups reach back; so far back lost windows are looked for each hour, further once a day."""
 
 WHOLE_SECONDS = 24 * 3600.0
 WINDOWS_SECONDS = 3600.0
@@ -97,7 +100,8 @@ class StoreRepair:
         if whole := self._whole_due <= now:
             since_ms = 0
             noted_from_ms = min(starts.values(), default=until_ms)
-            self.ledger.recall(await self._reader.gaps(CANDLES, noted_from_ms, until_ms))
+            noted = await self._reader.gaps(CANDLES, noted_from_ms, until_ms)
+            self.ledger.recall(gap for gap in noted if gap.pair in symbols)
         holes = self.ledger.exchange_holes
         state.stage = "candles"
         answered = await self._candles(symbols, starts, since_ms, until_ms, state)
@@ -110,6 +114,7 @@ class StoreRepair:
                 self._windows_due = now + WINDOWS_SECONDS
             else:
                 answered = False
+            await self._lost_windows(symbols, 0 if whole else self._ingest.clock.now_ms() - LONGEST_OVERLAP_MS)
         if not answered:
             raise Incomplete("the exchange does not answer for history")
 
@@ -131,7 +136,7 @@ class StoreRepair:
             }
             lacks = await missing(self._reader, BUCKET_RAW, OHLCV_3M, expected, BASE_MS)
             for pair, opens in expected.items():
-                self._note(self.ledger.note_stored(pair, opens, lacks.get(pair, set())))
+                await self._note(self.ledger.note_stored(pair, opens, lacks.get(pair, set())))
             unanswered |= await self._close(lacks, symbols, state)
         filled = {
             pair: start_ms for pair, start_ms in starts.items() if firsts[pair] == start_ms and pair not in unanswered
@@ -153,7 +158,7 @@ class StoreRepair:
         for pair, opens in lacks.items():
             asked = self.ledger.to_ask(pair, opens)
             gaps[pair] = {open_ms for open_ms in asked if not self._coverage.is_fill(pair, open_ms)}
-            self._note(self.ledger.note_missing(pair, gaps[pair], partial(self._reason, pair)))
+            await self._note(self.ledger.note_missing(pair, gaps[pair], partial(self._reason, pair)))
             if asked:
                 priority = Priority.REPAIR if gaps[pair] else Priority.HISTORY
                 jobs.append(Job(symbols[pair], BASE_TIMEFRAME, asked, priority))
@@ -166,19 +171,19 @@ class StoreRepair:
 
         await self._fill.fetch(jobs, OHLCV_3M, advance)
         for job in jobs:
-            self._note(self.ledger.note_absent(job.info.pair, job.absent))
+            await self._note(self.ledger.note_absent(job.info.pair, job.absent))
         await self._drained()
         for job in jobs:
             lacking = await self._note_repaired(job.info.pair, job.opens - job.absent)
             if job.answered:  # what was filled and is not there now is a gap from now on
-                self._note(self.ledger.note_missing(job.info.pair, lacking, lambda _: "undelivered"))
+                await self._note(self.ledger.note_missing(job.info.pair, lacking, lambda _: "undelivered"))
         self._log(sum(map(len, gaps.values())))
         return {job.info.pair for job in jobs if not job.answered}
 
     async def _note_repaired(self, pair: str, opens: set[int]) -> set[int]:
         """Look for these candles in the store; returns those it still lacks."""
         lacking = await missing_of(self._reader, BUCKET_RAW, OHLCV_3M, pair, opens)
-        self._note(self.ledger.note_stored(pair, opens, lacking))
+        await self._note(self.ledger.note_stored(pair, opens, lacking))
         return lacking
 
     async def _own_windows(self, symbols: Symbols, state: FillState) -> bool:
@@ -193,6 +198,15 @@ class StoreRepair:
             await self._drained()
         return answered
 
+    async def _lost_windows(self, symbols: Symbols, since_ms: int) -> None:
+        """Roll windows again that should be there by now: the store was away for all of their scheduled runs, say."""
+        if len(self.rollups.dirty):
+            return  # what waits to be rolled is missing for that reason
+        lost = await self._windows.lost(self._reader, self._coverage, self.ledger, symbols, since_ms)
+        if lost:
+            log.warning("roll-up windows were missing in the store store=%s windows=%d", self.name, len(lost))
+            self.rollups.mark(lost)
+
     async def _drained(self) -> None:
         await self._writer.flush()
         await in_time(self._writer.drained(self.name), f"the spool of store {self.name} to be delivered")
@@ -206,8 +220,10 @@ class StoreRepair:
             final_before_ms=finality.next_open_ms(pair) if pair in finality.pairs else 0,
         )
 
-    def _note(self, gaps: Sequence[Gap]) -> None:
+    async def _note(self, gaps: Sequence[Gap]) -> None:
         for gap in gaps:
+            if self._writer.queue_free < QUEUE_HEADROOM:
+                await self._writer.flush()
             self._ingest.on_gap(gap)
 
     def _log(self, gaps: int) -> None:

@@ -1,6 +1,7 @@
 """The roll-up windows that our 3m candles can never make: the exchange's own candles, marked ``candles = 0``.
 
-They are those that begin before our candles do, and those with an exchange hole. The script writes all others.
+They are those that begin before our candles do, and those with an exchange hole. The script writes all others; those of
+them that it never reached are found here, too.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ from collector.store import StoreReader
 from exchange.universe import SymbolInfo
 from marketdata.schema import BUCKET_ROLLUP, ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
+
+ROLLED_MS = 20 * 60_000
+"""The scheduled script has rolled a window twice when so much has passed since its end."""
 
 
 class OwnWindows:
@@ -56,3 +60,31 @@ class OwnWindows:
             await self._fill.fetch(some, f"ohlcv_{timeframe}", advance)
             self._absent.update((timeframe, job.info.pair, open_ms) for job in some for open_ms in job.absent)
         return all(job.answered for job in jobs)
+
+    async def lost(
+        self,
+        reader: StoreReader,
+        coverage: Coverage,
+        ledger: Ledger,
+        symbols: Mapping[str, SymbolInfo],
+        since_ms: int,
+    ) -> list[int]:
+        """Return opens of windows from ``since_ms`` on that our candles make whole and the store lacks all the same.
+
+        Raises StoreError.
+        """
+        rolled_ms = self._clock.now_ms() - ROLLED_MS
+        found: set[int] = set()
+        for timeframe in ROLLUP_TIMEFRAMES:
+            length_ms = timeframe_ms(timeframe)
+            expected = {}
+            for pair, info in symbols.items():
+                first_ms = max(coverage.start_ms(pair, info.onboard_ms), since_ms)
+                expected[pair] = range(
+                    -(-first_ms // length_ms) * length_ms, rolled_ms // length_ms * length_ms, length_ms
+                )
+            lacks = await missing(reader, BUCKET_ROLLUP, f"ohlcv_{timeframe}", expected, length_ms)
+            for pair, opens in lacks.items():
+                unknown = (*ledger.holes.get(pair, ()), *ledger.open.get(pair, ()))
+                found |= opens - windows_with_holes(unknown, rolled_ms, length_ms)
+        return sorted(found)

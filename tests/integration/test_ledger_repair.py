@@ -115,6 +115,14 @@ def test_candles_deleted_in_the_middle_are_found_refilled_and_their_windows_roll
         repaired = dict.fromkeys(old, ("repaired", "vanished"))
         eventually(lambda: gaps(fresh_influx, OTHER) == repaired, 10, what="the gaps repaired")
         eventually(lambda: wrong(OTHER) == [], 30, what="candles and windows right again")
+
+        # windows alone, as if the store had been away for all of their scheduled runs
+        assert collector.stop() == 0
+        delete(fresh_influx, "market_data_rollup", "ohlcv_1h", PAIR, noon_ms - 3 * HOUR_MS, noon_ms)
+        assert len(wrong(PAIR)) == 3
+        collector.start()
+        collector.wait_until_filled()
+        eventually(lambda: wrong(PAIR) == [], 30, what="the windows right again")
         assert collector.stop() == 0
 
 

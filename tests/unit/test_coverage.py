@@ -49,6 +49,11 @@ def test_what_a_backfill_extends_is_seen_beside_it_and_kept(tmp_path: Path) -> N
     assert begun(tmp_path).start_ms(PAIR, 0) == START - DAY_MS
 
 
+def test_a_backfill_before_the_first_run_is_covered(tmp_path: Path) -> None:
+    Coverage(tmp_path / "state", "main").extend(PAIR, START - DAY_MS)
+    assert begun(tmp_path / "state").start_ms(PAIR, 0) == START - DAY_MS
+
+
 def test_a_missing_candle_is_a_gap_only_after_its_range_was_filled_once(tmp_path: Path) -> None:
     coverage = begun(tmp_path)
     assert coverage.is_fill(PAIR, START)
