@@ -93,8 +93,14 @@ def dates(times_ms: NDArray[np.int64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(times_ms.astype("datetime64[ms]")).tz_localize("UTC")
 
 
-def hole_frame(times_ms: NDArray[np.int64]) -> pd.DataFrame:
-    """Return every hole in ascending 3m opens: `start` (first missing), `end` (next stored), `candles` (missing)."""
+def hole_frame(times_ms: NDArray[np.int64], absent_ms: NDArray[np.int64]) -> pd.DataFrame:
+    """Return every hole in ascending 3m opens: `start` (first missing), `end` (next stored), `candles` (missing).
+
+    `exchange_holes` is how many of them are in `absent_ms` (ascending): the exchange itself does not have them.
+    """
     before = np.flatnonzero(np.diff(times_ms) > BASE_MS)
     starts, ends = times_ms[before] + BASE_MS, times_ms[before + 1]
-    return pd.DataFrame({"start": dates(starts), "end": dates(ends), "candles": (ends - starts) // BASE_MS})
+    absent = np.searchsorted(absent_ms, ends) - np.searchsorted(absent_ms, starts)
+    return pd.DataFrame(
+        {"start": dates(starts), "end": dates(ends), "candles": (ends - starts) // BASE_MS, "exchange_holes": absent}
+    )

@@ -18,7 +18,7 @@ from marketdata.candles import COLUMNS, Rows, frame, hole_frame, no_rows, roll_u
 from marketdata.errors import EmptyStore, InvalidRequest, UnknownPair
 from marketdata.influxql import Query, Series
 from marketdata.pairs import parse_pair
-from marketdata.schema import EARLIEST_MS, EXCHANGE, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.schema import EARLIEST_MS, EXCHANGE, GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, TIMEFRAME_MS, timeframe_ms, window_open_ms
 
 T = TypeVar("T")
@@ -105,7 +105,16 @@ def holes(pair: str, start_ms: int, end_ms: int) -> Steps[pd.DataFrame]:
     for first_ms, stop_ms in _runs(counts[~is_full, 0]):
         rows = yield from _rows([pair], OHLCV_3M, BASE_MS, max(first_ms, start_ms), min(stop_ms, end_ms))
         times.append(times_of(rows[pair]))
-    return hole_frame(np.sort(np.concatenate(times)))
+    absent = yield from _exchange_holes(pair, start_ms, end_ms)
+    return hole_frame(np.sort(np.concatenate(times)), absent)
+
+
+def _exchange_holes(pair: str, start_ms: int, end_ms: int) -> Steps[NDArray[np.int64]]:
+    """Return the opens of the candles that the collector knows the exchange not to have, ascending."""
+    condition, params = where([pair], start_ms, end_ms)
+    of_candles = "\"channel\" = 'candles_3m' AND \"state\" = 'exchange_hole'"
+    series = yield Query(bucket_of(GAPS), f'SELECT "state" FROM "{GAPS}" WHERE {condition} AND {of_candles}', params)
+    return np.array([row[0] for one in series for row in one.values], dtype=np.int64)
 
 
 def known_pairs(measurement: str) -> Steps[list[str]]:

@@ -104,8 +104,8 @@ class MarketData:
         """Return the holes between a pair's stored 3m candles that open in [start, end), by default in all of them.
 
         Columns: `start` (open of the first missing candle, UTC), `end` (open of the next stored one), `candles`
-        (missing). What is missing before the first or after the last stored candle is no hole. Raises UnknownPair,
-        InvalidPair, InvalidRequest.
+        (missing), `exchange_holes` (how many of them the exchange itself is known not to have). What is missing before
+        the first or after the last stored candle is no hole. Raises UnknownPair, InvalidPair, InvalidRequest.
         """
         return self._run(_holes(pair, start, end, self._clock_ms()))
 

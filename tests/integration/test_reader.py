@@ -19,7 +19,7 @@ from marketdata.errors import (
     UnknownPair,
 )
 from marketdata.reader import AsyncMarketData, MarketData, Store
-from marketdata.serializer import funding_rate_line, funding_settled_line, mark_price_line
+from marketdata.serializer import funding_rate_line, funding_settled_line, gap_line, mark_price_line
 from tests.integration.reader_truth import (
     CHINESE,
     DAY,
@@ -77,6 +77,10 @@ def stack(influx: InfluxStack, truth: dict[str, list[Candle]]) -> InfluxStack:
     write(influx, schema.BUCKET_RAW, [funding_settled_line(FULL, MONDAY, "0.0001", None, now_ms=now)])
     write(influx, schema.BUCKET_SAMPLES, [mark_price_line(FULL, now, "2", "1", now_ms=now)])
     write(influx, schema.BUCKET_SAMPLES, [funding_rate_line(FULL, now, "0.0002", now, now_ms=now)])
+    first, second = HOLES[1][0], HOLES[1][0] + STEP
+    states = {HOLES[0][0]: "open", first: "exchange_hole", second: "exchange_hole", second + STEP: "repaired"}
+    noted = [gap_line(HOLED, t, state, "test", "candles_3m", now_ms=now) for t, state in states.items()]
+    write(influx, schema.BUCKET_RAW, noted)
     return influx
 
 
@@ -186,6 +190,7 @@ def test_gaps_names_the_holes_and_no_others(market: MarketData) -> None:
     assert list(holes["end"] - holes["start"]) == [pd.Timedelta(milliseconds=count * STEP) for _, count in HOLES]
     assert str(holes["start"].dtype) == str(holes["end"].dtype) == "datetime64[ms, UTC]"
     assert len(market.gaps(FULL)) == 0
+    assert list(holes["exchange_holes"]) == [0, 2, 0]
     assert list(market.gaps(HOLED, start=MONDAY + DAY, end=MONDAY + 5 * DAY)["candles"]) == [25]
 
 

@@ -80,12 +80,17 @@ def test_a_frame_has_the_same_columns_and_types_with_and_without_rows(rows: np.n
     assert set(types.values()) == {"float64"}
 
 
-@given(st.sets(st.integers(0, 200)))
-def test_holes_are_exactly_the_slots_left_out(present: set[int]) -> None:
-    holes = hole_frame(np.array(sorted(present), dtype=np.int64) * STEP)
+def slots(numbers: set[int]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    return np.array(sorted(numbers), dtype=np.int64) * STEP
+
+
+@given(st.sets(st.integers(0, 200)), st.sets(st.integers(0, 200)))
+def test_holes_are_exactly_the_slots_left_out(present: set[int], absent: set[int]) -> None:
+    holes = hole_frame(slots(present), slots(absent))
     starts = [time // STEP for time in holes["start"].astype("int64")]
     runs = zip(starts, holes["candles"], strict=True)
     named = {slot for start, count in runs for slot in range(start, start + count)}
     everything = set(range(min(present), max(present))) if present else set()
     assert named == everything - present
+    assert holes["exchange_holes"].sum() == len((everything & absent) - present)
     assert (holes["end"] - holes["start"] == holes["candles"] * pd.Timedelta(minutes=3)).all()
