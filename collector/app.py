@@ -1,7 +1,7 @@
 """Builds the collector, runs it, and stops it in order. Data flows one way:
 
 exchange --wss--> feeds --> ingest --> writer --> spool --> deliverer (one a store) --> InfluxDB
-    '-----https--> confirmer, fill ---^                        '--> rollups: dirty windows rolled again
+    '-----https--> confirmer, fill ---^ '--> stream: readers   '--> rollups: dirty windows rolled again
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
@@ -36,6 +37,7 @@ from collector.repair import Repairer, StoreRepair
 from collector.rollups import RollupRepairer
 from collector.spool import Spool
 from collector.store import StoreReader
+from collector.stream import Stream
 from collector.windows import OwnWindows
 from collector.writer import Writer
 from exchange.budget import Budget
@@ -90,10 +92,15 @@ class _App:
         )
         self._writer = Writer(Batcher(), self._spool, points, wake=self._wake)
         self._clock = ExchangeClock(time.monotonic_ns)
+        self._stream = Stream(config.collector.name, uuid.uuid4().hex, self._clock)
         self._ingest = Ingest(
-            self._clock, self._writer, wall_seconds=time.time, observe_latency=self._histograms.observe_receive
+            self._clock,
+            self._writer,
+            wall_seconds=time.time,
+            observe_latency=self._histograms.observe_receive,
+            listeners=[self._stream],
         )
-        self._parts = Parts(self._ingest, client, points, self._spool)
+        self._parts = Parts(self._ingest, client, points, self._spool, self._stream)
         self._readers: dict[str, StoreReader] = {}
         self._deliverers: list[Deliverer] = []
         for store in config.store:
@@ -105,6 +112,7 @@ class _App:
                 self._registry,
                 lambda: health.not_ready(self._parts, time.time()),
                 lambda: health.status(self._parts, config.collector.name, time.time()),
+                self._stream.handle,
             ),
             config.collector.listen_host,
             config.collector.listen_port,
@@ -142,6 +150,7 @@ class _App:
         """Deliver what is spooled, learn the universe, then stream, confirm and fill until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat())
+            group.create_task(self._stream.run())
             group.create_task(self._writer.run())
             for deliverer in self._deliverers:
                 group.create_task(deliverer.run())
@@ -165,6 +174,7 @@ class _App:
 
     async def close(self) -> None:
         """Bring everything accepted to the disk, and give the stores a moment to take it."""
+        self._stream.close()
         await self._writer.close()
         delivery = [asyncio.create_task(deliverer.run()) for deliverer in self._deliverers]
         drained = [asyncio.create_task(self._writer.drained(store.name)) for store in self._config.store]
@@ -189,14 +199,16 @@ class _App:
         def attempted(_bucket: str, outcome: Outcome, seconds: float) -> None:
             self._histograms.observe_write(store.name, outcome, seconds)
 
+        async def delivered(bucket: str, lines: Sequence[str]) -> None:
+            await rollups.on_delivered(bucket, lines)
+            self._stream.on_delivered(bucket, lines)
+
         reader = StoreReader(store.url, store.org, repair_token, self._session)
         windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
         dirty = DirtyWindows(self._config.collector.state_dir / f"dirty-{store.name}.json", windows)
         rollups = RollupRepairer(store.name, reader, dirty, self._clock, wall_seconds=time.time)
         write = WriteClient(store.url, store.org, ingest_token, self._session).write
-        self._deliverers.append(
-            Deliverer(store.name, self._spool, write, on_delivered=rollups.on_delivered, on_attempt=attempted)
-        )
+        self._deliverers.append(Deliverer(store.name, self._spool, write, on_delivered=delivered, on_attempt=attempted))
         self._readers[store.name] = reader
         self._parts.rollups[store.name] = rollups
 
@@ -243,7 +255,8 @@ class _App:
         while True:
             try:
                 self._clock.observe(await self._client.server_time_ms())
-                universe = parse(await self._client.exchange_info())
+                answer = await self._client.exchange_info()
+                universe = parse(answer)
             except ExchangeError as error:
                 log.warning("the exchange does not answer retry_seconds=%.0f: %s", delay, error)
                 await asyncio.sleep(delay)
@@ -265,6 +278,7 @@ class _App:
                 log.warning("exchangeInfo row cannot be read symbol=%s: %s", row.symbol, row.reason)
             if not selection.symbols:
                 raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
+            self._stream.exchange_info_answered(answer)
             return selection.symbols
 
     def _watch(self, symbols: Sequence[SymbolInfo]) -> None:

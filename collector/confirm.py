@@ -99,7 +99,7 @@ class Confirmer:
                 self._ingest.on_rest_candle(candle)
             elif newest_ms > open_ms:
                 self.absent += 1
-                self._ingest.finality.absent(pair, open_ms)
+                self._ingest.absent(pair, open_ms)
                 log.warning("the exchange has no candle pair=%s open_ms=%d", pair, open_ms)
             else:
                 settled = False

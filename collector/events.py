@@ -48,7 +48,9 @@ class Candle:
 class MarkPrice:
     """One markPrice@1s frame. ``rate`` is the estimate for the running period.
 
-    ``next_funding_time_ms`` is 0 for a contract that pays no funding any more (delisted).
+    ``next_funding_time_ms`` is 0 for a contract that pays no funding any more (delisted). ``estimated_settle`` means
+    something in the last hour before a settlement only; ``average_mark`` is the mark price's moving average. Both are
+    told on and not stored, so None, where a frame lacks one, harms nothing.
     """
 
     pair: str
@@ -57,3 +59,5 @@ class MarkPrice:
     index: str
     rate: str
     next_funding_time_ms: int
+    estimated_settle: str | None = None
+    average_mark: str | None = None

@@ -9,8 +9,9 @@ Keeps the frame law: received = invalid + filtered{open, not_sampled, duplicate,
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from collector.clock import ExchangeClock
 from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, MarkPrice
@@ -53,6 +54,25 @@ class PairFreshness:
     last_final_open_ms: int = 0
 
 
+class Listener(Protocol):
+    """Hears what happens to every pair, in the order in which it happens. ``next_open_ms``: see ``Finality``."""
+
+    def on_watch(self, pair: str, next_open_ms: int) -> None:
+        """A pair is collected from now on."""
+
+    def on_open(self, candle: Candle) -> None:
+        """A frame of a forming candle."""
+
+    def on_final(self, candle: Candle, line: str, next_open_ms: int) -> None:
+        """A final 3m candle, new or with other values than before, went to the writer as ``line``."""
+
+    def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int) -> None:
+        """The exchange has no such candle."""
+
+    def on_mark_price(self, event: MarkPrice) -> None:
+        """A frame of mark price and funding."""
+
+
 class Ingest:
     """The one place where an event is used or filtered. Never blocks, never raises on what the exchange sends."""
 
@@ -63,6 +83,7 @@ class Ingest:
         *,
         wall_seconds: Callable[[], float],
         observe_latency: Callable[[str, float], None],
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.clock = clock
         self.finality = Finality()
@@ -73,12 +94,15 @@ class Ingest:
         self._writer = writer
         self._wall_seconds = wall_seconds
         self._observe_latency = observe_latency
+        self._listeners = listeners
 
     def watch(self, pair: str, from_open_ms: int) -> None:
         """Start a pair: it owes every candle from ``from_open_ms`` on, and its silence counts from now."""
         self.finality.watch(pair, from_open_ms)
         now = self._wall_seconds()
         self.freshness.setdefault(pair, PairFreshness({CANDLES: now, MARK_PRICE: now, FUNDING: now}))
+        for listener in self._listeners:
+            listener.on_watch(pair, self.finality.next_open_ms(pair))
 
     def received(self, channel: str) -> None:
         """Count a frame as it arrives."""
@@ -106,13 +130,21 @@ class Ingest:
         """Judge a candle that REST answered: a close confirmed or a conflict decided. Raises Unserializable."""
         return self._take(candle)
 
+    def absent(self, pair: str, open_time_ms: int) -> None:
+        """The exchange has no such candle (it moved on without it): stop owing it."""
+        self.finality.absent(pair, open_time_ms)
+        for listener in self._listeners:
+            listener.on_absent(pair, open_time_ms, self.finality.next_open_ms(pair))
+
     def on_history(self, candle: Candle, measurement: str) -> None:
         """Write a final candle of the past as it is: what the store lacks, or a window the exchange rolled itself.
 
         A rolled window is marked by ``candles = 0``: it is the exchange's own. Raises Unserializable.
         """
         if measurement == OHLCV_3M:
-            self._writer.put_nowait(BUCKET_RAW, self._line(candle, measurement))
+            line = self._line(candle, measurement)
+            if self._writer.put_nowait(BUCKET_RAW, line):
+                self._tell_final(candle, line)
         else:
             self._writer.put_nowait(BUCKET_ROLLUP, self._line(candle, measurement, candles=0))
 
@@ -137,6 +169,8 @@ class Ingest:
         """Sample a mark price frame: a point of the mark price, of the funding rate, both or neither."""
         if not self._heard(MARK_PRICE, event.pair, event.event_time_ms, receipt_seconds):
             return
+        for listener in self._listeners:
+            listener.on_mark_price(event)
         takes_mark = self._sampler.takes_mark(event)
         takes_funding = self._sampler.takes_funding(event)
         if event.next_funding_time_ms:
@@ -178,10 +212,18 @@ class Ingest:
             self.final_by_origin[candle.origin] += 1
             fresh = self.freshness[candle.pair]
             fresh.last_final_open_ms = max(fresh.last_final_open_ms, candle.open_time_ms)
+            self._tell_final(candle, line)
+        elif verdict is Verdict.OPEN:
+            for listener in self._listeners:
+                listener.on_open(candle)
         elif verdict is Verdict.SUPERSEDED:
             log.info("closing frame is not the final candle we have pair=%s open_ms=%d: asking REST",
                      candle.pair, candle.open_time_ms)  # fmt: skip
         return verdict
+
+    def _tell_final(self, candle: Candle, line: str) -> None:
+        for listener in self._listeners:
+            listener.on_final(candle, line, self.finality.next_open_ms(candle.pair))
 
     def _line(self, candle: Candle, measurement: str, candles: int | None = None) -> str:
         values = candle.values

@@ -25,6 +25,7 @@ from collector.points import PointCounters
 from collector.repair import Repairer
 from collector.rollups import RollupRepairer
 from collector.spool import Spool
+from collector.stream import Stream
 from exchange.circuit import CircuitState
 from exchange.client import ExchangeClient
 from marketdata.schema import EXCHANGE
@@ -45,6 +46,7 @@ class Parts:
     client: ExchangeClient
     points: dict[str, PointCounters]
     spool: Spool
+    stream: Stream
     rollups: dict[str, RollupRepairer] = field(default_factory=dict)
     connections: list[ConnectionState] = field(default_factory=list)
     connection_totals: dict[str, ConnectionTotals] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class Exposition(PrometheusCollector):
         yield from self._rollups()
         yield from self._ledgers()
         yield from self._history()
+        yield from self._stream()
         yield from self._process()
 
     def _frames(self) -> Families:
@@ -276,6 +279,20 @@ class Exposition(PrometheusCollector):
                           " against the limit of the funding routes", ("exchange",))  # fmt: skip
         requests.add_metric([EXCHANGE], self._parts.client.snapshot().budget.funding_requests)
         yield from (newest, settled, hours, requests)
+
+    def _stream(self) -> Families:
+        stream = self._parts.stream
+        readers = _gauge("stream_readers", "Readers of /stream connected", ())
+        sent = _counter("stream_events_sent", "Events put on the way to readers, once for each reader", ())
+        cut = _counter("stream_readers_cut_off", "Readers cut off because they were too far behind", ())
+        waiting = _gauge("stream_candles_unacknowledged", "Final candles in memory that no store has acknowledged", ())
+        forgotten = _counter("stream_candles_forgotten", "Of these, candles that left the memory at its bound", ())
+        readers.add_metric([], stream.readers)
+        sent.add_metric([], stream.events_sent)
+        cut.add_metric([], stream.readers_cut_off)
+        waiting.add_metric([], stream.recent.unacknowledged)
+        forgotten.add_metric([], stream.recent.forgotten)
+        yield from (readers, sent, cut, waiting, forgotten)
 
     def _process(self) -> Families:
         state = self._parts.repairer.state if self._parts.repairer else None

@@ -76,6 +76,8 @@ def mark_price_from_frame(data: Mapping[str, Any], pair_of: Mapping[str, str]) -
             index=_text(data["i"]),
             rate=_text(data["r"]),
             next_funding_time_ms=_integer(data["T"]),
+            estimated_settle=_text_or_none(data.get("P")),
+            average_mark=_text_or_none(data.get("ap")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise Invalid("malformed") from error
@@ -108,6 +110,10 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise Invalid("malformed")
     return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _integer(value: object) -> int:

@@ -1,6 +1,8 @@
-"""The collector's HTTP server: /metrics for Prometheus, /healthz and /readyz for supervisors, /status for people."""
+"""The collector's HTTP server: /stream for gateways, /metrics for Prometheus, /healthz and /readyz for supervisors,
+/status for people.
+"""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -11,7 +13,16 @@ type Readiness = Callable[[], list[str]]
 """Why the collector is not ready, one line each; empty when it is."""
 
 
-def create(registry: CollectorRegistry, not_ready: Readiness, status: Callable[[], dict[str, Any]]) -> web.Application:
+STOP_SECONDS = 2.0
+"""How long a stop waits for open requests."""
+
+
+def create(
+    registry: CollectorRegistry,
+    not_ready: Readiness,
+    status: Callable[[], dict[str, Any]],
+    stream: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> web.Application:
     """Build the application. Answering costs the event loop some milliseconds a scrape, which also proves it lives."""
 
     async def metrics(_request: web.Request) -> web.Response:
@@ -33,6 +44,7 @@ def create(registry: CollectorRegistry, not_ready: Readiness, status: Callable[[
         web.get("/healthz", healthz),
         web.get("/readyz", readyz),
         web.get("/status", show),
+        web.get("/stream", stream, allow_head=False),
     ])  # fmt: skip
     return app
 
@@ -41,7 +53,7 @@ class Server:
     """Serves the application on one address; ``start`` raises OSError if the port is taken."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
         self._host = host
         self._port = port
 

@@ -18,6 +18,7 @@ from collector.metrics import Exposition, Histograms, Parts
 from collector.points import PointCounters
 from collector.rollups import RollupRepairer
 from collector.spool import Spool
+from collector.stream import Stream
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
@@ -37,7 +38,7 @@ def exposition(tmp_path: Path) -> str:
     writer = Writer(Batcher(), spool, points, wake=lambda _bucket: None)
     ingest = Ingest(clock, writer, wall_seconds=time.time, observe_latency=histograms.observe_receive)
     ingest.watch("BTC/USDT:USDT", 1_790_000_100_000)
-    parts = Parts(ingest, ExchangeClient("https://localhost", Budget()), points, spool)
+    parts = Parts(ingest, ExchangeClient("https://localhost", Budget()), points, spool, Stream("", "", clock))
     dirty = DirtyWindows(tmp_path / "dirty.json", {"15m": 900_000})
     parts.rollups["main"] = RollupRepairer("main", None, dirty, clock, wall_seconds=time.time)  # type: ignore[arg-type]  # never asked
     registry.register(Exposition(parts))

@@ -45,6 +45,16 @@ def test_a_mark_price_frame_becomes_an_event_and_never_takes_the_settle_price_fo
     event = mark_price_from_frame(recorded("stream_btcusdt_markPrice_1s"), PAIRS)
     assert (event.mark, event.index, event.rate) == ("83134.61729710", "83165.64673913", "0.00000253")
     assert event.next_funding_time_ms == 1791388800000
+    assert (event.estimated_settle, event.average_mark) == ("83143.84436135", "83134.61729710")
+
+
+def test_a_mark_price_frame_without_what_is_only_told_on_is_as_good_and_one_with_a_number_there_is_not() -> None:
+    frame = {**recorded("stream_btcusdt_markPrice_1s")}
+    del frame["P"], frame["ap"]
+    event = mark_price_from_frame(frame, PAIRS)
+    assert (event.estimated_settle, event.average_mark) == (None, None)
+    with pytest.raises(Invalid, match="malformed"):
+        mark_price_from_frame({**frame, "P": 83143.8}, PAIRS)
 
 
 def test_a_coin_margined_row_is_told_apart() -> None:
@@ -81,7 +91,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(("e", "E", "s", "k", "p", "i", "r", "T", "st")), JSON))
+@given(st.dictionaries(st.sampled_from(("e", "E", "s", "k", "p", "i", "r", "T", "P", "ap", "st")), JSON))
 def test_no_json_object_makes_it_raise_anything_but_a_verdict(data: dict[str, Any]) -> None:
     for build in (candle_from_frame, mark_price_from_frame):
         with suppress(Invalid):
