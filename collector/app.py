@@ -160,11 +160,12 @@ class _App:
             self._watch(symbols)
             confirmer = Confirmer(self._ingest, self._client, {info.pair: info.symbol for info in symbols}, self._clock)
             feeds = Feeds(self._ingest, symbols, self._config.exchange.websocket_url, self._config.exchange.ca_file)
-            repairer = self._repairer({info.pair: info for info in symbols})
+            watched = {info.pair: info for info in symbols}
+            repairer = self._repairer(watched)
             self._parts.connections, self._parts.connection_totals = feeds.connections, feeds.totals
             self._parts.confirmer = confirmer
             self._parts.repairer = repairer
-            funding, marks = self._history(self._readers, lambda: symbols, lambda: repairer.state.done)
+            funding, marks = self._history(watched, lambda: repairer.state.done)
             self._parts.funding, self._parts.marks = funding, marks
             group.create_task(feeds.run())
             group.create_task(confirmer.run())
@@ -238,14 +239,11 @@ class _App:
         return Repairer(stores, symbols, every_seconds=config.ledger.check_seconds, wall_seconds=time.time)
 
     def _history(
-        self,
-        readers: Mapping[str, StoreReader],
-        symbols: Callable[[], Sequence[SymbolInfo]],
-        filled: Callable[[], bool],
+        self, watched: Mapping[str, SymbolInfo], filled: Callable[[], bool]
     ) -> tuple[SettledFunding, MarkCandles]:
         """What REST alone brings, kept complete for the longer of the two configured histories."""
         hours = max(self._config.fill.hours, self._config.funding.history_days * 24)
-        parts = (self._ingest, self._client, self._writer, readers, symbols)
+        parts = (self._ingest, self._client, self._writer, self._readers, watched)
         return SettledFunding(*parts, hours=hours), MarkCandles(*parts, hours=hours, filled=filled)
 
     async def _learn_universe(self) -> Sequence[SymbolInfo]:

@@ -6,7 +6,7 @@ goes the way of every point. So a start, an outage and a rate that came late are
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from collector import holdings, settlement
@@ -50,7 +50,7 @@ class SettledFunding:
         client: ExchangeClient,
         writer: Writer,
         stores: Mapping[str, StoreReader],
-        symbols: Callable[[], Sequence[SymbolInfo]],
+        watched: Mapping[str, SymbolInfo],
         *,
         hours: int,
     ) -> None:
@@ -63,7 +63,7 @@ class SettledFunding:
         self._client = client
         self._writer = writer
         self._stores = stores
-        self._symbols = symbols
+        self._watched = watched
         self._hours = hours
         self._interval_hours: dict[str, int] = {}
         self._unsettled: set[tuple[str, int]] = set()
@@ -126,23 +126,24 @@ class SettledFunding:
             await self._fetch(None, *span, held, Priority.HISTORY)
         lacking = self._lacking(held, first_ms, last_ms)
         self.missing = _count(lacking)
-        symbol_of = {info.pair: info.symbol for info in self._symbols()}
         for pair, slots in lacking.items():
-            if pair in symbol_of:
-                await self._fetch_pair(pair, symbol_of[pair], slots, held)
+            if pair in self._watched:  # it may have left meanwhile
+                await self._fetch_pair(self._watched[pair], slots, held)
             self.missing -= sum(_is_held(held, pair, slot) for slot in slots)
         self.missing = _count(self._lacking(held, first_ms, last_ms))
         log.info("funding history done missing=%d", self.missing)
         return True
 
-    async def _fetch_pair(self, pair: str, symbol: str, slots: set[int], held: Sequence[Held]) -> None:
+    async def _fetch_pair(self, info: SymbolInfo, slots: set[int], held: Sequence[Held]) -> None:
         try:
-            await self._fetch(symbol, min(slots), max(slots), held, Priority.HISTORY)
+            await self._fetch(info.symbol, min(slots), max(slots), held, Priority.HISTORY)
         except BadRequest as error:
-            log.warning("settled funding of a pair cannot be asked for pair=%s: %s", pair, error)
+            log.warning("settled funding of a pair cannot be asked for pair=%s: %s", info.pair, error)
             return
         given_up_ms = self._clock.now_ms() - GIVEN_UP_AFTER_MS
-        self._unsettled |= {(pair, slot) for slot in slots if slot < given_up_ms and not _is_held(held, pair, slot)}
+        self._unsettled |= {
+            (info.pair, slot) for slot in slots if slot < given_up_ms and not _is_held(held, info.pair, slot)
+        }
 
     async def _learn_intervals(self) -> None:
         rows = await self._client.funding_info()
@@ -151,7 +152,7 @@ class SettledFunding:
     def _lacking(self, held: Sequence[Held], first_ms: int, last_ms: int) -> dict[str, set[int]]:
         """By pair: the slots that are due and that one of the stores does not hold."""
         lacking = {}
-        for info in self._symbols():
+        for info in self._watched.values():
             interval = self._interval_hours.get(info.symbol, USUAL_INTERVAL_HOURS)
             due = settlement.expected(interval, info.onboard_ms, first_ms, last_ms)
             missing = {slot for slot in due if not _is_held(held, info.pair, slot)}
@@ -176,7 +177,7 @@ class SettledFunding:
     ) -> None:
         """Store the rates of these slots that a store does not hold, of one symbol or of all."""
         next_ms, end_ms = settlement.range_ms(first_slot_ms, last_slot_ms)
-        pair_of = {info.symbol: info.pair for info in self._symbols()}
+        pair_of = {info.symbol: info.pair for info in self._watched.values()}
         while True:
             rows = await self._client.funding_rates(
                 symbol, start_ms=next_ms, end_ms=end_ms, limit=settlement.ROWS, priority=priority

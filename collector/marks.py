@@ -52,7 +52,7 @@ class MarkCandles:
         client: ExchangeClient,
         writer: Writer,
         stores: Mapping[str, StoreReader],
-        symbols: Callable[[], Sequence[SymbolInfo]],
+        watched: Mapping[str, SymbolInfo],
         *,
         hours: int,
         filled: Callable[[], bool],
@@ -64,7 +64,7 @@ class MarkCandles:
         self._client = client
         self._writer = writer
         self._stores = stores
-        self._symbols = symbols
+        self._watched = watched
         self._hours = hours
         self._filled = filled
         self._nonexistent: set[tuple[str, int]] = set()
@@ -90,20 +90,18 @@ class MarkCandles:
         start_ms = end_ms - self._hours * HOUR_MS
         expected = {
             info.pair: range(max(start_ms, info.onboard_ms // HOUR_MS * HOUR_MS), end_ms, HOUR_MS)
-            for info in self._symbols()
+            for info in self._watched.values()
         }
         lacking = await self._lacking(expected)
         self.missing = sum(len(opens) for opens in lacking.values())
         if not lacking:
             return
         log.info("mark price candles missing=%d pairs=%d", self.missing, len(lacking))
-        for info in self._symbols():
-            if info.pair not in lacking:
-                continue
-            opens = lacking[info.pair]
+        for pair, opens in lacking.items():
             for first_ms, last_ms in pages(sorted(opens)):
                 await asyncio.sleep(burst_wait_ms(self._clock.now_ms()) / 1000)
-                await self._fetch_page(info, first_ms, last_ms, opens)
+                if pair in self._watched:  # it may have left meanwhile
+                    await self._fetch_page(self._watched[pair], first_ms, last_ms, opens)
             self.missing -= len(opens)
             await asyncio.sleep(spread_seconds / len(lacking))
         log.info("mark price candles done pairs=%d", len(lacking))
