@@ -54,7 +54,8 @@ async def test_a_listing_appears_in_exchange_info_rest_and_streams(client: Clien
     async def listed() -> bool:
         return (await statuses(client))[NEWBORN] == "TRADING"
 
-    await eventually_async(listed)
+    begun: bool = await eventually_async(listed)
+    assert begun
     assert len(await klines(client, NEWBORN)) == 1
     assert NEWBORN in (await client.get("/_control/state"))["pairs"]
     async with client.socket("/market/stream", f"{NEWBORN.lower()}@markPrice@1s") as socket:
@@ -73,7 +74,8 @@ async def test_a_delisting_ends_candles_and_streams_at_its_time(client: Client) 
         async def delisted() -> bool:
             return (await statuses(client))[symbol] == "SETTLING"
 
-        await eventually_async(delisted)
+        ended: bool = await eventually_async(delisted)
+        assert ended
         assert symbol not in (await client.get("/_control/state"))["pairs"]
         last = (await klines(client, symbol))[-1]
         assert last[0] <= now_ms + 1_500

@@ -1,4 +1,4 @@
-"""The store compared with the simulator's truth, by plain InfluxQL and plain REST, without the collector's code."""
+"""The store compared with the simulator's truth by the demo's comparison, without the collector's code."""
 
 import json
 import urllib.parse
@@ -6,22 +6,11 @@ import urllib.request
 from typing import Any
 
 from tests.integration.servers import InfluxStack, Simulator
+from tools.demo.compare import BASE, LENGTH_MS, compare
+from tools.demo.exchange_truth import candle_of
 
 CANDLE_MS = 180_000
-INTERVAL_MS = {"3m": CANDLE_MS, "15m": 900_000, "1h": 3_600_000, "4h": 14_400_000, "1d": 86_400_000}
-FIELDS = (
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "quote_volume",
-    "taker_buy_volume",
-    "taker_buy_quote_volume",
-    "trades",
-)
-COLUMNS = (1, 2, 3, 4, 5, 7, 9, 10, 8)
-"""Where Binance's kline row holds these fields."""
+INTERVAL_MS = LENGTH_MS
 
 
 def stored(influx: InfluxStack, bucket: str, measurement: str, pair: str) -> dict[int, dict[str, Any]]:
@@ -52,30 +41,14 @@ def truth(simulator: Simulator, symbol: str, interval: str, start_ms: int, end_m
 def differences(
     influx: InfluxStack, simulator: Simulator, pair: str, interval: str, start_ms: int, end_ms: int
 ) -> list[str]:
-    """What differs between store and exchange in [start_ms, end_ms): missing, surplus, off the grid, wrong values."""
-    symbol = pair.replace("/USDT:USDT", "USDT")
-    bucket = "market_data" if interval == "3m" else "market_data_rollup"
+    """Examples of what differs between store and exchange in [start_ms, end_ms): missing, surplus, off the grid, wrong.
+
+    The demo's comparison decides. Windows may be rolled from our candles or be the exchange's own.
+    """
+    bucket = "market_data" if interval == BASE else "market_data_rollup"
     has = {t: row for t, row in stored(influx, bucket, f"ohlcv_{interval}", pair).items() if start_ms <= t < end_ms}
-    should = truth(simulator, symbol, interval, start_ms, end_ms)
-    found = [f"{pair} {interval} missing {t}" for t in sorted(should.keys() - has.keys())]
-    found += [f"{pair} {interval} surplus {t}" for t in sorted(has.keys() - should.keys())]
-    found += [f"{pair} {interval} off the grid {t}" for t in has if t % INTERVAL_MS[interval]]
-    for t in sorted(should.keys() & has.keys()):
-        found += [f"{pair} {interval} {t} {problem}" for problem in _wrong(has[t], should[t])]
-    return found
-
-
-def _wrong(has: dict[str, Any], should: list[Any]) -> list[str]:
-    problems = []
-    quantity_digits = len(str(should[5]).partition(".")[2])
-    tolerance = 0.5 * 10.0**-quantity_digits  # of every sum, as the schema promises; prices are equal
-    for name, column in zip(FIELDS, COLUMNS, strict=True):
-        value = has[name]
-        if name in ("open", "high", "low") and not should[8]:
-            if value is not None:
-                problems.append(f"{name} is stored for a candle without trades")
-            continue
-        allowed = tolerance if "volume" in name else 0.0
-        if value is None or abs(float(value) - float(should[column])) > allowed:
-            problems.append(f"{name} is {value}, the exchange says {should[column]}")
-    return problems
+    rows = truth(simulator, pair.replace("/USDT:USDT", "USDT"), interval, start_ms, end_ms)
+    should = {t: candle_of(row) for t, row in rows.items()}
+    digits = max((len(str(row[5]).partition(".")[2]) for row in rows.values()), default=0)
+    verdict = compare(interval, pair, has, should, quantity_precision=digits, rolled_from_ms=end_ms)
+    return verdict.examples + [f"{pair} {interval} surplus {t}" for t in sorted(has.keys() - should.keys())]

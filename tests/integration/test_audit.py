@@ -13,8 +13,9 @@ from collector.__main__ import main
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.damage import alter, delete, photograph
 from tests.integration.servers import InfluxStack, Simulator
-from tests.integration.store_truth import CANDLE_MS, FIELDS, INTERVAL_MS
+from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS
 from tests.integration.test_collector import before_a_close, pairs_of
+from tools.demo.compare import FIELDS
 
 HOUR_MS = 3_600_000
 FILL_HOURS = 30
@@ -51,7 +52,8 @@ def test_damaged_candles_and_windows_are_found_exactly_and_put_right_and_nothing
 ) -> None:
     start_ms = before_a_close(170)
     simulator = start_simulator("--pairs", "8", "--seed", "21", "--start-ms", str(start_ms))
-    extra = ["[fill]", f"hours = {FILL_HOURS}", "rollup_windows = 60"]
+    # The ledger looks at the start alone: it would put the damage right by itself.
+    extra = ["[fill]", f"hours = {FILL_HOURS}", "rollup_windows = 60", "[ledger]", "check_seconds = 3600"]
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=extra)
     report = tmp_path / "report.ndjson"
     with collector_process(config, url, tmp_path) as collector:

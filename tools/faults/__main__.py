@@ -1,7 +1,7 @@
 """`make faults`: run the rows side by side and print the table.
 
     FAULTS_ROWS=pattern       only rows whose name fits (fnmatch, or a part of it)
-    FAULTS_AT_ONCE=n          rows at a time; 8 for two cores, since rows mostly wait
+    FAULTS_AT_ONCE=n          rows at a time; 10 for two cores, since rows mostly wait
     FAULTS_FOLDER=path        where the rows' files go; .faults in the repository
 
 Exit codes: 0 every row is clean, 1 a row is not, 2 it could not start.
@@ -35,7 +35,7 @@ def main() -> int:
     influxd = programs.find("influxd")
     try:
         rows = chosen(os.environ.get("FAULTS_ROWS") or "*")
-        at_once = int(os.environ.get("FAULTS_AT_ONCE") or 8)
+        at_once = int(os.environ.get("FAULTS_AT_ONCE") or 10)
     except (NoSuchRow, ValueError) as error:
         console.print(f"faults: {error}")
         return CANNOT_START

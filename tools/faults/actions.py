@@ -179,5 +179,6 @@ def unreadable(_line: str) -> str:
 
 
 def of_wrong_type(line: str) -> str:
-    """A line of another pair's series with a float where trades are whole numbers: 422, the others are stored."""
-    return f"{line.partition(',')[0]},exchange=BINANCE_FUTURES,pair=BAD/USDT:USDT trades=1.5 {line.rpartition(' ')[2]}"
+    """The same point with a fraction for the number of trades: 422, and the other lines are stored."""
+    series, _, rest = line.partition(" ")
+    return f"{series} trades=1.5 {rest.rpartition(' ')[2]}"

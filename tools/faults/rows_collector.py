@@ -2,6 +2,8 @@
 
 from tools.faults import proxy
 from tools.faults.actions import (
+    exchange,
+    exchange_heals,
     freeze,
     half_written,
     kill,
@@ -17,15 +19,24 @@ from tools.faults.actions import (
 from tools.faults.row import Row, at, script
 
 UNAVAILABLE = proxy.answers(503, "upstream connect error")
+ALL_AT_ONCE = exchange("late_close", delay_ms=2_000)
 TWO = ("collector-1", "collector-2")
 
 COLLECTOR_ROWS = (
     Row(
         "SIGKILL with closes in the queue",
-        script(at(-178.4, kill_with_points_in("queue"), start()), at(1.6, kill_with_points_in("queue"), start())),
+        script(
+            at(-200, ALL_AT_ONCE),
+            at(-178.5, kill_with_points_in("queue"), start()),
+            at(1.5, kill_with_points_in("queue"), exchange_heals, start()),
+        ),
         until_seconds=90,
     ),
-    Row("SIGKILL with closes in the batch", script(at(1.8, kill_with_points_in("batch"), start())), fast=True),
+    Row(
+        "SIGKILL with closes in the batch",
+        script(at(-30, ALL_AT_ONCE), at(1.5, kill_with_points_in("batch"), exchange_heals, start())),
+        fast=True,
+    ),
     Row("SIGKILL while closes arrive, five times", script(*(at(0.4 + 4 * n, kill(), start()) for n in range(5)))),
     Row(
         "SIGKILL in a half-written spool file",

@@ -12,7 +12,7 @@ from tools.faults.engine import Result
 from tools.faults.row import LEAD_SECONDS, Row
 
 STAGGER_SECONDS = 4.0
-"""Rows start one after another, so that two cores do not fill eight stores at once."""
+"""Rows start one after another, so that two cores do not fill ten stores at once."""
 
 
 async def run_rows(
