@@ -50,6 +50,7 @@ def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
     ingest = parts.ingest
     live = [pair for pair, fresh in ingest.freshness.items() if fresh.messages[CANDLES] and fresh.messages[MARK_PRICE]]
     marks = [fresh.last_message_seconds[MARK_PRICE] for fresh in ingest.freshness.values()]
+    ledgers = {store.name: store.ledger for store in parts.repairer.stores} if parts.repairer else {}
     budget = parts.client.snapshot().budget
     fill = parts.repairer.state if parts.repairer else None
     return {
@@ -79,6 +80,8 @@ def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
                 "points_acknowledged": points.snapshot().acknowledged,
                 "points_in_spool": points.snapshot().in_spool,
                 "spool_files": parts.spool.level(store).files,
+                "gaps_open": ledgers[store].gaps_open if store in ledgers else 0,
+                "exchange_holes": ledgers[store].exchange_holes if store in ledgers else 0,
                 "rollup_windows_dirty": len(parts.rollups[store].dirty) if store in parts.rollups else 0,
                 "last_rollup_repair_seconds": parts.rollups[store].last_rollup_seconds if store in parts.rollups else 0,
             }

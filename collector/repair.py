@@ -46,6 +46,7 @@ WHOLE_SECONDS = 24 * 3600.0
 WINDOWS_SECONDS = 3600.0
 RETRY_SECONDS = (1.0, 30.0)
 
+ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0
 """A store whose spool is not drained, or whose windows are not rolled, by then is looked at again later."""
 
@@ -92,7 +93,8 @@ class StoreRepair:
         """
         now = asyncio.get_running_loop().time()
         self._coverage.refresh()
-        await self._reader.check()  # a store that is away would be waited for
+        # A store that is away would be waited for, one that hangs as well: the others have their turn.
+        await in_time(self._reader.check(), f"store {self.name} to answer", ANSWER_SECONDS)
         await self._drained()
         until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - SETTLED_MS), self._watched_from_ms)
         since_ms = self._coverage.checked_until_ms - RECENT_MS
@@ -317,10 +319,10 @@ class Repairer:
         await in_time(store.rollups.rolled(), f"the roll-up of store {store.name}")
 
 
-async def in_time(wait: Awaitable[None], what: str) -> None:
+async def in_time(wait: Awaitable[None], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait, but not for ever. Raises Incomplete."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(seconds):
             await wait
     except TimeoutError:
         raise Incomplete(f"waits for {what}") from None
