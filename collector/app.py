@@ -30,6 +30,7 @@ from collector.finality import CLOSE_DEADLINE_MS
 from collector.funding import SettledFunding
 from collector.influx import Outcome, WriteClient
 from collector.ingest import Ingest, forming_open_ms
+from collector.late import LateDelivery
 from collector.marks import MarkCandles
 from collector.metrics import Exposition, Histograms, Parts
 from collector.points import PointCounters
@@ -38,6 +39,7 @@ from collector.rollups import RollupRepairer
 from collector.spool import Spool
 from collector.store import StoreReader
 from collector.stream import Stream
+from collector.sweep import Sweep
 from collector.windows import OwnWindows
 from collector.writer import Writer
 from exchange.budget import Budget
@@ -102,6 +104,7 @@ class _App:
         )
         self._parts = Parts(self._ingest, client, points, self._spool, self._stream)
         self._readers: dict[str, StoreReader] = {}
+        self._late: dict[str, LateDelivery] = {}
         self._deliverers: list[Deliverer] = []
         for store in config.store:
             self._add_store(store)
@@ -165,11 +168,14 @@ class _App:
             self._parts.connections, self._parts.connection_totals = feeds.connections, feeds.totals
             self._parts.confirmer = confirmer
             self._parts.repairer = repairer
+            sweep = Sweep(self._ingest, self._client, self._readers, self._late, lambda: list(watched.values()))
+            self._parts.sweep = sweep
             funding, marks = self._history(watched, lambda: repairer.state.done)
             self._parts.funding, self._parts.marks = funding, marks
             group.create_task(feeds.run())
             group.create_task(confirmer.run())
             group.create_task(repairer.run())
+            group.create_task(sweep.run())
             group.create_task(funding.run())
             group.create_task(marks.run())
 
@@ -200,7 +206,11 @@ class _App:
         def attempted(_bucket: str, outcome: Outcome, seconds: float) -> None:
             self._histograms.observe_write(store.name, outcome, seconds)
 
+        def oldest_written_seconds() -> float | None:
+            return self._spool.level(store.name).oldest_written_seconds
+
         async def delivered(bucket: str, lines: Sequence[str]) -> None:
+            late.on_delivered(bucket, lines)
             await rollups.on_delivered(bucket, lines)
             self._stream.on_delivered(bucket, lines)
 
@@ -208,9 +218,12 @@ class _App:
         windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
         dirty = DirtyWindows(self._config.collector.state_dir / f"dirty-{store.name}.json", windows)
         rollups = RollupRepairer(store.name, reader, dirty, self._clock, wall_seconds=time.time)
+        late_file = self._config.collector.state_dir / f"late-{store.name}.json"
+        late = LateDelivery(late_file, oldest_written_seconds, wall_seconds=time.time)
         write = WriteClient(store.url, store.org, ingest_token, self._session).write
         self._deliverers.append(Deliverer(store.name, self._spool, write, on_delivered=delivered, on_attempt=attempted))
         self._readers[store.name] = reader
+        self._late[store.name] = late
         self._parts.rollups[store.name] = rollups
 
     def _repairer(self, symbols: Mapping[str, SymbolInfo]) -> Repairer:

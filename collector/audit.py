@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.compare import CANDLES, FIELDS, Difference, StoredRow, compare
+from collector.candles import due_opens, stored_candles
+from collector.compare import Difference, compare
 from collector.confirm import is_final
 from collector.patience import patiently
 from collector.progress import shown
@@ -18,17 +19,12 @@ from collector.workspace import Workspace, WorkStore
 from exchange.client import Kline
 from exchange.errors import ExchangeError
 from exchange.universe import SymbolInfo
-from marketdata.schema import bucket_of
-from marketdata.timeframes import timeframe_ms
 
 log = logging.getLogger(__name__)
 
 DAY_MS = 86_400_000
 STRETCH_MS = 5 * DAY_MS
 """Compared at a time: whole days, so that every window lies in one; 480 windows of 15m are one request."""
-
-DUE_MS = 120_000
-"""A candle is due this long after its end: REST has confirmed a late close, the task has run (40 s after a quarter)."""
 
 AT_ONCE = 4
 PATIENCE_SECONDS = 300.0
@@ -160,7 +156,7 @@ class Audit:
     ) -> list[Finding]:
         stored = await patiently(
             "audit",
-            lambda: stored_rows(store, timeframe, info.pair, opens.start, opens.stop),
+            lambda: stored_candles(store.reader, timeframe, info.pair, opens.start, opens.stop),
             StoreError,
             patience_seconds=PATIENCE_SECONDS,
         )
@@ -182,27 +178,6 @@ class Audit:
             log.warning("%s", describe(finding))
         elif self.differences == TOLD + 1:
             log.warning("more differences are counted, not told: --report FILE has them all")
-
-
-def due_opens(timeframe: str, start_ms: int, end_ms: int, listed_ms: int, now_ms: int) -> range:
-    """Open times in [start_ms, end_ms) of candles that must be stored at `now_ms` (exchange time). Pure.
-
-    The first candle of a pair is the one it was listed in.
-    """
-    length_ms = timeframe_ms(timeframe)
-    first_ms = max(-(-start_ms // length_ms) * length_ms, listed_ms // length_ms * length_ms)
-    # The first open from which on nothing is due.
-    stop_ms = (now_ms - DUE_MS) // length_ms * length_ms
-    return range(first_ms, max(first_ms, min(-(-end_ms // length_ms) * length_ms, stop_ms)), length_ms)
-
-
-async def stored_rows(
-    store: WorkStore, timeframe: str, pair: str, start_ms: int, end_ms: int
-) -> Mapping[int, StoredRow]:
-    """Return what a store has of one pair in [start_ms, end_ms). Raises StoreError."""
-    measurement = f"ohlcv_{timeframe}"
-    fields = FIELDS if timeframe == "3m" else (*FIELDS, CANDLES)
-    return await store.reader.rows(bucket_of(measurement), measurement, fields, pair, start_ms, end_ms)
 
 
 def describe(finding: Finding) -> str:

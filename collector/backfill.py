@@ -10,16 +10,18 @@ the stores again, and only what they lack is fetched.
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from collector.audit import DAY_MS, DUE_MS, due_opens
+from collector.audit import DAY_MS
 from collector.backfill_progress import BackfillProgress
+from collector.candles import DUE_MS, due_opens
 from collector.confirm import is_final
+from collector.missing import missing
 from collector.options import TIMEFRAMES
 from collector.patience import patiently
 from collector.progress import shown
-from collector.store import StoreError, StoreReader
+from collector.store import StoreError
 from collector.workspace import Workspace
 from exchange.budget import CONFIRM_RESERVE_PERCENT
 from exchange.errors import ExchangeError
@@ -67,6 +69,8 @@ class Backfill:
         progress: BackfillProgress,
         from_ms: int,
         to_ms: int,
+        *,
+        covered: Callable[[Sequence[str], int], None],
     ) -> None:
         self._workspace = workspace
         self._progress = progress
@@ -74,12 +78,16 @@ class Backfill:
         # Up to what is due: what is younger is the running collector's.
         due_ms = (workspace.clock.now_ms() - DUE_MS) // BASE_MS * BASE_MS
         self._to_ms = min(to_ms, due_ms)
+        self._covered = covered
         self._page = page_rows(workspace.client.budget.snapshot().share)
         self._done = 0
         self.fetched = 0
 
     async def run(self) -> None:
-        """Fill what is not done yet. Raises ExchangeError if the exchange refuses for PATIENCE_SECONDS."""
+        """Fill what is not done yet, and tell `covered(pairs, start_ms)` of each stretch that is done.
+
+        Raises ExchangeError if the exchange refuses for PATIENCE_SECONDS.
+        """
         pieces = list(stretches(self._from_ms, self._to_ms))
         total = sum(len(self._opens(info, "3m", *piece)) for piece in pieces for info in self._workspace.symbols)
         await self._workspace.deliver()  # what an interrupted run left in the spool
@@ -113,9 +121,9 @@ class Backfill:
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(info: SymbolInfo) -> None:
-            if missing := lacking.get(info.pair):
+            if lacks := lacking.get(info.pair):
                 async with slots:
-                    await self._fetch(info, "3m", missing)
+                    await self._fetch(info, "3m", lacks)
             self._done += len(expected[info.pair])
 
         async with asyncio.TaskGroup() as group:
@@ -134,22 +142,24 @@ class Backfill:
                 timeframe, {info.pair: self._opens(info, timeframe, start_ms, end_ms) for info in todo}
             )
             for info in todo:
-                if missing := lacking.get(info.pair):
-                    await self._fetch(info, timeframe, missing)
+                if lacks := lacking.get(info.pair):
+                    await self._fetch(info, timeframe, lacks)
         await self._workspace.deliver()
-        await asyncio.to_thread(self._progress.add, [info.pair for info in todo], TIMEFRAMES, start_ms, end_ms)
+        pairs = [info.pair for info in todo]
+        await asyncio.to_thread(self._progress.add, pairs, TIMEFRAMES, start_ms, end_ms)
+        await asyncio.to_thread(self._covered, pairs, start_ms)
 
-    async def _fetch(self, info: SymbolInfo, timeframe: str, missing: set[int]) -> None:
-        """Store what the exchange has of the missing candles; they are mostly all or none, so they are one range."""
+    async def _fetch(self, info: SymbolInfo, timeframe: str, lacks: set[int]) -> None:
+        """Store what the exchange has of what a store lacks; that is mostly all or nothing, so it is one range."""
         client = self._workspace.client
         rows = await patiently(
             "backfill",
-            lambda: client.klines_range(info.symbol, timeframe, min(missing), max(missing), largest_page=self._page),
+            lambda: client.klines_range(info.symbol, timeframe, min(lacks), max(lacks), largest_page=self._page),
             ExchangeError,
             patience_seconds=PATIENCE_SECONDS,
         )
         now_ms = self._workspace.clock.now_ms()
-        wanted = [row for row in rows if row.open_time_ms in missing and is_final(row, now_ms)]
+        wanted = [row for row in rows if row.open_time_ms in lacks and is_final(row, now_ms)]
         await self._workspace.store(info.pair, wanted, f"ohlcv_{timeframe}")
         self.fetched += len(wanted)
 
@@ -157,27 +167,9 @@ class Backfill:
         """Return the open times that a store lacks, by pair; those that any of them lacks."""
         lacking: dict[str, set[int]] = {}
         for store in self._workspace.stores:
-            found = await patiently("backfill", partial(_lacks, store.reader, timeframe, expected), StoreError)
-            for pair, missing in found.items():
-                lacking.setdefault(pair, set()).update(missing)
+            measurement = f"ohlcv_{timeframe}"
+            ask = partial(missing, store.reader, bucket_of(measurement), measurement, expected, timeframe_ms(timeframe))
+            found = await patiently("backfill", ask, StoreError)
+            for pair, opens in found.items():
+                lacking.setdefault(pair, set()).update(opens)
         return lacking
-
-
-async def _lacks(reader: StoreReader, timeframe: str, expected: Mapping[str, range]) -> dict[str, set[int]]:
-    ranges = [opens for opens in expected.values() if opens]
-    if not ranges:
-        return {}
-    measurement = f"ohlcv_{timeframe}"
-    bucket = bucket_of(measurement)
-    start_ms, end_ms = min(opens.start for opens in ranges), max(opens.stop for opens in ranges)
-    counts = await reader.counts(bucket, measurement, "close", start_ms, end_ms)
-    lacking = {}
-    for pair, opens in expected.items():
-        if counts.get(pair, 0) == len(opens) and (opens.start, opens.stop) == (start_ms, end_ms):
-            continue
-        held: set[int] = set()
-        if pair in counts:
-            held = await reader.times_ms(bucket, measurement, "close", pair, start_ms, end_ms)
-        if missing := set(opens) - held:
-            lacking[pair] = missing
-    return lacking

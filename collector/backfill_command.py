@@ -2,10 +2,12 @@
 
 import logging
 from argparse import Namespace
+from collections.abc import Sequence
 
 from collector.backfill import Backfill
 from collector.backfill_progress import BackfillProgress
 from collector.config import Config, ConfigError
+from collector.coverage import Coverage
 from collector.workspace import open_workspace
 
 log = logging.getLogger(__name__)
@@ -16,8 +18,19 @@ async def run(config: Config, options: Namespace) -> int:
     state_dir = config.collector.state_dir
     try:
         progress = BackfillProgress(state_dir / "backfill.json", [section.name for section in config.store])
+        coverages = [
+            Coverage(state_dir, section.name, configured_start_ms=config.ledger.start_ms) for section in config.store
+        ]
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+    def covered(pairs: Sequence[str], start_ms: int) -> None:
+        """Let the ledgers expect this history, where it reaches what they cover: they would fill all in between."""
+        for coverage in coverages:
+            for pair in pairs:
+                if coverage.meets(pair, progress.end_ms(pair, "3m", start_ms)):
+                    coverage.extend(pair, start_ms)
+
     async with open_workspace(
         config, "backfill", patterns=options.pairs, share_percent=options.share, writes=True
     ) as workspace:
@@ -25,7 +38,7 @@ async def run(config: Config, options: Namespace) -> int:
         to_ms = now_ms if options.to_ms is None else min(options.to_ms, now_ms)
         if options.from_ms >= to_ms:
             raise ConfigError("--from: must be before --to and before now")
-        backfill = Backfill(workspace, progress, options.from_ms, to_ms)
+        backfill = Backfill(workspace, progress, options.from_ms, to_ms, covered=covered)
         await backfill.run()
     spent = workspace.client.snapshot()
     log.info(

@@ -52,6 +52,11 @@ class BackfillProgress:
         """Say whether every candle of [start_ms, end_ms) that the exchange has is stored."""
         return covers(self._done.get(pair, {}).get(interval, ()), start_ms, end_ms)
 
+    def end_ms(self, pair: str, interval: str, start_ms: int) -> int:
+        """Return how far the history that holds `start_ms` goes without a hole; `start_ms` itself if nothing does."""
+        ranges = self._done.get(pair, {}).get(interval, ())
+        return next((end for first, end in ranges if first <= start_ms < end), start_ms)
+
     def add(self, pairs: Iterable[str], intervals: Sequence[str], start_ms: int, end_ms: int) -> None:
         """Note [start_ms, end_ms) as done, durably."""
         for pair in pairs:

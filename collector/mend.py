@@ -10,7 +10,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from collector.audit import Finding, stored_rows
+from collector.audit import Finding
+from collector.candles import stored_candles
 from collector.compare import Difference, StoredRow, compare, must_shed_fields
 from collector.workspace import Workspace, WorkStore
 from exchange.client import Kline
@@ -95,4 +96,4 @@ async def _stored(store: WorkStore, differences: Sequence[Difference]) -> Mappin
     """Read what a store has of one pair and timeframe, from the first of the differences to the last."""
     pair, timeframe = differences[0].pair, differences[0].timeframe
     times = [difference.open_time_ms for difference in differences]
-    return await stored_rows(store, timeframe, pair, min(times), max(times) + timeframe_ms(timeframe))
+    return await stored_candles(store.reader, timeframe, pair, min(times), max(times) + timeframe_ms(timeframe))

@@ -26,6 +26,7 @@ from collector.repair import Repairer
 from collector.rollups import RollupRepairer
 from collector.spool import Spool
 from collector.stream import Stream
+from collector.sweep import Sweep
 from exchange.circuit import CircuitState
 from exchange.client import ExchangeClient
 from marketdata.schema import EXCHANGE
@@ -52,6 +53,7 @@ class Parts:
     connection_totals: dict[str, ConnectionTotals] = field(default_factory=dict)
     confirmer: Confirmer | None = None
     repairer: Repairer | None = None
+    sweep: Sweep | None = None
     funding: SettledFunding | None = None
     marks: MarkCandles | None = None
     heartbeat_seconds: float = 0.0
@@ -104,6 +106,7 @@ class Exposition(PrometheusCollector):
         yield from self._exchange()
         yield from self._rollups()
         yield from self._ledgers()
+        yield from self._sweep()
         yield from self._history()
         yield from self._stream()
         yield from self._process()
@@ -293,6 +296,15 @@ class Exposition(PrometheusCollector):
         waiting.add_metric([], stream.recent.unacknowledged)
         forgotten.add_metric([], stream.recent.forgotten)
         yield from (readers, sent, cut, waiting, forgotten)
+
+    def _sweep(self) -> Families:
+        verified = _counter("candles_verified", "Stored 3m candles that the sweep compared", ("store",))
+        corrected = _counter("candles_corrected", "Of these, candles that were wrong and are written again", ("store",))
+        sweep = self._parts.sweep
+        for store in self._parts.points:
+            verified.add_metric([store], sweep.verified[store] if sweep else 0)
+            corrected.add_metric([store], sweep.corrected[store] if sweep else 0)
+        yield from (verified, corrected)
 
     def _process(self) -> Families:
         state = self._parts.repairer.state if self._parts.repairer else None

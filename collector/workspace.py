@@ -67,7 +67,7 @@ class Workspace:
         self.clock = ingest.clock
         self.stores = stores
         self.symbols = symbols
-        self._ingest = ingest
+        self.ingest = ingest
         self._writer = writer
 
     async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> None:
@@ -77,7 +77,7 @@ class Workspace:
         for row in rows:
             candle = candle_from_kline(pair, row, final=True, exchange_time_ms=self.clock.now_ms())
             try:
-                self._ingest.on_history(candle, measurement)
+                self.ingest.on_history(candle, measurement)
             except Unserializable as error:
                 log.warning("REST row cannot be stored pair=%s measurement=%s: %s", pair, measurement, error)
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.audit import DAY_MS, DUE_MS, due_opens
+from collector.audit import DAY_MS
 from collector.backfill import STRETCH_MS, page_rows, stretches
 from collector.backfill_progress import BackfillProgress, covers, joined
+from collector.candles import DUE_MS, due_opens
 from exchange.budget import Budget
 from exchange.weights import KLINES, weight
 from marketdata.timeframes import timeframe_ms
@@ -53,6 +54,16 @@ def test_progress_is_kept_by_pair_and_interval_and_counts_for_the_same_stores_on
     assert not known.is_done("BTC/USDT:USDT", "1h", 10, 20)
     assert known.is_done("币安人生/USDT:USDT", "1h", 0, 10)
     assert not BackfillProgress(path, ["main"]).is_done("BTC/USDT:USDT", "3m", 10, 20)
+
+
+def test_history_without_a_hole_is_one_over_several_runs(tmp_path: Path) -> None:
+    pair = "BTC/USDT:USDT"
+    progress = BackfillProgress(tmp_path / "backfill.json", ["main"])
+    progress.add([pair], ["3m"], START, START + DAY_MS)
+    assert progress.end_ms(pair, "3m", START) == START + DAY_MS
+    assert progress.end_ms(pair, "3m", START - 1) == START - 1
+    progress.add([pair], ["3m"], START + DAY_MS, START + 2 * DAY_MS)
+    assert progress.end_ms(pair, "3m", START) == START + 2 * DAY_MS
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"stores": ["main"], "done": {"BTC": {"3m": [1]}}})])
