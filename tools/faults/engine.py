@@ -17,7 +17,7 @@ from tools.demo.settings import ROOT
 from tools.demo.store_truth import Store, StoreFailed
 from tools.faults import limits
 from tools.faults.judge import HOUR_MS, Judgement, Span, judge, missing
-from tools.faults.row import LEAD_SECONDS, PREPARED, Row
+from tools.faults.row import LEAD_SECONDS, PATIENCE_SECONDS, PREPARED, Row
 from tools.faults.world import TASK_OFFSET_SECONDS, CollectorServer, World, build, merged
 
 SEED = 4
@@ -165,7 +165,7 @@ class _Run:
         healed_ms = world.simulated.now_ms()
         last_ms = self._last_due_open_ms(healed_ms)
         first_ms = self._filled_from_ms()
-        deadline_ms = healed_ms + self._patience_ms()
+        deadline_ms = healed_ms + int(self._row.within_seconds * 1000)
         lacking = None
         while lacking is None or (lacking and world.simulated.now_ms() < deadline_ms):
             try:
@@ -178,9 +178,9 @@ class _Run:
             self._result.recovered_seconds = (world.simulated.now_ms() - healed_ms) / 1000
 
     async def _settle(self) -> None:
-        """Wait until no collector has anything on its way or a window to roll, for as long as the row's patience."""
-        deadline_ms = self._world.simulated.now_ms() + self._patience_ms()
-        while self._world.simulated.now_ms() < deadline_ms:
+        """Wait until no collector has anything on its way or a window to roll."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
             if all([await self._at_rest(index) for index in range(len(self._world.collectors))]):
                 return
             await asyncio.sleep(POLL_SECONDS)
@@ -196,9 +196,6 @@ class _Run:
         return bool(status["fill"]["stage"] == "done") and all(
             not store["rollup_windows_dirty"] and store["spool_files"] <= 2 for store in stores
         )
-
-    def _patience_ms(self) -> int:
-        return int(self._row.patience_seconds * 1000)
 
     def _filled_from_ms(self) -> int:
         hours = merged({"fill": {"hours": 49}}, self._row.config)["fill"]["hours"]
@@ -229,7 +226,7 @@ class _Run:
             await self._look_at(collector.name)
         self._judge_loss()
         if self._result.recovered_seconds is None:
-            problems.append(f"not recovered within {self._row.patience_seconds:.0f} s")
+            problems.append(f"not recovered within {self._row.within_seconds:.0f} s")
         problems += [f"exit code {code} after SIGTERM" for c in self._world.collectors for code in c.exit_codes if code]
 
     async def _look_at(self, name: str) -> None:

@@ -13,7 +13,11 @@ PREPARED = float("-inf")
 
 LEAD_SECONDS = 240.0
 SETTLED_SECONDS = 75.0
-PATIENCE_SECONDS = 120.0
+WITHIN_SECONDS = 40.0
+"""Shorter than the ledger takes to notice a hole (60 s after its close, and a check each 180 s): what is back within it
+was kept, by the spool or by a confirmed close, and not fetched because it had been lost."""
+
+PATIENCE_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Row:
     """One row: some pairs, a simulator, an InfluxDB behind a proxy, one collector or more.
 
     config: sections of the collector's configuration that differ. until_seconds: when the row ends at the earliest;
-    patience_seconds: how much longer it may take until everything that is due is stored. fast: it needs one close
+    within_seconds: how soon after the last step every candle that was due then must be stored. fast: it needs one close
     only and runs in `make test` as well. counted_loss: the row fills a bound, at which loss is the policy: a loss is
     clean if the collector counted it exactly.
     """
@@ -50,7 +54,7 @@ class Row:
     collectors: tuple[str, ...] = ("collector-1",)
     pairs: int = 12
     until_seconds: float = SETTLED_SECONDS
-    patience_seconds: float = PATIENCE_SECONDS
+    within_seconds: float = WITHIN_SECONDS
     fast: bool = False
     counted_loss: bool = False
 

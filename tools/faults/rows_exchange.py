@@ -59,5 +59,6 @@ EXCHANGE_ROWS = (
         "network cut for 2 min",
         script(at(-90, exchange("connection_cut"), way(proxy.cut)), at(30, exchange_heals, way_free)),
         until_seconds=100,
+        within_seconds=60,
     ),
 )

@@ -59,7 +59,13 @@ STORE_ROWS = (
     Row(
         "spool at its bound",
         script(at(PREPARED, way(UNAVAILABLE)), at(30, way_free)),
-        config={"spool": {"max_bytes": 1_000_000, "max_files": 100}, "fill": {"hours": 240}},
+        config={
+            "spool": {"max_bytes": 1_000_000, "max_files": 100},
+            "fill": {"hours": 240},
+            "ledger": {"check_seconds": 30},
+        },
+        until_seconds=120,
+        within_seconds=300,
         counted_loss=True,
     ),
 )

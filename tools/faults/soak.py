@@ -104,7 +104,7 @@ def soak_row(minutes: int, pairs: int, seed: int) -> Row:
         collectors=TWO,
         pairs=pairs,
         until_seconds=ends_seconds + 2 * MINUTE_SECONDS,
-        patience_seconds=600,
+        within_seconds=300,
     )
 
 
