@@ -233,7 +233,10 @@ class _App:
         windows = OwnWindows(self._clock, fill, most=config.fill.rollup_windows)
         stores = []
         for name, reader in self._readers.items():
-            coverage = Coverage(config.collector.state_dir, name, configured_start_ms=config.ledger.start_ms)
+            try:
+                coverage = Coverage(config.collector.state_dir, name, configured_start_ms=config.ledger.start_ms)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
             coverage.begin(watched_from_ms - config.fill.hours * timeframe_ms("1h"))
             rollups = self._parts.rollups[name]
             stores.append(
