@@ -10,6 +10,7 @@ from tools.faults.proxy import Behavior, passes
 from tools.faults.row import Action
 from tools.faults.world import CollectorServer, World
 
+CANDLE_MS = 180_000
 SEEN_SECONDS = 8.0
 RAW = "market_data"
 
@@ -34,6 +35,17 @@ async def exchange_heals(world: World) -> None:
 async def one_pair_silent(world: World) -> None:
     """The busiest pair's streams say nothing, on connections that live."""
     await world.simulated.fault("silent_symbol", symbol=(await world.simulated.symbols())[0])
+
+
+async def one_pair_delisted(world: World) -> None:
+    """A pair of the middle ends with the candle that is forming."""
+    symbols = await world.simulated.symbols()
+    await world.simulated.fault("delisting", symbol=symbols[len(symbols) // 2], at_ms=next_close_ms(world))
+
+
+def next_close_ms(world: World) -> int:
+    """When the candle that is forming closes."""
+    return (world.simulated.now_ms() // CANDLE_MS + 1) * CANDLE_MS
 
 
 def way(behavior: Behavior) -> Action:

@@ -133,6 +133,8 @@ class _Run:
         await world.sleep_until(row.until_seconds)
         await tasks
         await self._settle()
+        known = {pair.symbol for pair in self._pairs}
+        self._pairs += [pair for pair in await world.simulated.listed() if pair.symbol not in known]
         self._result.judgement = await judge(store, world.simulated, self._pairs, self._span())
         await self._find_problems()
 

@@ -26,14 +26,20 @@ class Span:
     fetched_until_ms: int
     fetched_windows: int
 
-    def opens(self, interval: str, listed_ms: int) -> tuple[int, int]:
-        """The first and the last open time of an interval, both included."""
+    def opens(self, interval: str, listed_ms: int, ended_ms: int) -> tuple[int, int]:
+        """The first and the last open time of an interval, both included, of a pair that traded from ... to.
+
+        The windows in which a pair is listed or ends while we watch can never be complete; they are fetched within the
+        hour, and not looked at here.
+        """
         length_ms = LENGTH_MS[interval]
-        listed_ms = listed_ms // length_ms * length_ms
+        newcomer = interval != BASE and listed_ms > self.fetched_until_ms
+        listed_ms = (listed_ms + (length_ms - 1 if newcomer else 0)) // length_ms * length_ms
         if interval == BASE:
             return max(self.first_ms, listed_ms), self.last_ms
         oldest_ms = (self.fetched_until_ms // length_ms - self.fetched_windows) * length_ms
-        return max(oldest_ms, listed_ms), self.rolled_until_ms // length_ms * length_ms - length_ms
+        last_ms = min(self.rolled_until_ms, ended_ms) // length_ms * length_ms - length_ms
+        return max(oldest_ms, listed_ms), last_ms
 
 
 @dataclass
@@ -65,13 +71,16 @@ class Judgement:
 async def judge(store: Store, simulated: Simulated, pairs: Sequence[ListedPair], span: Span) -> Judgement:
     """Compare every candle of every pair. Raises StoreFailed."""
     result = Judgement()
+    ended_ms = {pair.pair: await _ended_ms(pair, simulated, span) for pair in pairs}
     for interval in LENGTH_MS:
         odd = odd_series(interval, pairs, await store.series(interval))
         result.examples += odd
         result.doubled += len(odd)
         for pair in pairs:
             stored = await store.candles(pair.pair, interval)
-            truth = await simulated.candles(pair.symbol, interval, *span.opens(interval, pair.listed_ms))
+            truth = await simulated.candles(
+                pair.symbol, interval, *span.opens(interval, pair.listed_ms, ended_ms[pair.pair])
+            )
             verdict = compare(
                 interval,
                 pair.pair,
@@ -83,6 +92,12 @@ async def judge(store: Store, simulated: Simulated, pairs: Sequence[ListedPair],
             result.add(interval, verdict, len(truth))
             result.doubled += stored.doubled
     return result
+
+
+async def _ended_ms(pair: ListedPair, simulated: Simulated, span: Span) -> int:
+    """When the pair's last candle of the span ended."""
+    newest = await simulated.candles(pair.symbol, BASE, span.last_ms - HOUR_MS, span.last_ms)
+    return max(newest, default=span.last_ms) + LENGTH_MS[BASE]
 
 
 async def missing(

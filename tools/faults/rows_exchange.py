@@ -1,7 +1,7 @@
 """What the exchange's streams can do to us."""
 
 from tools.faults import proxy
-from tools.faults.actions import exchange, exchange_heals, one_pair_silent, way, way_free
+from tools.faults.actions import exchange, exchange_heals, one_pair_delisted, one_pair_silent, way, way_free
 from tools.faults.row import PREPARED, Row, Step, at, script
 
 CODES = (1000, 1001, 1006, 1008)
@@ -52,6 +52,16 @@ EXCHANGE_ROWS = (
         "handshakes refused with 503 after a cut",
         script(
             at(-20, exchange("refuse_handshake", status=503), exchange("close_connections", code=1006)),
+            at(30, exchange_heals),
+        ),
+    ),
+    Row("a listing", script(at(-150, exchange("listing"))), until_seconds=90),
+    Row("a delisting", script(at(-200, one_pair_delisted)), until_seconds=90),
+    Row(
+        "exchangeInfo half empty, then empty",
+        script(
+            at(-200, exchange("short_exchange_info", share=0.5)),
+            at(-80, exchange("short_exchange_info")),
             at(30, exchange_heals),
         ),
     ),
