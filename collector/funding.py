@@ -11,12 +11,13 @@ from typing import Any
 
 from collector import holdings, settlement
 from collector.ingest import Ingest
+from collector.one_by_one import one_by_one
 from collector.settlement import HOUR_MS, MINUTE_MS, USUAL_INTERVAL_HOURS
 from collector.store import StoreError, StoreReader
 from collector.writer import Writer
 from exchange.budget import Priority
 from exchange.client import ExchangeClient, FundingRate
-from exchange.errors import BadRequest, ExchangeError
+from exchange.errors import BadRequest, ExchangeError, Unavailable
 from exchange.universe import SymbolInfo
 from marketdata.schema import BUCKET_RAW, FUNDING_SETTLED
 from marketdata.serializer import Unserializable
@@ -35,7 +36,7 @@ HISTORY_AT_MS = 20 * MINUTE_MS
 GIVEN_UP_AFTER_MS = HOUR_MS
 """A rate the exchange does not have this long after its time was never settled: the pair's interval was another."""
 
-RETRY_SECONDS = (1.0, 60.0)
+RETRY_SECONDS = (1.0, 120.0)
 
 type Held = dict[str, dict[int, int]]
 """By pair: the funding time a store has for each slot."""
@@ -107,7 +108,7 @@ class SettledFunding:
         """Store the rates of one hour; True if none is missing."""
         await self._learn_intervals()
         held = await self._held(hour_ms, hour_ms)
-        await self._fetch(None, hour_ms, hour_ms, held, Priority.REPAIR)
+        await self._fetch_market(hour_ms, hour_ms, held, Priority.REPAIR)
         return not self._lacking(held, hour_ms, hour_ms)
 
     async def _fetch_history(self) -> bool:
@@ -123,23 +124,31 @@ class SettledFunding:
         plan = settlement.plan(lacking)
         log.info("funding history missing=%d requests=%d", self.missing, plan.requests)
         for span in plan.spans:
-            await self._fetch(None, *span, held, Priority.HISTORY)
+            await self._fetch_market(*span, held, Priority.HISTORY)
         lacking = self._lacking(held, first_ms, last_ms)
         self.missing = _count(lacking)
-        for pair, slots in lacking.items():
+
+        async def ask(pair: str) -> None:
             if pair in self._watched:  # it may have left meanwhile
-                await self._fetch_pair(self._watched[pair], slots, held)
-            self.missing -= sum(_is_held(held, pair, slot) for slot in slots)
+                await self._fetch_pair(self._watched[pair], lacking[pair], held)
+            self.missing -= sum(_is_held(held, pair, slot) for slot in lacking[pair])
+
+        await one_by_one("settled funding", lacking, ask)
         self.missing = _count(self._lacking(held, first_ms, last_ms))
         log.info("funding history done missing=%d", self.missing)
         return True
 
-    async def _fetch_pair(self, info: SymbolInfo, slots: set[int], held: Sequence[Held]) -> None:
+    async def _fetch_market(
+        self, first_slot_ms: int, last_slot_ms: int, held: Sequence[Held], priority: Priority
+    ) -> None:
+        """Fetch all symbols at once; where that cannot be had, what is missing stays so and is asked for by symbol."""
         try:
-            await self._fetch(info.symbol, min(slots), max(slots), held, Priority.HISTORY)
-        except BadRequest as error:
-            log.warning("settled funding of a pair cannot be asked for pair=%s: %s", info.pair, error)
-            return
+            await self._fetch(None, first_slot_ms, last_slot_ms, held, priority)
+        except (BadRequest, Unavailable) as error:
+            log.warning("settled funding cannot be had for all symbols at once: %s", error)
+
+    async def _fetch_pair(self, info: SymbolInfo, slots: set[int], held: Sequence[Held]) -> None:
+        await self._fetch(info.symbol, min(slots), max(slots), held, Priority.HISTORY)
         given_up_ms = self._clock.now_ms() - GIVEN_UP_AFTER_MS
         self._unsettled |= {
             (info.pair, slot) for slot in slots if slot < given_up_ms and not _is_held(held, info.pair, slot)

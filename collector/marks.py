@@ -13,13 +13,14 @@ from collector.events import CANDLE_MS
 from collector.finality import CLOSE_DEADLINE_MS
 from collector.ingest import Ingest
 from collector.missing import missing
+from collector.one_by_one import one_by_one
 from collector.patience import patiently
 from collector.store import StoreError, StoreReader
 from collector.writer import Writer
 from exchange import weights
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
-from exchange.errors import BadRequest, ExchangeError
+from exchange.errors import ExchangeError
 from exchange.universe import SymbolInfo
 from marketdata.schema import BUCKET_RAW, MARK_OHLCV_1H
 from marketdata.serializer import Unserializable
@@ -97,24 +98,24 @@ class MarkCandles:
         if not lacking:
             return
         log.info("mark price candles missing=%d pairs=%d", self.missing, len(lacking))
-        for pair, opens in lacking.items():
+
+        async def ask(pair: str) -> None:
+            opens = lacking[pair]
             for first_ms, last_ms in pages(sorted(opens)):
                 await asyncio.sleep(burst_wait_ms(self._clock.now_ms()) / 1000)
                 if pair in self._watched:  # it may have left meanwhile
                     await self._fetch_page(self._watched[pair], first_ms, last_ms, opens)
             self.missing -= len(opens)
             await asyncio.sleep(spread_seconds / len(lacking))
+
+        await one_by_one("mark price candles", lacking, ask)
         log.info("mark price candles done pairs=%d", len(lacking))
 
     async def _fetch_page(self, info: SymbolInfo, first_ms: int, last_ms: int, wanted: set[int]) -> None:
         limit = (last_ms - first_ms) // HOUR_MS + 1
-        try:
-            rows = await self._client.mark_price_klines(
-                info.symbol, "1h", limit=limit, start_ms=first_ms, end_ms=last_ms, priority=Priority.HISTORY
-            )
-        except BadRequest as error:
-            log.warning("mark price candles of a pair cannot be asked for pair=%s: %s", info.pair, error)
-            return
+        rows = await self._client.mark_price_klines(
+            info.symbol, "1h", limit=limit, start_ms=first_ms, end_ms=last_ms, priority=Priority.HISTORY
+        )
         if self._writer.queue_free < len(rows):
             await self._writer.flush()
         for row in rows:

@@ -19,10 +19,17 @@ def alter(influx: InfluxStack, pair: str, interval: str, time_ms: int, fields: s
 
 def delete(influx: InfluxStack, pair: str, interval: str, time_ms: int) -> None:
     """Delete one point."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
-    predicate = f'_measurement="ohlcv_{interval}" AND pair="{pair}"'
-    body = json.dumps({"start": moment, "stop": moment, "predicate": predicate}).encode()
-    _post(influx, f"/api/v2/delete?org={influx.org}&bucket={BUCKETS[interval]}", body)
+    delete_span(influx, pair, BUCKETS[interval], f"ohlcv_{interval}", time_ms, time_ms)
+
+
+def delete_span(influx: InfluxStack, pair: str, bucket: str, measurement: str, first_ms: int, last_ms: int) -> None:
+    """Delete the points of one pair from `first_ms` to `last_ms`, inclusive."""
+    start, stop = (
+        datetime.fromtimestamp(at / 1000, UTC).isoformat().replace("+00:00", "Z") for at in (first_ms, last_ms)
+    )
+    predicate = f'_measurement="{measurement}" AND pair="{pair}"'
+    body = json.dumps({"start": start, "stop": stop, "predicate": predicate}).encode()
+    _post(influx, f"/api/v2/delete?org={influx.org}&bucket={bucket}", body)
 
 
 def photograph(influx: InfluxStack, pairs: list[str], until_ms: int) -> dict[tuple[str, str, int], dict[str, Any]]:

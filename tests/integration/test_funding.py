@@ -8,6 +8,8 @@ from typing import Any
 
 from marketdata.reader import MarketData, Store
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
+from tests.integration.damage import delete_span
+from tests.integration.rest_proxy import Denied, rest_proxy
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import stored
 from tests.support import eventually
@@ -157,3 +159,56 @@ def test_the_history_of_164_pairs_stays_inside_the_funding_bucket(
             rates = {at: row for at, row in stored_rates(fresh_influx, symbol).items() if at >= first_ms}
             assert rates == settled(simulator, symbol, first_ms, start_ms)
         assert collector.stop() == 0
+
+
+def test_an_exchange_that_answers_by_symbol_alone_and_dates_a_rate_anew_each_time_leaves_none_out_and_doubles_none(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
+) -> None:
+    start_ms = before_midnight(-2 * HOUR_MS // 1000)
+    simulator = start_simulator("--pairs", "8", "--seed", "23", "--start-ms", str(start_ms))
+    symbols = symbols_of(simulator)
+    asked: list[str] = []
+
+    def change(path: str, query: dict[str, str], answer: Any) -> Any:
+        if path != "/fapi/v1/fundingRate":
+            return answer
+        asked.append(query.get("symbol", ""))
+        if "symbol" not in query:
+            raise Denied(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
+        return [row | {"fundingTime": row["fundingTime"] + len(asked) % 5, "markPrice": ""} for row in answer]
+
+    def points_of(symbol: str) -> dict[int, dict[str, Any]]:
+        return stored(fresh_influx, "market_data", "funding_settled", pair_of(symbol))
+
+    def assert_whole() -> None:
+        first_ms = start_ms - DAY_MS + 60_000
+        for symbol in symbols:
+            exchange = [
+                (at // 60_000, rate) for at, (rate, _) in settled(simulator, symbol, first_ms, start_ms).items()
+            ]
+            points = points_of(symbol)
+            assert [(at // 60_000, row["rate"]) for at, row in points.items() if at >= first_ms] == exchange
+            assert not any("mark_price" in row for row in points.values())
+
+    one_day = ["[fill]", "hours = 2", "rollup_windows = 10", "[funding]", "history_days = 1"]
+    with rest_proxy(simulator, change) as rest_url:
+        config, url = write_config(tmp_path, simulator, fresh_influx, exchange={"rest_url": rest_url}, extra=one_day)
+        with collector_process(config, url, tmp_path) as collector:
+            collector.wait_until_filled()
+            eventually(lambda: nothing_missing(collector), 60, what="the history")
+            assert_whole()
+            assert set(asked) == {"", *symbols}
+            assert collector.stop() == 0
+
+            damaged = max(symbols, key=lambda symbol: len(points_of(symbol)))
+            before = list(points_of(damaged))
+            delete_span(fresh_influx, pair_of(damaged), "market_data", "funding_settled", before[1], before[-2])
+            assert list(points_of(damaged)) == [before[0], before[-1]]
+            asked.clear()
+            collector.start()
+            eventually(lambda: len(points_of(damaged)) == len(before), 60, what="the deleted rates")
+            assert_whole()
+            assert set(points_of(damaged)) >= {before[0], before[-1]}
+            assert damaged in asked
+            assert set(asked) <= {"", damaged}
+            assert collector.stop() == 0

@@ -1,0 +1,42 @@
+"""Asking pair by pair: one pair's trouble is not the others', an exchange that is away is left alone."""
+
+import pytest
+
+from collector.one_by_one import FAILURES_AT_MOST, one_by_one
+from exchange.errors import BadRequest, ExchangeError, Refused, Unavailable
+
+PAIRS = [f"P{number}/USDT:USDT" for number in range(12)]
+NO = BadRequest(-1121, "Invalid symbol.", "correct the symbol")
+BROKEN = Unavailable("not JSON", "wait")
+AWAY = Refused(429, 30, "too many requests", "wait")
+
+
+async def asked_when(errors: dict[str, ExchangeError]) -> tuple[list[str], ExchangeError | None]:
+    asked = []
+
+    async def ask(pair: str) -> None:
+        asked.append(pair)
+        if pair in errors:
+            raise errors[pair]
+
+    try:
+        await one_by_one("rates", PAIRS, ask)
+    except ExchangeError as error:
+        return asked, error
+    return asked, None
+
+
+async def test_a_pair_that_the_exchange_says_no_to_is_left_out_and_the_others_are_asked_for() -> None:
+    assert await asked_when({PAIRS[0]: NO, PAIRS[5]: NO}) == (PAIRS, None)
+
+
+async def test_a_pair_without_a_usable_answer_is_told_at_the_end() -> None:
+    assert await asked_when({PAIRS[0]: BROKEN, PAIRS[7]: BROKEN}) == (PAIRS, BROKEN)
+
+
+@pytest.mark.parametrize(("errors", "asked"), [({PAIRS[2]: AWAY}, 3), (dict.fromkeys(PAIRS, BROKEN), FAILURES_AT_MOST)])
+async def test_an_exchange_that_is_away_or_refuses_us_is_left_alone(
+    errors: dict[str, ExchangeError], asked: int
+) -> None:
+    pairs, error = await asked_when(errors)
+    assert (len(pairs), error) == (asked, errors[PAIRS[2]])
