@@ -26,26 +26,27 @@ from collector.deliver import Deliverer
 from collector.dirty import DirtyWindows
 from collector.feeds import Feeds
 from collector.fill import Fill
-from collector.finality import CLOSE_DEADLINE_MS
 from collector.funding import SettledFunding
 from collector.influx import Outcome, WriteClient
-from collector.ingest import Ingest, forming_open_ms
+from collector.ingest import Ingest
 from collector.late import LateDelivery
 from collector.marks import MarkCandles
 from collector.metrics import Exposition, Histograms, Parts
 from collector.points import PointCounters
 from collector.repair import Repairer, StoreRepair
 from collector.rollups import RollupRepairer
+from collector.silence import SilenceWatch
 from collector.spool import Spool
 from collector.store import StoreReader
 from collector.stream import Stream
 from collector.sweep import Sweep
+from collector.universe_watch import UniverseWatch, first_watched_open_ms
 from collector.windows import OwnWindows
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
-from exchange.universe import SymbolInfo, parse, select
+from exchange.universe import SymbolInfo, Universe, parse, select
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
 
@@ -161,11 +162,22 @@ class _App:
                 group.create_task(rollups.run())
             symbols = await self._learn_universe()
             self._watch(symbols)
-            confirmer = Confirmer(self._ingest, self._client, {info.pair: info.symbol for info in symbols}, self._clock)
-            feeds = Feeds(self._ingest, symbols, self._config.exchange.websocket_url, self._config.exchange.ca_file)
             watched = {info.pair: info for info in symbols}
+            confirmer = Confirmer(self._ingest, self._client, watched, self._clock)
+            feeds = Feeds(self._ingest, symbols, self._config.exchange.websocket_url, self._config.exchange.ca_file)
             repairer = self._repairer(watched)
+            universe = UniverseWatch(
+                self._ingest,
+                self._client,
+                feeds,
+                watched,
+                self._wanted,
+                on_answer=self._stream.exchange_info_answered,
+                on_listed=repairer.look_soon,
+            )
+            silence = SilenceWatch(self._ingest, self._client, feeds, watched, universe.members.states)
             self._parts.connections, self._parts.connection_totals = feeds.connections, feeds.totals
+            self._parts.pair_states, self._parts.silence = universe.members.states, silence
             self._parts.confirmer = confirmer
             self._parts.repairer = repairer
             sweep = Sweep(self._ingest, self._client, self._readers, self._late, lambda: list(watched.values()))
@@ -173,6 +185,8 @@ class _App:
             funding, marks = self._history(watched, lambda: repairer.state.done)
             self._parts.funding, self._parts.marks = funding, marks
             group.create_task(feeds.run())
+            group.create_task(universe.run())
+            group.create_task(silence.run())
             group.create_task(confirmer.run())
             group.create_task(repairer.run())
             group.create_task(sweep.run())
@@ -295,9 +309,14 @@ class _App:
             self._stream.exchange_info_answered(answer)
             return selection.symbols
 
+    def _wanted(self, universe: Universe) -> Sequence[SymbolInfo]:
+        """Pick what the configuration asks for of what trades now; a pair it names may be gone by now."""
+        exchange = self._config.exchange
+        found = select(universe, "all", exchange.include, exchange.exclude, include_index=exchange.include_index)
+        return [info for info in found.symbols if exchange.pairs == "all" or info.pair in exchange.pairs]
+
     def _watch(self, symbols: Sequence[SymbolInfo]) -> None:
-        # A candle that closed a moment ago is still the stream's or the confirmer's: its closing frame is on its way.
-        from_open_ms = forming_open_ms(self._clock.now_ms() - CLOSE_DEADLINE_MS - 1)
+        from_open_ms = first_watched_open_ms(self._clock.now_ms())
         for info in symbols:
             self._ingest.watch(info.pair, from_open_ms)
 

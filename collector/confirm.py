@@ -12,6 +12,7 @@ from collector.normalize import candle_from_kline
 from exchange.budget import Priority
 from exchange.client import ExchangeClient, Kline
 from exchange.errors import ExchangeError
+from exchange.universe import SymbolInfo
 from marketdata.serializer import Unserializable
 
 log = logging.getLogger(__name__)
@@ -29,15 +30,18 @@ def is_final(kline: Kline, exchange_time_ms: int) -> bool:
 
 
 class Confirmer:
-    """Polls what is overdue and confirms it pair by pair; a pair that cannot be confirmed yet waits a little longer."""
+    """Polls what is overdue and confirms it pair by pair; a pair that cannot be confirmed yet waits a little longer.
+
+    ``watched`` is read as it changes.
+    """
 
     def __init__(
-        self, ingest: Ingest, client: ExchangeClient, symbol_of: Mapping[str, str], clock: ExchangeClock
+        self, ingest: Ingest, client: ExchangeClient, watched: Mapping[str, SymbolInfo], clock: ExchangeClock
     ) -> None:
         self.absent = 0
         self._ingest = ingest
         self._client = client
-        self._symbol_of = symbol_of
+        self._watched = watched
         self._clock = clock
         self._busy: set[str] = set()
         self._delay: dict[str, float] = {}
@@ -87,8 +91,10 @@ class Confirmer:
         # One row more than owed: a later row proves that a missing one does not exist.
         limit = (last_ms - first_ms) // CANDLE_MS + 2
         rows = await self._client.klines(
-            self._symbol_of[pair], "3m", limit=limit, start_ms=first_ms, priority=Priority.CONFIRM
+            self._watched[pair].symbol, "3m", limit=limit, start_ms=first_ms, priority=Priority.CONFIRM
         )
+        if pair not in self._ingest.finality.pairs:
+            return True  # it was left meanwhile
         now_ms = self._clock.now_ms()
         found = {row.open_time_ms: row for row in rows if is_final(row, now_ms)}
         newest_ms = max((row.open_time_ms for row in rows), default=0)

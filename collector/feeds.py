@@ -118,14 +118,20 @@ class Feeds:
         """Subscribe to these silent streams once more, on a connection of their own."""
         self._again[channel].update(self._wanted.keys() & set(symbols))
 
-    def delivering_since(self, channel: str) -> dict[str, float]:
-        """Tell since when (monotonic seconds) each symbol is subscribed on a connection that delivers."""
-        since: dict[str, float] = {}
+    def delivering_ages_ms(self, channel: str) -> dict[str, int]:
+        """Tell for how long each symbol has been subscribed on a connection that delivers; others are absent."""
+        ages: dict[str, int] = {}
+        now = self._monotonic()
         for line in self._lines[channel]:
             if line.state.delivering:
-                for symbol in line.symbols:
-                    since[symbol] = min(since.get(symbol, line.state.opened_at), line.state.opened_at)
-        return since
+                age_ms = int((now - line.state.opened_at) * 1000)
+                ages.update((symbol, max(age_ms, ages.get(symbol, 0))) for symbol in line.symbols)
+        return ages
+
+    def is_silent(self, channel: str, symbol: str) -> bool:
+        """Whether a symbol is on silent connections only."""
+        silent = [line.state.silent for line in self._lines[channel] if symbol in line.symbols]
+        return bool(silent) and all(silent)
 
     def feed(self, channel: str, symbols: Sequence[str], state: ConnectionState) -> ChannelFeed:
         """Build a feed of these symbols; nothing connects before it runs."""

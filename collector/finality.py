@@ -51,6 +51,10 @@ class Finality:
         """Expect every candle of ``pair`` from the one that opens at ``from_open_ms`` on. No-op if watched."""
         self._pairs.setdefault(pair, _PairState(next_open_ms=from_open_ms))
 
+    def unwatch(self, pair: str) -> None:
+        """Expect nothing of ``pair`` any more. No-op if not watched."""
+        self._pairs.pop(pair, None)
+
     def next_open_ms(self, pair: str) -> int:
         """Open time of the oldest candle of ``pair`` that is owed or forming."""
         return self._pairs[pair].next_open_ms

@@ -4,6 +4,7 @@ from typing import Any
 
 from collector.events import CANDLE_MS, CANDLES, MARK_PRICE
 from collector.metrics import Parts
+from collector.universe_watch import HALTED, LISTED
 
 STALE_SECONDS = 60.0
 """A pair is stale when its final candle is missing 60 s after its close, or no mark frame came for 60 s."""
@@ -21,7 +22,8 @@ def not_ready(parts: Parts, wall_seconds: float) -> list[str]:
     waiting = [
         pair
         for pair, fresh in ingest.freshness.items()
-        if not fresh.messages[CANDLES] and not fresh.last_final_open_ms and not fresh.messages[MARK_PRICE]
+        if parts.pair_states.get(pair, LISTED) == LISTED
+        and not (fresh.messages[CANDLES] or fresh.last_final_open_ms or fresh.messages[MARK_PRICE])
     ]
     if waiting:
         reasons.append(f"{len(waiting)} pairs have no data yet, neither by stream nor by REST: {waiting[0]} ...")
@@ -38,6 +40,8 @@ def stale_pairs(parts: Parts, wall_seconds: float) -> list[str]:
     now_ms = ingest.clock.now_ms()
     stale = []
     for pair, fresh in ingest.freshness.items():
+        if parts.pair_states.get(pair, LISTED) != LISTED:
+            continue  # halted, or on its way out: nothing new is owed
         late_ms = now_ms - (ingest.finality.next_open_ms(pair) + CANDLE_MS)
         mark_age = wall_seconds - fresh.last_message_seconds[MARK_PRICE]
         if late_ms > STALE_SECONDS * 1000 or mark_age > STALE_SECONDS:
@@ -60,6 +64,7 @@ def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
         "pairs": len(ingest.freshness),
         "pairs_live": len(live),
         "pairs_stale": stale_pairs(parts, wall_seconds),
+        "pairs_halted": [pair for pair, state in parts.pair_states.items() if state == HALTED],
         "mark_age_seconds": {
             "freshest": round(wall_seconds - max(marks), 3) if marks else None,
             "stalest": round(wall_seconds - min(marks), 3) if marks else None,

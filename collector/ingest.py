@@ -8,7 +8,7 @@ Keeps the frame law: received = invalid + filtered{open, not_sampled, duplicate,
 """
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -45,6 +45,9 @@ class FrameCounts:
     filtered: Counter[str] = field(default_factory=Counter)
 
 
+CLOSES_REMEMBERED = 5
+
+
 @dataclass(slots=True)
 class PairFreshness:
     """Newest receipt of each channel (wall clock seconds) and newest final candle of one pair."""
@@ -52,10 +55,14 @@ class PairFreshness:
     last_message_seconds: dict[str, float]
     messages: Counter[str] = field(default_factory=Counter)
     last_final_open_ms: int = 0
+    heard_ms: dict[str, int] = field(default_factory=dict)
+    """Exchange time of the newest frame of each stream; start of watching before."""
+    rest_closes: deque[int] = field(default_factory=lambda: deque(maxlen=CLOSES_REMEMBERED))
+    """Open times of the newest candles with trades whose close REST brought."""
 
 
 class Listener(Protocol):
-    """Hears what happens to every pair, in the order in which it happens. ``next_open_ms``: see ``Finality``."""
+    """Hears what happens to watched pairs, in the order in which it happens. ``next_open_ms``: see ``Finality``."""
 
     def on_watch(self, pair: str, next_open_ms: int) -> None:
         """A pair is collected from now on."""
@@ -99,10 +106,20 @@ class Ingest:
     def watch(self, pair: str, from_open_ms: int) -> None:
         """Start a pair: it owes every candle from ``from_open_ms`` on, and its silence counts from now."""
         self.finality.watch(pair, from_open_ms)
-        now = self._wall_seconds()
-        self.freshness.setdefault(pair, PairFreshness({CANDLES: now, MARK_PRICE: now, FUNDING: now}))
+        now, now_ms = self._wall_seconds(), self.clock.now_ms()
+        self.freshness.setdefault(
+            pair,
+            PairFreshness(
+                {CANDLES: now, MARK_PRICE: now, FUNDING: now}, heard_ms={CANDLES: now_ms, MARK_PRICE: now_ms}
+            ),
+        )
         for listener in self._listeners:
             listener.on_watch(pair, self.finality.next_open_ms(pair))
+
+    def unwatch(self, pair: str) -> None:
+        """End a pair: it owes nothing any more, and its frames are no event for us."""
+        self.finality.unwatch(pair)
+        self.freshness.pop(pair, None)
 
     def received(self, channel: str) -> None:
         """Count a frame as it arrives."""
@@ -143,7 +160,7 @@ class Ingest:
         """
         if measurement == OHLCV_3M:
             line = self._line(candle, measurement)
-            if self._writer.put_nowait(BUCKET_RAW, line):
+            if self._writer.put_nowait(BUCKET_RAW, line) and candle.pair in self.freshness:
                 self._tell_final(candle, line)
         else:
             self._writer.put_nowait(BUCKET_ROLLUP, self._line(candle, measurement, candles=0))
@@ -189,6 +206,27 @@ class Ingest:
         for line in lines:
             self._writer.put_nowait(BUCKET_SAMPLES, line)
 
+    def on_rest_mark_price(self, event: MarkPrice) -> None:
+        """Sample a mark price that REST answered while the stream is silent: the pair is not stale."""
+        fresh = self.freshness.get(event.pair)
+        if fresh is None:
+            return
+        now = self._wall_seconds()
+        fresh.last_message_seconds[MARK_PRICE] = now
+        if event.next_funding_time_ms:
+            fresh.last_message_seconds[FUNDING] = now
+        takes_mark = self._sampler.takes_mark(event)
+        takes_funding = self._sampler.takes_funding(event)
+        try:
+            lines = self._sample_lines(event, takes_mark=takes_mark, takes_funding=takes_funding)
+        except Unserializable as error:
+            log.warning("mark price of REST cannot be stored pair=%s: %s", event.pair, error)
+            return
+        for listener in self._listeners:
+            listener.on_mark_price(event)
+        for line in lines:
+            self._writer.put_nowait(BUCKET_SAMPLES, line)
+
     def _heard(self, channel: str, pair: str, event_time_ms: int, receipt_seconds: float) -> bool:
         """Note a frame's arrival; False (and counted invalid) for a pair that is not watched."""
         fresh = self.freshness.get(pair)
@@ -198,6 +236,7 @@ class Ingest:
         fresh.last_message_seconds[channel] = receipt_seconds
         fresh.messages[channel] += 1
         self.clock.observe(event_time_ms)
+        fresh.heard_ms[channel] = self.clock.now_ms()
         self._observe_latency(channel, receipt_seconds - event_time_ms / 1000)
         return True
 
@@ -212,6 +251,8 @@ class Ingest:
             self.final_by_origin[candle.origin] += 1
             fresh = self.freshness[candle.pair]
             fresh.last_final_open_ms = max(fresh.last_final_open_ms, candle.open_time_ms)
+            if candle.origin == "rest" and candle.values.trades and candle.open_time_ms not in fresh.rest_closes:
+                fresh.rest_closes.append(candle.open_time_ms)
             self._tell_final(candle, line)
         elif verdict is Verdict.OPEN:
             for listener in self._listeners:

@@ -24,9 +24,11 @@ from collector.normalize import REASONS
 from collector.points import PointCounters
 from collector.repair import Repairer
 from collector.rollups import RollupRepairer
+from collector.silence import SilenceWatch
 from collector.spool import Spool
 from collector.stream import Stream
 from collector.sweep import Sweep
+from collector.universe_watch import LISTED, PairState
 from exchange.circuit import CircuitState
 from exchange.client import ExchangeClient
 from marketdata.schema import EXCHANGE
@@ -51,6 +53,8 @@ class Parts:
     rollups: dict[str, RollupRepairer] = field(default_factory=dict)
     connections: list[ConnectionState] = field(default_factory=list)
     connection_totals: dict[str, ConnectionTotals] = field(default_factory=dict)
+    pair_states: dict[str, PairState] = field(default_factory=dict)
+    silence: SilenceWatch | None = None
     confirmer: Confirmer | None = None
     repairer: Repairer | None = None
     sweep: Sweep | None = None
@@ -138,6 +142,9 @@ class Exposition(PrometheusCollector):
                 messages.add_metric([EXCHANGE, pair, channel], fresh.messages[channel])
             closed_ms = fresh.last_final_open_ms or ingest.finality.next_open_ms(pair) - CANDLE_MS
             final.add_metric([EXCHANGE, pair], (closed_ms + CANDLE_MS) / 1000)
+        states = _gauge("pair_state", "1 for the state the pair is in", (*labels[:2], "state"))
+        for pair in {**ingest.freshness, **self._parts.pair_states}:
+            states.add_metric([EXCHANGE, pair, self._parts.pair_states.get(pair, LISTED)], 1)
         watched = _gauge("pairs_watched", "Pairs the collector is responsible for", ("exchange",))
         watched.add_metric([EXCHANGE], len(ingest.freshness))
         closes = _counter("candles_final", "Closes that became final, by where the final candle came from",
@@ -150,7 +157,7 @@ class Exposition(PrometheusCollector):
         absent.add_metric([EXCHANGE], self._parts.confirmer.absent if self._parts.confirmer else 0)
         clock = _gauge("exchange_timestamp_seconds", "Exchange time as the collector knows it", ("exchange",))
         clock.add_metric([EXCHANGE], ingest.clock.now_ms() / 1000)
-        yield from (last, messages, final, watched, closes, conflicts, absent, clock)
+        yield from (last, messages, final, states, watched, closes, conflicts, absent, clock)
 
     def _connections(self) -> Families:
         labels = ("exchange", "channel")
@@ -168,7 +175,13 @@ class Exposition(PrometheusCollector):
             opened.add_metric([EXCHANGE, channel], totals.opened)
             for reason in sorted({*END_REASONS, *totals.ended}):
                 ended.add_metric([EXCHANGE, channel, reason], totals.ended[reason])
-        yield from (configured, is_open, silent, opened, ended)
+        own = _gauge("stream_silent", "1 while the pair's stream is silent and REST serves it: not the same as stale",
+                     ("exchange", "pair", "channel"))  # fmt: skip
+        silence = self._parts.silence
+        for pair in self._parts.ingest.freshness:
+            for channel in (CANDLES, MARK_PRICE):
+                own.add_metric([EXCHANGE, pair, channel], silence is not None and silence.is_silent(channel, pair))
+        yield from (configured, is_open, silent, own, opened, ended)
 
     def _points(self) -> Families:
         counters = {

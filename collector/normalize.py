@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from collector.events import Candle, CandleValues, MarkPrice
-from exchange.client import Kline
+from exchange.client import Kline, PremiumIndex
 
 type Reason = Literal[
     "malformed", "unknown_symbol", "unknown_event", "wrong_interval", "not_usd_margined", "implausible", "bug"
@@ -81,6 +81,19 @@ def mark_price_from_frame(data: Mapping[str, Any], pair_of: Mapping[str, str]) -
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise Invalid("malformed") from error
+
+
+def mark_price_from_premium_index(pair: str, row: PremiumIndex) -> MarkPrice:
+    """Build a mark price from a REST row: what the stream would have said, less often."""
+    funded = row.last_funding_rate is not None
+    return MarkPrice(
+        pair=pair,
+        event_time_ms=row.time_ms,
+        mark=row.mark_price,
+        index=row.index_price,
+        rate=row.last_funding_rate or "0",
+        next_funding_time_ms=row.next_funding_time_ms if funded else 0,
+    )
 
 
 def candle_from_kline(pair: str, kline: Kline, *, final: bool, exchange_time_ms: int) -> Candle:

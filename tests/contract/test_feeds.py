@@ -230,7 +230,8 @@ async def deliver_marks(connection: ServerConnection, kind: str) -> None:
         for second in range(1, 6000):
             for name in names:
                 await connection.send(mark(name, second))
-            await asyncio.sleep(0.1)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(connection.wait_closed(), 0.1)
 
 
 async def test_a_planned_replacement_has_the_new_connection_deliver_before_the_old_one_ends(streaming: Any) -> None:

@@ -1,0 +1,71 @@
+"""The universe while it changes: listings and delistings. The other pairs never notice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.integration.collector_process import CollectorProcess, collector_process, write_config
+from tests.integration.servers import InfluxStack, Simulator
+from tests.integration.store_truth import CANDLE_MS, differences
+from tests.integration.test_collector import all_closed, before_a_close, delivered, pairs_of
+from tests.support import eventually
+
+type Start = Callable[..., Simulator]
+
+FILL = ["[fill]", "hours = 2", "rollup_windows = 10", "[ledger]", "check_seconds = 5"]
+
+
+def state_of(collector: CollectorProcess, pair: str) -> str:
+    """The state of a pair as /metrics tells it; empty for a pair it does not know."""
+    states = [
+        dict(labels)["state"]
+        for (name, labels), _ in collector.metrics().items()
+        if name == "marketdata_pair_state" and dict(labels)["pair"] == pair
+    ]
+    return states[0] if states else ""
+
+
+def test_a_listing_is_collected_and_filled_and_a_delisting_left_without_a_gap_in_any_other_pair(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
+) -> None:
+    start_ms = before_a_close(100)
+    simulator = start_simulator("--pairs", "8", "--seed", "21", "--start-ms", str(start_ms))
+    config, url = write_config(tmp_path, simulator, fresh_influx, extra=FILL)
+    with collector_process(config, url, tmp_path) as collector:
+        collector.wait_until_filled()
+        stayed = pairs_of(simulator)[:-1]
+        left = pairs_of(simulator)[-1]
+        connections = collector.total("marketdata_connections_opened_total")
+        listed_ms = start_ms // 3_600_000 * 3_600_000
+        simulator.fetch("/_control/faults", {"kind": "listing", "symbol": "NEWBORNUSDT", "at_ms": listed_ms})
+        simulator.fetch("/_control/faults", {"kind": "delisting", "symbol": left.replace("/USDT:USDT", "USDT")})
+        new = "NEWBORN/USDT:USDT"
+        eventually(lambda: state_of(collector, new) == "listed", 75, what="the listing is seen")
+        assert state_of(collector, left) == "delisted"
+        close_ms = start_ms // CANDLE_MS * CANDLE_MS + CANDLE_MS
+        eventually(
+            lambda: collector.total("marketdata_messages_total", pair=new, channel="mark_price") > 0, 20, what="streams"
+        )
+        eventually(lambda: all_closed(collector, close_ms), 60, what="every close")
+        eventually(
+            lambda: not collector.total("marketdata_last_final_candle_timestamp_seconds", pair=left), 80, what="left"
+        )
+        eventually(lambda: delivered(collector), 20, what="all delivered")
+        first_ms = close_ms - 2 * 3_600_000
+
+        def wrong() -> list[str]:
+            found = [d for pair in stayed for d in differences(fresh_influx, simulator, pair, "3m", first_ms, close_ms)]
+            return found + differences(fresh_influx, simulator, new, "3m", listed_ms, close_ms)
+
+        eventually(lambda: wrong() == [], 30, what="the store equals the exchange")
+        last = differences(fresh_influx, simulator, left, "3m", first_ms, close_ms)
+        assert last == []  # up to its last candle
+        ended = [
+            value
+            for (name, labels), value in collector.metrics().items()
+            if name == "marketdata_connections_ended_total" and dict(labels)["reason"] != "planned"
+        ]
+        assert sum(ended) == 0
+        assert collector.total("marketdata_connections_opened_total") >= connections + 2
+        assert collector.status()["ready"] == "yes"
+        assert collector.stop() == 0
+    assert "ERROR" not in collector.log.read_text(encoding="utf-8")

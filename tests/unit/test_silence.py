@@ -1,0 +1,63 @@
+"""Silent streams: told apart from quiet pairs, dead connections and stale data."""
+
+from collector.events import CANDLE_MS, CANDLES, MARK_PRICE
+from collector.ingest import PairFreshness
+from collector.silence import CLOSES_UNHEARD, MARK_SILENT_MS, SilentStreams, Verdict
+
+PAIR = "BTC/USDT:USDT"
+T0 = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS
+
+
+def fresh(heard_ms: int, *rest_closes: int) -> dict[str, PairFreshness]:
+    found = PairFreshness({}, heard_ms={CANDLES: heard_ms, MARK_PRICE: heard_ms})
+    found.rest_closes.extend(rest_closes)
+    return {PAIR: found}
+
+
+def closes(first: int, count: int) -> list[int]:
+    return [T0 + n * CANDLE_MS for n in range(first, first + count)]
+
+
+def test_candles_are_silent_after_some_closes_with_trades_that_only_rest_brought() -> None:
+    streams = SilentStreams(CANDLES)
+    for count in range(CLOSES_UNHEARD):
+        assert streams.judge(T0, fresh(T0, *closes(0, count)), {PAIR: T0}) == Verdict()
+    assert streams.judge(T0, fresh(T0, *closes(0, CLOSES_UNHEARD)), {PAIR: T0}).silent == (PAIR,)
+
+
+def test_a_candle_during_which_a_frame_came_or_the_connection_opened_says_nothing() -> None:
+    streams = SilentStreams(CANDLES)
+    pairs = fresh(T0 + 1, *closes(0, CLOSES_UNHEARD))
+    assert streams.judge(T0, pairs, {PAIR: T0}) == Verdict()
+    pairs = fresh(T0, *closes(0, CLOSES_UNHEARD))
+    assert streams.judge(T0, pairs, {PAIR: T0 + 1}) == Verdict()
+
+
+def test_mark_prices_are_silent_a_minute_after_the_last_frame_or_the_opening() -> None:
+    for heard_ms, opened_ms in ((T0, T0 - 1), (T0 - 1, T0)):
+        streams = SilentStreams(MARK_PRICE)
+        assert streams.judge(T0 + MARK_SILENT_MS, fresh(heard_ms), {PAIR: opened_ms}) == Verdict()
+        assert streams.judge(T0 + MARK_SILENT_MS + 1, fresh(heard_ms), {PAIR: opened_ms}).silent == (PAIR,)
+
+
+def test_a_connection_that_does_not_deliver_makes_no_pair_silent() -> None:
+    assert SilentStreams(MARK_PRICE).judge(T0 + 10 * MARK_SILENT_MS, fresh(T0), {}) == Verdict()
+
+
+def test_a_silent_stream_is_told_once_and_stays_silent_until_its_next_frame() -> None:
+    streams = SilentStreams(MARK_PRICE)
+    later_ms = T0 + 2 * MARK_SILENT_MS
+    assert streams.judge(later_ms, fresh(T0), {PAIR: T0}).silent == (PAIR,)
+    # A second subscription opens: not heard yet, so still silent, and not told again.
+    for opened in ({PAIR: later_ms}, {}, {PAIR: T0}):
+        assert streams.judge(later_ms, fresh(T0), opened) == Verdict()
+        assert PAIR in streams.silent
+    assert streams.judge(later_ms, fresh(later_ms), {PAIR: T0}) == Verdict(delivering=(PAIR,))
+    assert not streams.silent
+
+
+def test_a_pair_that_is_left_or_halted_is_forgotten_without_a_word() -> None:
+    streams = SilentStreams(MARK_PRICE)
+    streams.judge(T0 + 2 * MARK_SILENT_MS, fresh(T0), {PAIR: T0})
+    assert streams.judge(T0 + 2 * MARK_SILENT_MS, {}, {}) == Verdict()
+    assert not streams.silent

@@ -1,0 +1,136 @@
+"""Members: who is listed, halted, delisted; and which answers are not believed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.universe_watch import ANSWERS_WITHOUT, Changes, Members
+from exchange.universe import InvalidRow, SymbolInfo, Universe
+
+
+def symbol(base: str, status: str = "TRADING", contract_type: str = "PERPETUAL", kind: str = "COIN") -> SymbolInfo:
+    return SymbolInfo(f"{base}USDT", f"{base}/USDT:USDT", base, "USDT", "USDT", status, contract_type, kind, 2, 3, 0)
+
+
+def universe(*rows: SymbolInfo, invalid: Sequence[str] = ()) -> Universe:
+    return Universe({row.symbol: row for row in rows}, tuple(InvalidRow(name, "broken") for name in invalid))
+
+
+def judge(members: Members, *rows: SymbolInfo, invalid: Sequence[str] = ()) -> Changes:
+    answer = universe(*rows, invalid=invalid)
+    return members.judge(answer, answer.eligible())
+
+
+A, B, C = symbol("A"), symbol("B"), symbol("C")
+MANY = tuple(symbol(f"S{n:02}") for n in range(30))
+
+
+def test_an_unchanged_universe_changes_nothing() -> None:
+    assert judge(Members([A, B]), A, B) == Changes()
+
+
+def test_a_listing_is_collected_once_and_only_when_it_trades() -> None:
+    members = Members([A, B])
+    assert judge(members, A, B, symbol("C", "PENDING_TRADING")) == Changes()
+    assert judge(members, A, B, C) == Changes(listed=(C,))
+    assert judge(members, A, B, C) == Changes()
+    assert members.states == dict.fromkeys((A.pair, B.pair, C.pair), "listed")
+
+
+def test_rows_of_other_kinds_never_slip_in() -> None:
+    others = (
+        symbol("XAU", contract_type="TRADIFI_PERPETUAL", kind="COMMODITY"),
+        replace(symbol("BTC"), symbol="BTCUSDT_261225", contract_type="CURRENT_QUARTER"),
+        replace(symbol("ETH"), symbol="ETHUSD_PERP", quote="USD", margin="ETH"),
+        symbol("DEFI", kind="INDEX"),
+    )
+    assert judge(Members([A]), A, *others) == Changes()
+
+
+def test_an_explicit_status_delists_at_once() -> None:
+    for status in ("SETTLING", "CLOSE", "DELIVERING", "DELIVERED"):
+        members = Members([A, B])
+        assert judge(members, A, symbol("B", status)) == Changes(delisted=(B,))
+        assert members.states[B.pair] == "delisted"
+        assert judge(members, A, symbol("B", status)) == Changes()
+
+
+def test_a_symbol_that_is_not_listed_is_left_after_three_answers_in_a_row() -> None:
+    members = Members([A, B])
+    for _ in range(3):  # it comes back each time: the count begins anew
+        assert [judge(members, A) for _ in range(ANSWERS_WITHOUT - 1)] == [Changes()] * (ANSWERS_WITHOUT - 1)
+        assert judge(members, A, B) == Changes()
+    answers = [judge(members, A) for _ in range(ANSWERS_WITHOUT)]
+    assert answers[-1] == Changes(delisted=(B,))
+
+
+def test_a_symbol_that_becomes_another_kind_counts_as_not_listed() -> None:
+    members = Members([A, B])
+    delivering = replace(B, contract_type="PERPETUAL_DELIVERING")
+    answers = [judge(members, A, delivering) for _ in range(ANSWERS_WITHOUT)]
+    assert answers[-1].delisted == (B,)
+
+
+def test_a_row_that_cannot_be_read_neither_delists_nor_resumes() -> None:
+    members = Members([A, B])
+    for _ in range(10):
+        assert judge(members, A, invalid=[B.symbol]) == Changes()
+
+
+def test_a_halted_pair_is_marked_and_kept_until_it_trades_again() -> None:
+    members = Members([A, B])
+    halted = symbol("B", "TRADING_HALT")
+    assert judge(members, A, halted) == Changes(halted=(B.pair,))
+    assert judge(members, A, halted) == Changes()
+    assert members.states[B.pair] == "halted"
+    assert judge(members, A, B) == Changes(resumed=(B.pair,))
+
+
+def test_a_rename_is_a_delisting_and_a_listing() -> None:
+    assert judge(Members([A, B]), A, symbol("B", "SETTLING"), C) == Changes(listed=(C,), delisted=(B,))
+
+
+def test_a_pair_that_is_listed_again_is_collected_again() -> None:
+    members = Members([A, B])
+    judge(members, A, symbol("B", "SETTLING"))
+    assert judge(members, A, B) == Changes(listed=(B,))
+    assert members.states[B.pair] == "listed"
+
+
+def test_short_and_empty_answers_are_not_believed_however_often_they_come() -> None:
+    members = Members(MANY)
+    for rows in ((), MANY[:20], tuple(replace(row, status="SETTLING") for row in MANY)):
+        for _ in range(2 * ANSWERS_WITHOUT):
+            changes = judge(members, *rows)
+            assert changes.delisted == ()
+            assert changes.doubted == len(MANY) - (len(rows) if rows == MANY[:20] else 0)
+    assert judge(members, *MANY) == Changes()
+
+
+def test_a_doubted_answer_does_not_count_against_anyone() -> None:
+    members = Members(MANY)
+    for rows in (MANY[1:], MANY[1:], (), (), ()):
+        assert judge(members, *rows).delisted == ()
+    assert judge(members, *MANY[1:]).delisted == (MANY[0],)
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(MANY), st.sampled_from(("TRADING", "SETTLING", "HALT", "gone")))),
+        max_size=12,
+    )
+)
+def test_no_answer_ever_leaves_more_than_a_tenth_and_states_follow_the_members(
+    answers: list[list[tuple[SymbolInfo, str]]],
+) -> None:
+    members = Members(MANY)
+    watched = {row.pair for row in MANY}
+    for changed in answers:
+        statuses = dict.fromkeys(MANY, "TRADING") | dict(changed)
+        rows = [replace(row, status=status) for row, status in statuses.items() if status != "gone"]
+        changes = judge(members, *rows)
+        assert len(changes.delisted) <= max(1, len(watched) // 10)
+        watched = watched - {info.pair for info in changes.delisted} | {info.pair for info in changes.listed}
+        assert {pair for pair, state in members.states.items() if state != "delisted"} == watched
