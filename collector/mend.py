@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from collector.audit import Finding
+from collector.audit import Finding, describe
 from collector.candles import stored_candles
 from collector.compare import Difference, StoredRow, compare, must_shed_fields
 from collector.workspace import Workspace, WorkStore
@@ -49,7 +49,9 @@ class Mender:
         rows: dict[tuple[str, str], dict[int, Kline]] = defaultdict(dict)
         for finding in findings:
             difference = finding.difference
-            if await self._must_go(finding):
+            row = await _deletable(finding)
+            if row is not None:
+                log.warning("deleting %s with %s", describe(finding), dict(row))
                 measurement = f"ohlcv_{difference.timeframe}"
                 await finding.store.eraser.erase(
                     bucket_of(measurement), measurement, difference.pair, difference.open_time_ms
@@ -59,16 +61,6 @@ class Mender:
         for (pair, timeframe), klines in rows.items():
             await self._workspace.store(pair, list(klines.values()), f"ohlcv_{timeframe}")
         await self._workspace.deliver()
-
-    async def _must_go(self, finding: Finding) -> bool:
-        """Whether the point has to be deleted (and, but for a surplus, is written again at once)."""
-        if finding.kline is None:
-            return finding.proven
-        if finding.difference.kind == "missing" or finding.kline.trades:
-            return False
-        time_ms = finding.difference.open_time_ms
-        row = (await _stored(finding.store, [finding.difference])).get(time_ms)
-        return row is not None and must_shed_fields(row, finding.kline)
 
     async def _unequal(self, findings: Iterable[Finding]) -> list[Finding]:
         """Read the findings' points again; those that are still not as the exchange has them."""
@@ -90,6 +82,25 @@ class Mender:
                 if differs:
                     unequal.append(finding)
         return unequal
+
+
+def _must_go(finding: Finding, row: StoredRow) -> bool:
+    """Whether the point has to be deleted: a proven surplus, or fields to shed (then it is written again at once)."""
+    return finding.proven if finding.kline is None else must_shed_fields(row, finding.kline)
+
+
+async def _deletable(finding: Finding) -> StoredRow | None:
+    """Read a point that has to be deleted; None for any other finding.
+
+    That is a proven surplus, and a candle that must shed fields (it is written again at once).
+    """
+    if finding.difference.kind == "missing" or (finding.kline is not None and finding.kline.trades):
+        return None
+    row = (await _stored(finding.store, [finding.difference])).get(finding.difference.open_time_ms)
+    if row is None:
+        return None
+    must_go = finding.proven if finding.kline is None else must_shed_fields(row, finding.kline)
+    return row if must_go else None
 
 
 async def _stored(store: WorkStore, differences: Sequence[Difference]) -> Mapping[int, StoredRow]:
