@@ -37,6 +37,7 @@ from collector.repair import Repairer, StoreRepair
 from collector.rollups import RollupRepairer
 from collector.silence import SilenceWatch
 from collector.spool import Spool
+from collector.spooled import spooled_candles
 from collector.store import StoreReader
 from collector.stream import Stream
 from collector.sweep import Sweep
@@ -156,6 +157,7 @@ class _App:
             group.create_task(self._heartbeat())
             group.create_task(self._stream.run())
             group.create_task(self._writer.run())
+            await self._stream.restore(spooled_candles(self._spool, time.time()))  # before any of it is delivered
             for deliverer in self._deliverers:
                 group.create_task(deliverer.run())
             for rollups in self._parts.rollups.values():

@@ -14,7 +14,8 @@ FUNDING = "funding"
 CANDLE_MS = 180_000
 """Length of the base candle (3m)."""
 
-type Origin = Literal["stream", "rest"]
+type Origin = Literal["stream", "rest", "spool"]
+"""Who told a candle; ``spool``: an earlier process of ours, and it waits there for its store."""
 
 
 @dataclass(frozen=True, slots=True)

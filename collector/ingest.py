@@ -67,6 +67,9 @@ class Listener(Protocol):
     def on_watch(self, pair: str, next_open_ms: int) -> None:
         """A pair is collected from now on."""
 
+    def on_unwatch(self, pair: str) -> None:
+        """A pair is collected no more."""
+
     def on_open(self, candle: Candle) -> None:
         """A frame of a forming candle."""
 
@@ -120,6 +123,8 @@ class Ingest:
         """End a pair: it owes nothing any more, and its frames are no event for us."""
         self.finality.unwatch(pair)
         self.freshness.pop(pair, None)
+        for listener in self._listeners:
+            listener.on_unwatch(pair)
 
     def received(self, channel: str) -> None:
         """Count a frame as it arrives."""

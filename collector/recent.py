@@ -65,17 +65,38 @@ class Recent:
         self._span = span
         self._span_ms = span * CANDLE_MS
         self._unacknowledged: dict[str, Final] = {}  # by line
+        self._unwatched: dict[str, RecentPair] = {}  # told to nobody: their candles wait for their store
 
     @property
     def unacknowledged(self) -> int:
         """Final candles in memory that no store has acknowledged."""
         return len(self._unacknowledged)
 
+    def add_unwatched(self, candle: Candle, line: str) -> None:
+        """Remember a final candle of a pair that is not watched, or not yet: ``watch`` shows it."""
+        state = self._unwatched.setdefault(candle.pair, RecentPair(next_open_ms=0))
+        before = state.finals.get(candle.open_time_ms)
+        if before is not None:
+            self._unacknowledged.pop(before.line, None)
+        state.finals[candle.open_time_ms] = self._unacknowledged[line] = Final(candle, line)
+        if len(state.finals) > 2 * self._span:
+            self._trim(state)
+
     def watch(self, pair: str, next_open_ms: int) -> bool:
         """Remember a pair that owes its candles from ``next_open_ms`` on. False if it is remembered already."""
         if pair in self.pairs:
             return False
-        self.pairs[pair] = RecentPair(next_open_ms)
+        self.pairs[pair] = self._unwatched.pop(pair, RecentPair(next_open_ms))
+        self.pairs[pair].next_open_ms = next_open_ms
+        self._trim(self.pairs[pair])
+        return True
+
+    def unwatch(self, pair: str) -> bool:
+        """Show nothing of a pair any more. False if it is not watched."""
+        state = self.pairs.pop(pair, None)
+        if state is None:
+            return False
+        self._unwatched[pair] = RecentPair(next_open_ms=0, finals=state.finals)
         return True
 
     def add_final(self, candle: Candle, line: str, next_open_ms: int) -> list[Final]:
@@ -151,7 +172,7 @@ class Recent:
             if final is not None:
                 final.acknowledged = True
                 touched.add(final.candle.pair)
-        for pair in touched:
+        for pair in touched & self.pairs.keys():
             self._trim(self.pairs[pair])
 
     def _trim(self, state: RecentPair) -> None:

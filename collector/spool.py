@@ -163,6 +163,13 @@ class Spool:
                 counters.spooled(file.points)
                 self._evict(store, spare=file)
 
+    def waiting_for_all(self, bucket: str) -> list[SpoolFile]:
+        """The files of a bucket that wait for every store, oldest first: what is in them no store has."""
+        with self._guard:
+            waiting = [index.waiting(bucket) for index in self._stores.values()]
+        everywhere = set.intersection(*({file.sequence for file in files} for files in waiting))
+        return [file for file in waiting[0] if file.sequence in everywhere]
+
     def claim(self, store: str, bucket: str) -> SpoolFile | None:
         """The oldest file of a bucket, to be sent now; until it is released or has left it is not evicted."""
         with self._guard:

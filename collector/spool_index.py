@@ -64,6 +64,10 @@ class StoreIndex:
         self.points -= file.points
         self.size_bytes -= file.size_bytes
 
+    def waiting(self, bucket: str) -> list[SpoolFile]:
+        """The files of a bucket, oldest first."""
+        return list(self._queues.get(bucket, ()))
+
     def claim(self, bucket: str) -> SpoolFile | None:
         """The oldest file of a bucket, marked so that `oldest_unclaimed` spares it."""
         queue = self._queues.get(bucket)

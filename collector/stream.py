@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -118,10 +118,23 @@ class Stream:
         """Readers connected."""
         return len(self._readers)
 
+    async def restore(self, spooled: AsyncIterator[list[tuple[Candle, str]]]) -> None:
+        """Take in what an earlier process left in the spool, before the pairs are watched."""
+        async for candles in spooled:
+            for candle, line in candles:
+                self.recent.add_unwatched(candle, line)
+
     def on_watch(self, pair: str, next_open_ms: int) -> None:
         """A pair is collected from now on."""
         if self.recent.watch(pair, next_open_ms):
             self._tell(lambda seq: lines.pair(seq, pair, self.recent.pairs[pair]))
+
+    def on_unwatch(self, pair: str) -> None:
+        """A pair is collected no more."""
+        if self.recent.unwatch(pair):
+            self._tell(lambda seq: lines.left(seq, pair), pair)
+            for reader in self._readers:
+                reader.untold.pop(pair, None)
 
     def on_open(self, candle: Candle) -> None:
         """A frame of a forming candle."""

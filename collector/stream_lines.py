@@ -51,6 +51,11 @@ def pair(seq: int, name: str, state: RecentPair, since_ms: int = 0) -> bytes:
     )
 
 
+def left(seq: int, name: str) -> bytes:
+    """A pair is collected no more."""
+    return _line({"type": "left", "seq": seq, "pair": name})
+
+
 def live(seq: int, exchange_time_ms: int) -> bytes:
     """The snapshot is complete: the next event is ``seq`` + 1."""
     return _line({"type": "live", "seq": seq, "exchange_time_ms": exchange_time_ms})

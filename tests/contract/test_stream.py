@@ -26,7 +26,7 @@ from collector.points import PointCounters
 from collector.spool import Spool
 from collector.stream import MOST_BEHIND_BYTES, Stream
 from collector.writer import Writer
-from marketdata.schema import BUCKET_RAW
+from marketdata.schema import BUCKET_RAW, OHLCV_3M
 from tests.support import eventually_async, free_port
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "stream.md"
@@ -197,6 +197,7 @@ async def test_the_documented_lines_are_those_that_are_sent(tmp_path: Path) -> N
             collector.candle(candle(3))
             collector.ingest.absent(BTC, START + 2 * CANDLE_MS)
             collector.mark_price(mark_price(START + 4 * CANDLE_MS))
+            collector.ingest.unwatch(BTC)
             sent += await reader.until("heartbeat")
     documented = [
         json.loads(line) for line in re.findall(r"^```json\n(.*)\n```$", DOCS.read_text("utf-8"), re.MULTILINE)
@@ -333,6 +334,17 @@ async def test_a_correction_and_a_new_pair_and_changed_symbols_are_told_as_they_
                 "open": None,
                 "mark_price": None,
             }
+
+
+async def test_a_pair_that_is_left_is_told_and_heard_of_no_more(tmp_path: Path) -> None:
+    async with collecting(tmp_path, pairs=2) as collector, reading(collector.url) as reader:
+        await reader.until("live")
+        collector.ingest.unwatch(BTC)
+        assert await reader.line() == {"type": "left", "seq": reader.seq, "pair": BTC}
+        collector.candle(candle(0))
+        collector.ingest.on_history(candle(-1, origin="rest"), OHLCV_3M)
+        collector.mark_price(mark_price(START + 1_000, "PAIR1/USDT:USDT"))
+        assert (await reader.line())["pair"] == "PAIR1/USDT:USDT"
 
 
 async def test_a_frame_from_a_future_that_nobody_else_saw_is_told_to_nobody(tmp_path: Path) -> None:

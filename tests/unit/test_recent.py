@@ -124,6 +124,31 @@ def test_beyond_the_span_the_oldest_leaves_the_memory_and_is_counted() -> None:
     assert pair.recent.forgotten == 2
 
 
+def test_what_an_earlier_process_left_is_shown_once_the_pair_is_watched() -> None:
+    recent = Recent(kept=KEPT, span=SPAN)
+    for index, close in ((-SPAN - 1, "a"), (-2, "b"), (-2, "a"), (0, "a")):
+        recent.add_unwatched(candle(index, close=close, origin="spool"), f"{index} {close}")
+    recent.acknowledge(["-2 b"])
+    assert recent.unacknowledged == 3
+    assert recent.watch(PAIR, START)
+    assert indices(recent.pairs[PAIR].shown()) == [-2]
+    assert recent.add_final(candle(0, close="a"), "0 a", START + CANDLE_MS)[0].candle.origin == "spool"
+    recent.acknowledge(["-2 a", "0 a"])
+    assert recent.unacknowledged == 0
+
+
+def test_a_pair_that_is_left_is_shown_no_more_and_what_no_store_has_of_it_is_shown_when_it_comes_back() -> None:
+    pair = Collected()
+    pair.final(0)
+    pair.final(1)
+    assert pair.recent.unwatch(PAIR)
+    assert not pair.recent.unwatch(PAIR)
+    pair.recent.acknowledge(["0 a"])
+    assert pair.recent.pairs == {}
+    pair.recent.watch(PAIR, START + 2 * CANDLE_MS)
+    assert pair.snapshot() == [0, 1]
+
+
 def test_what_is_held_back_is_bounded_too_and_the_awaited_candle_is_shown_all_the_same() -> None:
     pair = Collected()
     for index in range(1, SPAN + 3):
