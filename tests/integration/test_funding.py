@@ -142,7 +142,7 @@ def test_the_history_of_164_pairs_stays_inside_the_funding_bucket(
     simulator = start_simulator("--pairs", "164", "--seed", "22", "--start-ms", str(start_ms))
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 1", "rollup_windows = 1"])
     with collector_process(config, url, tmp_path) as collector:
-        eventually(lambda: collector.status() is not None, 30, what="the collector answers")
+        eventually(lambda: collector.status() is not None, 90, what="the collector answers")
 
         def whole() -> bool:
             metrics = {name: number for (name, _), number in collector.metrics().items()}
