@@ -14,6 +14,7 @@ from simulator.control import Control
 from simulator.faults import Fault, Faults
 from simulator.funding import Funding
 from simulator.hub import Hub
+from simulator.intervals import window_open
 from simulator.limits import Limits, Verdict
 from simulator.live import TICK_MS, Live
 from simulator.market import DAY_MS, Market
@@ -153,8 +154,8 @@ class Simulator:
         symbol, at_ms = fault.parameters["symbol"].upper(), fault.parameters["at_ms"] or now_ms
         if self._universe.get(symbol) is None:
             return
-        if fault.kind == "listing":
-            before = self._universe.begin(symbol, at_ms)
+        if fault.kind == "listing":  # contracts begin at a full quarter of an hour: in no case within a 3m candle
+            before = self._universe.begin(symbol, window_open("3m", at_ms))
         else:
             before = self._universe.end(symbol, fault.parameters["status"], at_ms)
         self._hub.forget(before)

@@ -22,7 +22,6 @@ from tools.faults.world import TASK_OFFSET_SECONDS, CollectorServer, World, buil
 
 SEED = 4
 DAY_MS = 86_400_000
-QUARTER_MS = 900_000
 QUARTER_SECONDS = 900.0
 CLOSE_DEADLINE_MS = 4_000
 """A close that is confirmed by REST is confirmed after this: nothing is due earlier."""
@@ -109,6 +108,7 @@ class _Run:
         self._world = world
         self._result = result
         self._watched_ms = 0
+        self._rolled_until_ms = 0
         self._pairs: list[ListedPair] = []
 
     async def run(self, stack: AsyncExitStack) -> None:
@@ -149,13 +149,17 @@ class _Run:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _run_tasks(self) -> None:
-        """What InfluxDB's scheduler does each quarter of an hour. A run that fails is not caught up with."""
+        """What InfluxDB's scheduler does each quarter of an hour.
+
+        A run that fails is not caught up with: its windows are due when the next run has ended.
+        """
         world = self._world
         at_seconds = TASK_OFFSET_SECONDS
         while at_seconds < self._row.until_seconds:
             await world.sleep_until(at_seconds)
             try:
                 await world.store.run_tasks(world.simulated.now_ms())
+                self._rolled_until_ms = world.midnight_ms + int((at_seconds - TASK_OFFSET_SECONDS) * 1000)
             except (OSError, RuntimeError) as error:
                 world.notes.append(f"the tasks did not run: {error}")
             at_seconds += QUARTER_SECONDS
@@ -214,7 +218,7 @@ class _Run:
         return Span(
             first_ms=self._filled_from_ms(),
             last_ms=self._last_due_open_ms(until_ms - 30_000),
-            rolled_until_ms=(until_ms - int(TASK_OFFSET_SECONDS * 1000)) // QUARTER_MS * QUARTER_MS,
+            rolled_until_ms=self._rolled_until_ms,
             fetched_until_ms=self._watched_ms,
             fetched_windows=windows,
         )
@@ -227,6 +231,8 @@ class _Run:
         for collector in self._world.collectors:
             await self._look_at(collector.name)
         self._judge_loss()
+        if not self._rolled_until_ms:
+            problems.append("the roll-up tasks never ran: no window was compared")
         if self._result.recovered_seconds is None:
             problems.append(f"not recovered within {self._row.within_seconds:.0f} s")
         problems += [f"exit code {code} after SIGTERM" for c in self._world.collectors for code in c.exit_codes if code]

@@ -16,8 +16,8 @@ HOUR_MS = 3_600_000
 class Span:
     """What must be stored: candles that open from `first_ms` to `last_ms`, and what ended before `rolled_until_ms`.
 
-    first_ms is the fill's beginning: windows that open later are rolled from our candles, older ones are fetched, as
-    many as `fetched_windows` counts back from `fetched_until_ms`.
+    first_ms is the fill's beginning: windows that open later are rolled from our candles, older ones are fetched; of
+    all, the newest `fetched_windows` count. fetched_until_ms is when the collectors started.
     """
 
     first_ms: int
@@ -37,7 +37,8 @@ class Span:
         listed_ms = (listed_ms + (length_ms - 1 if newcomer else 0)) // length_ms * length_ms
         if interval == BASE:
             return max(self.first_ms, listed_ms), self.last_ms
-        oldest_ms = (self.fetched_until_ms // length_ms - self.fetched_windows) * length_ms
+        # Counted back from the end: a store that was away at the start is filled with the newest windows of later.
+        oldest_ms = (max(self.rolled_until_ms, self.fetched_until_ms) // length_ms - self.fetched_windows) * length_ms
         last_ms = min(self.rolled_until_ms, ended_ms) // length_ms * length_ms - length_ms
         return max(oldest_ms, listed_ms), last_ms
 

@@ -47,7 +47,7 @@ from tools.faults.world import World
 CLEAN, NOT_CLEAN, CANNOT_START = 0, 1, 2
 TWO = ("collector-1", "collector-2")
 MINUTE_SECONDS = 60
-FIRST_FAULT_SECONDS = -60.0
+FILL_SECONDS = 180.0
 """Two collectors have filled an empty store by then: three UTC minutes of weight (docs/operations.md)."""
 
 HEALS_AFTER_SECONDS = (5.0, 45.0)
@@ -83,14 +83,16 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def soak_row(minutes: int, pairs: int, seed: int) -> Row:
-    """A row with one fault drawn for each minute."""
+def soak_row(
+    minutes: int, pairs: int, seed: int, *, lead_seconds: float = LEAD_SECONDS, fill_seconds: float = FILL_SECONDS
+) -> Row:
+    """A row with one fault drawn for each minute after the fill."""
     draw = random.Random(seed)  # noqa: S311 - reproducible, not secret
     steps: list[tuple[Step, ...]] = []
     names = []
-    ends_seconds = minutes * MINUTE_SECONDS - LEAD_SECONDS
-    at_seconds = FIRST_FAULT_SECONDS
-    while at_seconds + MINUTE_SECONDS < ends_seconds:
+    ends_seconds = minutes * MINUTE_SECONDS - lead_seconds
+    at_seconds = fill_seconds - lead_seconds
+    while at_seconds + MINUTE_SECONDS <= ends_seconds:
         name = draw.choice(list(FAULTS))
         begin, end = FAULTS[name]
         offset = draw.uniform(0, MINUTE_SECONDS - HEALS_AFTER_SECONDS[1] - 5)
@@ -165,10 +167,10 @@ async def audited(world: World) -> list[str]:
     return []
 
 
-async def soak(row: Row, folder: Path, influxd: Path, console: Console) -> bool:
+async def soak(row: Row, folder: Path, influxd: Path, console: Console, *, lead_seconds: float = LEAD_SECONDS) -> bool:
     """Run it; True if it is clean."""
     watch = Watch()
-    result = await engine.run(row, folder, influxd, beside=watch.run, afterwards=audited)
+    result = await engine.run(row, folder, influxd, lead_seconds=lead_seconds, beside=watch.run, afterwards=audited)
     result.problems += watch.problems()
     tell(result, folder, console)
     console.print(table([result]))
