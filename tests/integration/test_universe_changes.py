@@ -1,4 +1,4 @@
-"""The universe while it changes: listings and delistings. The other pairs never notice."""
+"""The universe while it changes, and streams that fall silent one by one. The other pairs never notice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_listing_is_collected_and_filled_and_a_delisting_left_without_a_gap_in
         connections = collector.total("marketdata_connections_opened_total")
         listed_ms = start_ms // 3_600_000 * 3_600_000
         simulator.fetch("/_control/faults", {"kind": "listing", "symbol": "NEWBORNUSDT", "at_ms": listed_ms})
-        simulator.fetch("/_control/faults", {"kind": "delisting", "symbol": left.replace("/USDT:USDT", "USDT")})
+        simulator.fetch("/_control/faults", {"kind": "delisting", "symbol": pair_symbol(left)})
         new = "NEWBORN/USDT:USDT"
         eventually(lambda: state_of(collector, new) == "listed", 75, what="the listing is seen")
         assert state_of(collector, left) == "delisted"
@@ -69,3 +69,43 @@ def test_a_listing_is_collected_and_filled_and_a_delisting_left_without_a_gap_in
         assert collector.status()["ready"] == "yes"
         assert collector.stop() == 0
     assert "ERROR" not in collector.log.read_text(encoding="utf-8")
+
+
+def test_an_empty_exchange_info_changes_nothing_and_a_silent_pair_is_told_subscribed_again_and_served(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
+) -> None:
+    start_ms = before_a_close(60)
+    simulator = start_simulator("--pairs", "12", "--seed", "22", "--start-ms", str(start_ms))
+    config, url = write_config(tmp_path, simulator, fresh_influx, extra=FILL)
+    with collector_process(config, url, tmp_path) as collector:
+        collector.wait_until_filled()
+        pairs = pairs_of(simulator)
+        silent = pairs[3]
+        simulator.fetch("/_control/faults", {"kind": "short_exchange_info"})
+        fault = simulator.fetch("/_control/faults", {"kind": "silent_symbol", "symbol": pair_symbol(silent)})
+
+        def told(channel: str) -> float:
+            return collector.total("marketdata_stream_silent", pair=silent, channel=channel)
+
+        eventually(lambda: told("mark_price") == 1, 100, what="the silence is told")
+        assert collector.total("marketdata_stream_silent") == 1  # of this pair alone
+        eventually(lambda: collector.total("marketdata_connections_open", channel="mark_price") == 2, 10, what="again")
+        close_ms = start_ms // CANDLE_MS * CANDLE_MS + CANDLE_MS
+        eventually(lambda: all_closed(collector, close_ms), 60, what="every close")
+        assert collector.status()["pairs_stale"] == []
+        simulator.fetch(f"/_control/faults/{fault['id']}", method="DELETE")
+        eventually(lambda: told("mark_price") == 0, 20, what="the stream delivers again")
+        eventually(lambda: delivered(collector), 20, what="all delivered")
+        first_ms = close_ms - 2 * 3_600_000
+        found = [d for pair in pairs for d in differences(fresh_influx, simulator, pair, "3m", first_ms, close_ms)]
+        assert found == []
+        assert collector.total("marketdata_pairs_watched") == 12
+        assert {state_of(collector, pair) for pair in pairs} == {"listed"}
+        assert collector.stop() == 0
+    log = collector.log.read_text(encoding="utf-8")
+    assert log.count("ERROR") == 1  # the empty exchangeInfo, however often it came
+    assert log.count("stream silent") == 1
+
+
+def pair_symbol(pair: str) -> str:
+    return pair.replace("/USDT:USDT", "USDT")
