@@ -127,6 +127,7 @@ class Reader:
     response: aiohttp.ClientResponse
     seq: int = 0
     is_live: bool = False
+    pairs: set[str] = field(default_factory=set)
     finals: dict[tuple[str, int], str] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
     ended_in_order: bool = False
@@ -144,6 +145,9 @@ class Reader:
         elif self.is_live:
             assert seq == self.seq + 1
         assert seq >= self.seq
+        if kind == "pair":
+            self.pairs.add(message["pair"])
+        assert message.get("pair") in self.pairs | {None}, "told of a pair before all that is known of it"
         self.seq = seq
         match kind:
             case "live":

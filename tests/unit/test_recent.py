@@ -88,6 +88,7 @@ def test_a_correction_is_shown_at_once_and_marked_and_a_correction_of_what_was_h
     pair.final(0, "c")
     assert pair.final(0, "a", "rest") == [0]
     assert pair.told[-1].corrected
+    assert pair.recent.unacknowledged == 1
     pair.final(2, "b")
     pair.final(2, "a", "rest")
     assert pair.final(1) == [1, 2]
@@ -128,6 +129,7 @@ def test_what_an_earlier_process_left_is_shown_once_the_pair_is_watched() -> Non
     recent = Recent(kept=KEPT, span=SPAN)
     for index, close in ((-SPAN - 1, "a"), (-2, "b"), (-2, "a"), (0, "a")):
         recent.add_unwatched(candle(index, close=close, origin="spool"), f"{index} {close}")
+    assert recent.unacknowledged == 3
     recent.acknowledge(["-2 b"])
     assert recent.unacknowledged == 3
     assert recent.watch(PAIR, START)
