@@ -97,13 +97,14 @@ class Confirmer:
             return True  # it was left meanwhile
         now_ms = self._clock.now_ms()
         found = {row.open_time_ms: row for row in rows if is_final(row, now_ms)}
-        newest_ms = max((row.open_time_ms for row in rows), default=0)
+        told = {row.open_time_ms for row in rows}
+        newest_ms = max(told, default=0)
         settled = True
         for open_ms in asked:
             if open_ms in found:
                 candle = candle_from_kline(pair, found[open_ms], final=True, exchange_time_ms=now_ms)
                 self._ingest.on_rest_candle(candle)
-            elif newest_ms > open_ms:
+            elif open_ms not in told and newest_ms > open_ms:
                 self.absent += 1
                 self._ingest.absent(pair, open_ms)
                 log.warning("the exchange has no candle pair=%s open_ms=%d", pair, open_ms)

@@ -31,7 +31,7 @@ CLEAN, NOT_CLEAN, CANNOT_START, INTERRUPTED = 0, 1, 2, 130
 
 def main() -> int:
     """Run what the environment chooses."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     influxd = programs.find("influxd")
     try:
         rows = chosen(os.environ.get("FAULTS_ROWS") or "*")

@@ -75,4 +75,9 @@ COLLECTOR_ROWS = (
         until_seconds=90,
     ),
     Row("one of two collectors down over a close", script(at(-30, kill(1)), at(40, start(1))), collectors=TWO),
+    Row(
+        "one of two collectors lags: suspended, then upgraded",
+        script(at(-150, freeze), at(-100, thaw), at(-20, terminate), at(10, start())),
+        collectors=TWO,
+    ),
 )

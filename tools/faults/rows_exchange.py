@@ -46,7 +46,8 @@ EXCHANGE_ROWS = (
     ),
     Row(
         "closing frames wrong, corrected 1.5 s later",
-        script(at(-200, exchange("corrected_close", delay_ms=1_500)), at(30, exchange_heals)),
+        script(at(-60, exchange("corrected_close", delay_ms=1_500)), at(30, exchange_heals)),
+        fast=True,
     ),
     Row(
         "handshakes refused with 503 after a cut",

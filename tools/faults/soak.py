@@ -180,7 +180,7 @@ async def soak(row: Row, folder: Path, influxd: Path, console: Console, *, lead_
 
 def main() -> int:
     """Soak as the environment says."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     influxd = programs.find("influxd")
     try:
         minutes = int(os.environ.get("SOAK_MINUTES") or 60)
