@@ -18,7 +18,7 @@ def close_loop() -> tuple[Step, ...]:
 EXCHANGE_ROWS = (
     Row("exchange silent from the start", script(at(PREPARED, exchange("silent_route")), at(30, exchange_heals))),
     Row("exchange silent later", script(at(-60, exchange("silent_route")), at(30, exchange_heals)), fast=True),
-    Row("one pair silent", script(at(-60, one_pair_silent), at(30, exchange_heals)), fast=True),
+    Row("one pair silent", script(at(-60, one_pair_silent), at(30, exchange_heals))),
     Row("closes 1000, 1001, 1006, 1008 in a loop", close_loop(), until_seconds=90),
     Row(
         "malformed JSON, unknown symbol, unknown event",
@@ -38,7 +38,7 @@ EXCHANGE_ROWS = (
         script(at(-200, exchange("late_close", first=0, last=6, delay_ms=181_000)), at(30, exchange_heals)),
     ),
     Row("closing frames doubled", script(at(-60, exchange("double_close")), at(30, exchange_heals))),
-    Row("closing frames missing", script(at(-60, exchange("missing_close")), at(30, exchange_heals)), fast=True),
+    Row("closing frames missing", script(at(-60, exchange("missing_close")), at(30, exchange_heals))),
     Row(
         "closing frames 24 s late",
         script(at(-60, exchange("late_close", delay_ms=24_000)), at(35, exchange_heals)),

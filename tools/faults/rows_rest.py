@@ -16,6 +16,6 @@ REST_ROWS = (
     Row("REST 403 HTML", refused(403), until_seconds=100, within_seconds=75),
     Row("REST 418 with Retry-After", refused(418, retry_after_seconds=30), until_seconds=90),
     Row("REST 429 with Retry-After", refused(429, retry_after_seconds=15), fast=True),
-    Row("REST 503", refused(503), fast=True),
+    Row("REST 503", refused(503)),
     Row("REST hangs", script(at(-20, HALF_MISSING, exchange("rest_hang")), at(20, exchange_heals))),
 )

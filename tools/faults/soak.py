@@ -39,7 +39,7 @@ from tools.faults.actions import (
     way,
     way_free,
 )
-from tools.faults.row import LEAD_SECONDS, Action, Row, Step, at, script
+from tools.faults.row import LEAD_SECONDS, SETTLED_SECONDS, Action, Row, Step, at, script
 from tools.faults.runner import tell
 from tools.faults.table import table
 from tools.faults.world import World
@@ -105,7 +105,7 @@ def soak_row(
         script(*steps),
         collectors=TWO,
         pairs=pairs,
-        until_seconds=ends_seconds + 2 * MINUTE_SECONDS,
+        until_seconds=ends_seconds + SETTLED_SECONDS,
         within_seconds=300,
     )
 
