@@ -16,18 +16,21 @@ LONGEST_SECONDS = 90_000.0
 
 # marketdata/serializer.py writes it so: a tag's special characters behind a backslash, fields without.
 _LINE = re.compile(rf"{OHLCV_3M},exchange=[^ ]+?,pair=((?:\\.|[^\\, ])+) ([^ ]+) ([0-9]+)")
+_ALWAYS = {"close", "volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume", "trades"}
 _ESCAPED = re.compile(r"\\(.)")
 
 
 def candle_of(line: str) -> Candle | None:
-    """Read a candle back from its line; None for a line of another measurement. Pure.
+    """Read a candle back from its line; None for another measurement and for a line that is not whole. Pure.
 
     The exchange's text is the same but for a candle without trades: its open, high and low are its close.
     """
     match = _LINE.fullmatch(line)
     if match is None:
         return None
-    fields = dict(field.split("=", 1) for field in match[2].split(","))
+    fields = dict(field.partition("=")[::2] for field in match[2].split(","))
+    if not fields.keys() >= _ALWAYS:
+        return None  # another version's line, or a hand's: it is delivered as it is, and told to no reader
     close, open_ms = fields["close"], int(match[3])
     values = CandleValues(
         open=fields.get("open", close),

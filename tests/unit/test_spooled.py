@@ -78,3 +78,8 @@ async def test_only_what_waits_for_every_store_and_is_of_the_last_day_is_read_ba
     assert [candle.values for candle, _ in found] == [number(1), number(3)]
     assert [item async for item in spooled_candles(spool, now_seconds + LONGEST_SECONDS + 60)] == []
     spool.close()
+
+
+@given(st.text(alphabet="closevum=,. 10i", max_size=40))
+def test_a_line_that_is_not_whole_is_told_to_nobody_and_ends_nothing(fields: str) -> None:
+    assert candle_of(f"{OHLCV_3M},exchange=BINANCE_FUTURES,pair=BTC/USDT:USDT {fields} {START}") is None
