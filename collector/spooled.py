@@ -28,8 +28,8 @@ def candle_of(line: str) -> Candle | None:
     match = _LINE.fullmatch(line)
     if match is None:
         return None
-    fields = dict(field.partition("=")[::2] for field in match[2].split(","))
-    if not fields.keys() >= _ALWAYS:
+    fields = {name: value for name, _, value in (field.partition("=") for field in match[2].split(","))}
+    if not fields.keys() >= _ALWAYS or not (trades := fields["trades"].removesuffix("i")).isdecimal():
         return None  # another version's line, or a hand's: it is delivered as it is, and told to no reader
     close, open_ms = fields["close"], int(match[3])
     values = CandleValues(
@@ -41,7 +41,7 @@ def candle_of(line: str) -> Candle | None:
         quote_volume=fields["quote_volume"],
         taker_buy_volume=fields["taker_buy_volume"],
         taker_buy_quote_volume=fields["taker_buy_quote_volume"],
-        trades=int(fields["trades"].removesuffix("i")),
+        trades=int(trades),
     )
     return Candle(_ESCAPED.sub(r"\1", match[1]), open_ms, values, final=True, origin="spool", event_time_ms=open_ms)
 
