@@ -1,6 +1,6 @@
 """`make test`: every test, on real servers in containers, stage by stage.
 
-    python3 -m tools.test [STAGE ...]       setup docker images unit+contract integration; all of them by default
+    python3 -m tools.test [STAGE ...]       by default all but the last: setup docker images unit+contract integration faults
 
 The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
 the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest.
@@ -26,7 +26,10 @@ STAGES = {
     "unit+contract": [PYTHON, "-m", "pytest", "-n", "2", "tests/unit", "tests/contract"],
     # More workers than cores: these tests wait for servers, deadlines and the closes of candles.
     "integration": [PYTHON, "-m", "pytest", "-n", "5", "tests/integration"],
+    # Alone and one after the other: each starts a dozen servers of its own.
+    "faults": [PYTHON, "-m", "pytest", "tests/faults"],
 }
+DEFAULT = [name for name in STAGES if name != "faults"]
 NO_TESTS = 5  # pytest's exit code when it found none
 
 
@@ -40,7 +43,7 @@ def main(names: list[str]) -> int:
     environment = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
     minutes = []
     code = 0
-    for name in names or STAGES:
+    for name in names or DEFAULT:
         print(f"== {name}", flush=True)
         command = STAGES[name]
         if "pytest" in command:
