@@ -1,6 +1,8 @@
 """`make test`: every test, on real servers in containers, stage by stage.
 
-    python3 -m tools.test [STAGE ...]    all but the last by default: setup docker images unit+contract integration faults
+    python3 -m tools.test [STAGE ...]
+
+Stages: setup docker images unit+contract integration, and faults, which runs only when it is named.
 
 The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
 the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest.
