@@ -120,6 +120,11 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "status": Parameter(_one_of("SETTLING", "CLOSE", "DELIVERING", "TRADING_HALT"), "SETTLING"),
         "at_ms": _AT_MS,
     },
+    # exchangeInfo gives a symbol this status, and its streams are silent; its candles go on, in REST and truth
+    "halt": {
+        "symbol": Parameter(_text, required=True),
+        "status": Parameter(_one_of("TRADING_HALT", "PENDING_TRADING", "BREAK"), "TRADING_HALT"),
+    },
     # exchangeInfo lacks a share of its symbols, or these
     "short_exchange_info": {"symbols": Parameter(_symbols), "share": Parameter(_number(0, 1), 1.0)},
     # the network is away: every connection is aborted and no new one gets an answer
@@ -195,9 +200,10 @@ class Faults:
         return False
 
     def silences_stream(self, stream: str) -> bool:
-        for fault in self.of("silent_symbol"):
+        for fault in self.of("silent_symbol", "halt"):
             symbol, _, rest = stream.partition("@")
-            if symbol.upper() == fault.parameters["symbol"].upper() and fault.parameters["stream"] in (None, rest):
+            chosen = fault.parameters
+            if symbol.upper() == chosen["symbol"].upper() and chosen.get("stream") in (None, rest):
                 fault.acted += 1
                 return True
         return False
@@ -251,6 +257,11 @@ class Faults:
             if symbols is not None and symbol in symbols:
                 return True
         return False
+
+    def status(self, symbol: str) -> str | None:
+        """The status that a halt gives a symbol, if one does."""
+        halted = (fault for fault in self.of("halt") if fault.parameters["symbol"].upper() == symbol)
+        return next((str(fault.parameters["status"]) for fault in halted), None)
 
     def _at_close(self, symbol: str, interval: str, open_ms: int, *kinds: str) -> Iterator[Fault]:
         """The faults that hit the close of a candle, counted as having acted."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator import answers, params
@@ -124,11 +124,17 @@ class Rest:
 
     async def _exchange_info(self, query: Query) -> Any:
         now = self._clock.now_ms()
-        shown = tuple(item for item in self._universe.instruments if not self._faults.hides(item.symbol))
+        shown = tuple(
+            self._shown_as(item) for item in self._universe.instruments if not self._faults.hides(item.symbol)
+        )
         if shown != self._shown:
             self._shown = shown
             self._symbols_json = dumps([answers.symbol_info(item) for item in shown])
         return dumps(answers.exchange_info((), now)).removesuffix("[]}") + self._symbols_json + "}"
+
+    def _shown_as(self, instrument: Instrument) -> Instrument:
+        status = self._faults.status(instrument.symbol)
+        return instrument if status is None else replace(instrument, status=status)
 
     async def _klines(self, query: Query) -> Any:
         instrument = params.symbol(query, self._universe)

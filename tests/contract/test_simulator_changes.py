@@ -93,6 +93,19 @@ async def test_exchange_info_may_be_short_or_empty(client: Client) -> None:
     assert await statuses(client) == whole
 
 
+async def test_a_halted_symbol_says_so_and_its_streams_are_silent_until_it_trades_again(client: Client) -> None:
+    symbol = (await client.get("/_control/state"))["pairs"][0]
+    async with client.socket("/market/stream", f"{symbol.lower()}@markPrice@1s") as socket:
+        await socket.receive_json(timeout=5)
+        await client.fault("halt", symbol=symbol)
+        assert (await statuses(client))[symbol] == "TRADING_HALT"
+        assert await last_event_ms(socket) <= (await client.get("/fapi/v1/time"))["serverTime"] - 1_000
+        assert (await klines(client, symbol))[-1][0] > 0
+        await client.heal()
+        assert (await statuses(client))[symbol] == "TRADING"
+        await socket.receive_json(timeout=5)
+
+
 async def test_a_corrected_close_tells_other_values_before_the_true_ones(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -107,5 +107,33 @@ def test_an_empty_exchange_info_changes_nothing_and_a_silent_pair_is_told_subscr
     assert log.count("stream silent") == 1
 
 
+def test_a_halted_pair_is_told_as_halted_and_collected_on_and_the_others_never_notice(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
+) -> None:
+    start_ms = before_a_close(100)
+    simulator = start_simulator("--pairs", "8", "--seed", "23", "--start-ms", str(start_ms))
+    config, url = write_config(tmp_path, simulator, fresh_influx, extra=FILL)
+    with collector_process(config, url, tmp_path) as collector:
+        collector.wait_until_filled()
+        pairs = pairs_of(simulator)
+        halted = pairs[2]
+        fault = simulator.fetch("/_control/faults", {"kind": "halt", "symbol": pair_symbol(halted)})
+        eventually(lambda: state_of(collector, halted) == "halted", 75, what="the halt is seen")
+        close_ms = start_ms // CANDLE_MS * CANDLE_MS + CANDLE_MS
+        eventually(lambda: all_closed(collector, close_ms), 60, what="every close")
+        assert collector.status()["pairs_stale"] == []
+        assert collector.total("marketdata_stream_silent") == 0  # silent by right
+        simulator.fetch(f"/_control/faults/{fault['id']}", method="DELETE")
+        eventually(lambda: state_of(collector, halted) == "listed", 75, what="it trades again")
+        eventually(lambda: delivered(collector), 20, what="all delivered")
+        first_ms = close_ms - 2 * 3_600_000
+        found = [d for pair in pairs for d in differences(fresh_influx, simulator, pair, "3m", first_ms, close_ms)]
+        assert found == []
+        assert {state_of(collector, pair) for pair in pairs} == {"listed"}
+        assert collector.total("marketdata_connections_opened_total") == 2  # one for each channel, and no other
+        assert collector.stop() == 0
+    assert "ERROR" not in collector.log.read_text(encoding="utf-8")
+
+
 def pair_symbol(pair: str) -> str:
     return pair.replace("/USDT:USDT", "USDT")

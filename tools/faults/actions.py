@@ -37,6 +37,11 @@ async def one_pair_silent(world: World) -> None:
     await world.simulated.fault("silent_symbol", symbol=(await world.simulated.symbols())[0])
 
 
+async def one_pair_halted(world: World) -> None:
+    """The busiest pair is halted: exchangeInfo says so and its streams are silent."""
+    await world.simulated.fault("halt", symbol=(await world.simulated.symbols())[0])
+
+
 async def one_pair_delisted(world: World) -> None:
     """A pair of the middle ends with the candle that is forming."""
     symbols = await world.simulated.symbols()

@@ -1,7 +1,15 @@
 """What the exchange's streams can do to us."""
 
 from tools.faults import proxy
-from tools.faults.actions import exchange, exchange_heals, one_pair_delisted, one_pair_silent, way, way_free
+from tools.faults.actions import (
+    exchange,
+    exchange_heals,
+    one_pair_delisted,
+    one_pair_halted,
+    one_pair_silent,
+    way,
+    way_free,
+)
 from tools.faults.row import PREPARED, Row, Step, at, script
 
 CODES = (1000, 1001, 1006, 1008)
@@ -58,6 +66,7 @@ EXCHANGE_ROWS = (
     ),
     Row("a listing", script(at(-150, exchange("listing"))), until_seconds=90),
     Row("a delisting", script(at(-200, one_pair_delisted)), until_seconds=90),
+    Row("a halt of a pair", script(at(-200, one_pair_halted), at(30, exchange_heals)), until_seconds=90),
     Row(
         "exchangeInfo half empty, then empty",
         script(
