@@ -72,7 +72,7 @@ def test_damaged_candles_and_windows_are_found_exactly_and_put_right_and_nothing
         windows = [p for p in before if p[1] != "3m" and from_ms <= p[2] <= newest_ms - 2 * INTERVAL_MS[p[1]]]
         fetched = [p for p in before if p[1] in ("1h", "4h") and newest_ms - 60 * HOUR_MS <= p[2] < from_ms]
         quiet = [point for point in candles if before[point]["trades"] == 0][:3]
-        some = {*chance.sample(candles, 60), *chance.sample(windows, 20), *quiet}
+        some = {*chance.sample(candles, 1_000), *chance.sample(windows, 50), *quiet}
         damaged = damage(fresh_influx, {point: before[point] for point in some}, chance)
         damaged_fetched = damage(fresh_influx, {p: before[p] for p in chance.sample(fetched, 8)}, chance)
         surplus = (pairs[0], "3m", from_ms + CANDLE_MS + 60_000)
