@@ -128,6 +128,12 @@ def write_config(
     return path, f"http://{listen}"
 
 
+def second_store(influx: InfluxStack) -> list[str]:
+    """A [[store]] section for one more store."""
+    tokens = (f'{kind}_token_file = "{influx.token_file(kind, "collector-1")}"' for kind in ("ingest", "repair"))
+    return ["[[store]]", 'name = "second"', f'url = "{influx.url}"', *tokens]
+
+
 @contextmanager
 def collector_process(config: Path, url: str, folder: Path) -> Iterator[CollectorProcess]:
     """Run the collector for the length of the block; it is ended by its pid, and its log is shown if that fails."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from influx.provisioning import provision
-from tests.integration.collector_process import CollectorProcess, collector_process, write_config
+from tests.integration.collector_process import CollectorProcess, collector_process, second_store, write_config
 from tests.integration.servers import InfluxStack, Simulator, influx_server
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS, differences, stored
 from tests.support import eventually
@@ -171,13 +171,7 @@ def test_a_store_that_is_away_keeps_no_other_waiting_and_is_filled_from_its_spoo
     with influx_server(influxdb_image) as server:
         done = provision(server.url, tmp_path / "second")
         second = InfluxStack(server, done.org, done.secrets_dir)
-        section = [
-            "[[store]]",
-            'name = "second"',
-            f'url = "{second.url}"',
-            *(f'{kind}_token_file = "{second.token_file(kind, "collector-1")}"' for kind in ("ingest", "repair")),
-        ]
-        config, url = write_config(tmp_path, simulator, fresh_influx, extra=[*SETTINGS, *section])
+        config, url = write_config(tmp_path, simulator, fresh_influx, extra=[*SETTINGS, *second_store(second)])
         server.stop()
         with collector_process(config, url, tmp_path) as collector:
             eventually(lambda: collector.status() is not None, 30, what="the collector answers")
