@@ -6,6 +6,7 @@ exchange --wss--> feeds --> ingest --> writer --> spool --> deliverer (one a sto
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from collector import health, web
+from collector import health, supervision, web
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
 from collector.config import Config, ConfigError, StoreSection, read_token
@@ -32,14 +33,16 @@ from collector.ingest import Ingest
 from collector.late import LateDelivery
 from collector.marks import MarkCandles
 from collector.metrics import Exposition, Histograms, Parts
+from collector.notify import Notifier
 from collector.points import PointCounters
 from collector.repair import Repairer, StoreRepair
 from collector.rollups import RollupRepairer
 from collector.silence import SilenceWatch
 from collector.spool import Spool
 from collector.spooled import spooled_candles
-from collector.store import StoreReader
+from collector.store import StoreError, StoreReader
 from collector.stream import Stream
+from collector.supervision import Supervisor
 from collector.sweep import Sweep
 from collector.universe_watch import UniverseWatch, first_watched_open_ms
 from collector.windows import OwnWindows
@@ -60,12 +63,13 @@ HEARTBEAT_SECONDS = 1.0
 
 
 async def run(config: Config) -> None:
-    """Run the collector until SIGTERM or SIGINT. Raises ConfigError, ExchangeError or UnknownPair at the start."""
+    """Run the collector until SIGTERM or SIGINT. Raises ConfigError or UnknownPair at the start."""
+    notifier = Notifier(os.environ)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
-        app = await _App.build(config, stack)
+        app = await _App.build(config, notifier, stack)
         work = asyncio.create_task(app.work())
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -73,6 +77,7 @@ async def run(config: Config) -> None:
         if work.done():
             work.result()  # an unexpected end: raise what ended it, systemd starts us again
             raise RuntimeError("the collector's tasks ended by themselves")
+        notifier.tell("STOPPING=1", "STATUS=stopping: bringing what is accepted to the disk")
         log.info("stopping: closing streams, then the spool")
         work.cancel()
         await asyncio.wait((work,))
@@ -83,7 +88,9 @@ async def run(config: Config) -> None:
 class _App:
     """The built parts. ``work`` runs them, ``close`` brings what is accepted to the disk."""
 
-    def __init__(self, config: Config, session: aiohttp.ClientSession, client: ExchangeClient) -> None:
+    def __init__(
+        self, config: Config, notifier: Notifier, session: aiohttp.ClientSession, client: ExchangeClient
+    ) -> None:
         self._config = config
         self._session = session
         self._client = client
@@ -112,6 +119,12 @@ class _App:
             self._add_store(store)
         self._registry.register(Exposition(self._parts))
         ProcessCollector(registry=self._registry)
+        self._supervisor = Supervisor(
+            notifier,
+            delivering=lambda: any(counts.received for counts in self._ingest.frames.values()),
+            not_ready=lambda: health.not_ready(self._parts, time.time()),
+            stuck=lambda: supervision.stuck(self._writer, self._parts.connections, time.monotonic()),
+        )
         self._server = web.Server(
             web.create(
                 self._registry,
@@ -124,17 +137,19 @@ class _App:
         )
 
     @classmethod
-    async def build(cls, config: Config, stack: AsyncExitStack) -> "_App":
+    async def build(cls, config: Config, notifier: Notifier, stack: AsyncExitStack) -> "_App":
         """Open the sessions, take over the spool and start listening; nothing streams yet."""
         for store in config.store:
             read_token(store.ingest_token_file)
             read_token(store.repair_token_file)
         budget = Budget(share_percent=config.exchange.weight_share_percent)
-        client = await stack.enter_async_context(
-            ExchangeClient(config.exchange.rest_url, budget, ca_file=config.exchange.ca_file)
-        )
+        try:
+            client = ExchangeClient(config.exchange.rest_url, budget, ca_file=config.exchange.ca_file)
+        except ExchangeError as error:
+            raise ConfigError(str(error)) from error
+        await stack.enter_async_context(client)
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        app = cls(config, session, client)
+        app = cls(config, notifier, session, client)
         state_dir = config.collector.state_dir
         try:
             found = await asyncio.to_thread(app._spool.recover)
@@ -155,6 +170,7 @@ class _App:
         """Deliver what is spooled, learn the universe, then stream, confirm and fill until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat())
+            group.create_task(self._supervisor.run())
             group.create_task(self._stream.run())
             group.create_task(self._writer.run())
             await self._stream.restore(spooled_candles(self._spool, time.time()))  # before any of it is delivered
@@ -214,7 +230,10 @@ class _App:
 
     def _add_store(self, store: StoreSection) -> None:
         def repair_token() -> str:
-            return read_token(store.repair_token_file)
+            try:
+                return read_token(store.repair_token_file)
+            except ConfigError as error:  # it was there at the start: no reason to end, it may come back
+                raise StoreError(str(error)) from error
 
         def ingest_token() -> str:
             return store.ingest_token_file.read_text(encoding="utf-8")

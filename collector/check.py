@@ -35,6 +35,19 @@ async def run(config: Config) -> int:
     return 0
 
 
+def run_offline(config: Config) -> int:
+    """Look at the token files alone (the configuration has been read): nothing is asked, neither exchange nor store."""
+    try:
+        for store in config.store:
+            read_token(store.ingest_token_file)
+            read_token(store.repair_token_file)
+    except ConfigError as error:
+        print(f"collector: {error}", file=sys.stderr)
+        return FAILED
+    print("collector: configuration and token files are right; exchange and stores were not asked")
+    return 0
+
+
 async def _exchange(config: Config) -> AsyncIterator[str]:
     exchange = config.exchange
     try:

@@ -1,5 +1,6 @@
 """The collector's configuration: one TOML file, read once, wrong input told in one line."""
 
+import os
 import time
 import tomllib
 from datetime import UTC, date, datetime
@@ -10,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, fie
 
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import EARLIEST_MS
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+CREDENTIALS = f"${CREDENTIALS_VARIABLE}"
 
 type Share = Annotated[int, Field(ge=1, le=100)]
 
@@ -117,13 +121,22 @@ class SpoolSection(_Section):
 
 
 class StoreSection(_Section):
-    """One InfluxDB."""
+    """One InfluxDB. A token file may lie in `$CREDENTIALS_DIRECTORY`, where systemd puts this service's credentials."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     url: str
     org: str = "marketdata"
     ingest_token_file: Annotated[Path, Field(strict=False)]
     repair_token_file: Annotated[Path, Field(strict=False)]
+
+    @field_validator("ingest_token_file", "repair_token_file")
+    @classmethod
+    def _in_credentials(cls, value: Path) -> Path:
+        if value.parts[:1] != (CREDENTIALS,):
+            return value
+        if CREDENTIALS_VARIABLE not in os.environ:
+            raise ValueError(f"systemd sets {CREDENTIALS} for its service: use marketdata-collector, or name a file")
+        return Path(os.environ[CREDENTIALS_VARIABLE], *value.parts[1:])
 
     @field_validator("url")
     @classmethod

@@ -42,7 +42,8 @@ class ConnectionTotals:
 class ConnectionState:
     """What the metrics and /readyz read of one connection. Times are monotonic seconds.
 
-    ``retired`` is set by who ends it on purpose. ``totals`` outlive it.
+    ``retired`` is set by who ends it on purpose. ``totals`` outlive it. ``progressed_at`` is its last frame or attempt,
+    also a failed one.
     """
 
     channel: str
@@ -53,6 +54,7 @@ class ConnectionState:
     retired: bool = False
     opened_at: float = 0.0
     last_frame: float | None = None
+    progressed_at: float = 0.0
 
     @property
     def delivering(self) -> bool:
@@ -90,11 +92,13 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
 
     async def _open(self) -> None:
         while True:
+            self.state.progressed_at = self._monotonic()
             await asyncio.sleep(self._backoff.next_delay_seconds())
             # Others may have taken the place waited for: look again before the attempt.
             while wait := self._attempts.wait_seconds(self._monotonic()):  # noqa: ASYNC110  # time alone opens it
                 await asyncio.sleep(wait)
-            self._attempts.record(self._monotonic())
+            self.state.progressed_at = self._monotonic()
+            self._attempts.record(self.state.progressed_at)
             try:
                 self.conn = await connect(self.address, **self.ws_kwargs)
             except (OSError, TimeoutError, WebSocketException) as error:
@@ -136,7 +140,7 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
             self._backoff.ended(self._monotonic() - started, delivered=delivered)
 
     def _heard(self) -> None:
-        self.state.last_frame = self._monotonic()
+        self.state.last_frame = self.state.progressed_at = self._monotonic()
         if self.state.silent:
             self.state.silent = False
             log.info("stream delivers again channel=%s streams=%d", self.state.channel, self.state.streams)

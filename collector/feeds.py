@@ -185,7 +185,7 @@ class Feeds:
             self._retire(channel, old)
             return
         again = not old and any(symbol in line.symbols for line in lines for symbol in step.symbols)
-        state = ConnectionState(channel, len(step.symbols), self.totals[channel])
+        state = ConnectionState(channel, len(step.symbols), self.totals[channel], progressed_at=self._monotonic())
         life = self._again_life_seconds if again else self._life_seconds
         life *= 1 - LIFE_SPREAD * self._random()
         self._ids += 1

@@ -48,11 +48,18 @@ class Writer:
         self._putting = threading.Lock()
         self._refusing = False
         self._disk_failing = False
+        self._stepped_ns = clock_ns()
 
     @property
     def queue_free(self) -> int:
         """How many more lines the queue would take now."""
         return self._queue_points_max - len(self._queue)
+
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long what waits has waited without a step of the pump. Trying a refusing disk again is a step."""
+        waits = self._queue or self._closed or self._batcher.points
+        return (self._clock_ns() - self._stepped_ns) / 1e9 if waits else 0.0
 
     def put_nowait(self, bucket: str, line: str) -> bool:
         """Accept one line (one point, no newline). False if the queue is full: the point is counted as dropped."""
@@ -63,6 +70,8 @@ class Writer:
                 self._refusing = True
                 logger.error("the queue is full: points are dropped until the spool's disk keeps up")
             return False
+        if not self._queue:
+            self._stepped_ns = self._clock_ns()
         self._queue.append((bucket, line))
         for counters in self._counters:
             counters.queued(1)
@@ -124,6 +133,7 @@ class Writer:
     def _fill_batches(self, most: int) -> int:
         """Move lines from the queue into open batches until one closes; how many."""
         moved, now_ns = 0, self._clock_ns()
+        self._stepped_ns = now_ns
         while moved < most and not self._closed:
             bucket, line = self._queue.popleft()
             moved += 1
@@ -145,6 +155,7 @@ class Writer:
             except OSError as error:
                 if give_up:
                     raise
+                self._stepped_ns = self._clock_ns()
                 if not self._disk_failing:
                     self._disk_failing = True
                     logger.error("the spool cannot be written, points wait: %s", error)  # noqa: TRY400

@@ -115,3 +115,32 @@ def test_the_example_is_valid_and_shows_every_key_with_its_default(tmp_path: Pat
         StoreSection,
     )
     assert keys == {key for section in sections for key in section.model_fields}
+
+
+CREDENTIALS = GOOD.replace("/etc/marketdata/", "$CREDENTIALS_DIRECTORY/")
+
+
+def test_a_token_file_among_the_credentials_is_where_systemd_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x.service")
+    config = load(write(tmp_path, CREDENTIALS))
+    assert config.store[0].ingest_token_file == Path("/run/credentials/x.service/ingest")
+
+
+def test_credentials_outside_of_a_service_are_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(ConfigError, match=r"store.0.ingest_token_file.*systemd sets \$CREDENTIALS_DIRECTORY"):
+        load(write(tmp_path, CREDENTIALS))
+
+
+def test_an_offline_check_reads_configuration_and_tokens_and_asks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    config = write(tmp_path, CREDENTIALS.replace("127.0.0.1:8086", "nowhere.invalid"))
+    (tmp_path / "ingest").write_text("token", encoding="utf-8")
+    assert main(["check", "--offline", "--config", str(config)]) == 2
+    assert "repair" in capsys.readouterr().err
+    (tmp_path / "repair").write_text("token", encoding="utf-8")
+    assert main(["check", "--offline", "--config", str(config)]) == 0
