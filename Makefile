@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo faults soak test test-unit test-integration lint format wheel clean
+.PHONY: help setup demo faults soak test test-unit test-integration lab-up lab-down lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ test-unit: ## Unit and contract tests alone, without Docker
 
 test-integration: ## Integration tests alone (PYTEST_ARGUMENTS="-k outage" selects)
 	@$(PYTHON3) -m tools.test setup docker images integration
+
+lab-up: setup ## The hosts of ansible/inventories/lab as containers that run systemd (needs root for the image)
+	@$(PYTHON3) -m tools.test docker && .venv/bin/python -m tools.lab up
+
+lab-down: ## Remove the lab
+	@.venv/bin/python -m tools.lab down
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, promtool, uv.lock
 	@.venv/bin/python -m tools.lint
