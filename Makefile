@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo faults soak test test-unit test-integration lab-up lab-down lint format wheel clean
+.PHONY: help setup demo faults soak test test-unit test-integration lab-up lab-converge lab-down lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test-integration: ## Integration tests alone (PYTEST_ARGUMENTS="-k outage" selec
 
 lab-up: setup ## The hosts of ansible/inventories/lab as containers that run systemd (needs root for the image)
 	@$(PYTHON3) -m tools.test docker && .venv/bin/python -m tools.lab up
+
+lab-converge: ## The platform's playbook on the lab; again: changes nothing (LAB_ARGUMENTS="--check --diff")
+	@.venv/bin/python -m tools.lab converge $(LAB_ARGUMENTS)
 
 lab-down: ## Remove the lab
 	@.venv/bin/python -m tools.lab down

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
-from influx_reconcile import Desired, InvalidInput, parse, reconcile
+from influx_reconcile import Desired, InvalidInput, parse, reconcile, with_consumers
 
 from influx.scripts import TASKS_DIR
 
@@ -71,15 +70,4 @@ def load(
     desired = parse(schema, scripts, source=source, allow_destructive=allow_destructive)
     if consumers is None:
         return desired
-    return parse(_with_consumers(schema, consumers), scripts, source=source, allow_destructive=allow_destructive)
-
-
-def _with_consumers(schema: Any, consumers: Consumers) -> Any:
-    """The (valid) schema with other consumers; one that it knows keeps its generation."""
-    tokens = dict(schema["tokens"])
-    for kind, names in consumers.items():
-        if kind not in tokens:
-            raise InvalidInput(f"consumers: {kind!r}, allowed: {', '.join(tokens)}")
-        generations = tokens[kind]["consumers"]
-        tokens[kind] = {**tokens[kind], "consumers": {name: generations.get(name, 1) for name in names}}
-    return {**schema, "tokens": tokens}
+    return parse(with_consumers(schema, consumers), scripts, source=source, allow_destructive=allow_destructive)

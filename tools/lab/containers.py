@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
 
-from tools.lab.hosts import Lab
+from tools.lab.hosts import ROOT, Lab
 from tools.lab.image import lab_image
 
 # systemd mounts and makes namespaces, LoadCredential mounts, PrivateUsers reads /proc of its parent, nftables filters.
@@ -100,6 +100,7 @@ def _create(client: docker.DockerClient, lab: Lab, network: Network, host: str, 
         security_opt=["seccomp=unconfined", "apparmor=unconfined"],
         cgroupns="host",
         tmpfs={"/run": "exec,mode=755", "/tmp": "exec,mode=1777"},  # noqa: S108  the host's, not ours
+        volumes={str(ROOT / "simulator"): {"bind": "/opt/marketdata-simulator/simulator", "mode": "ro"}},
         environment={"container": "docker", "LAB_CGROUP": lab.container(host), "LAB_KEY": key},
         stop_signal="SIGRTMIN+3",
     )

@@ -53,7 +53,7 @@ class Lab:
             "ansible_user": USER,
             "ansible_ssh_private_key_file": str(self.key),
             "ansible_ssh_common_args": known_hosts,
-            "lab_folder": str(self.folder),
+            "simulator_ca_file": str(self.folder / "exchange-ca.pem"),
         }
         hosts = {host: {"ansible_host": address} for host, address in self.addresses.items()}
         return {"all": {"vars": connection, "hosts": hosts}}

@@ -22,7 +22,7 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "ca-certificates"),
     *("iproute2", "iputils-ping", "procps", "tzdata", "curl"),
     # What the roles install.
-    *("chrony", "nftables", "python3-venv"),
+    *("chrony", "nftables", "python3-apt", "python3-venv"),
     # What the simulator imports, on the host that stands for the exchange; debootstrap knows no virtual packages.
     *("python3-aiohttp", "python3-cryptography", "python3-cffi-backend", "python3-numpy"),
 )

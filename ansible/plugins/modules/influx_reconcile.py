@@ -23,6 +23,14 @@ options:
     description: The Flux scripts by task name.
     type: dict
     required: true
+  consumers:
+    description: Names of consumers by kind of token, in the place of the schema's, for the kinds it names.
+    type: dict
+    default: {}
+  generations:
+    description: Generation by token name (C(<kind>-<consumer>)). A higher one replaces the token; default is 1.
+    type: dict
+    default: {}
   secrets_dir:
     description: Folder of the token files C(<kind>-<consumer>.token).
     type: path
@@ -40,6 +48,9 @@ options:
 attributes:
   check_mode:
     support: full
+    description: >-
+      Where nothing answers at O(url) and there is no operator's token, the server is yet to be set up, and all of it
+      is shown; with the token there, the store cannot be compared, and RV(reports) says so.
   diff_mode:
     support: full
 """
@@ -69,7 +80,17 @@ reports:
 from pathlib import Path  # noqa: E402  Ansible wants the documentation first
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible.module_utils.influx_reconcile import ReconcileError, parse, reconcile  # noqa: E402
+from ansible.module_utils.influx_reconcile import (  # noqa: E402
+    Desired,
+    Observed,
+    ReconcileError,
+    Result,
+    Unreachable,
+    parse,
+    plan,
+    reconcile,
+    with_consumers,
+)
 
 
 def main() -> None:
@@ -78,6 +99,8 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "schema": {"type": "dict", "required": True},
             "tasks": {"type": "dict", "required": True},
+            "consumers": {"type": "dict", "default": {}},
+            "generations": {"type": "dict", "default": {}, "no_log": False},
             "secrets_dir": {"type": "path", "required": True, "no_log": False},
             "operator_token_file": {"type": "path", "no_log": False},
             "allow_destructive": {"type": "list", "elements": "str", "default": []},
@@ -85,22 +108,30 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    operator_token_file = params["operator_token_file"]
     try:
-        desired = parse(
-            params["schema"], params["tasks"], source="schema", allow_destructive=params["allow_destructive"]
-        )
-        result = reconcile(
-            params["url"],
-            desired,
-            Path(params["secrets_dir"]),
-            operator_token_file=Path(operator_token_file) if operator_token_file else None,
-            check=module.check_mode,
-        )
+        schema = with_consumers(params["schema"], params["consumers"], params["generations"])
+        desired = parse(schema, params["tasks"], source="schema", allow_destructive=params["allow_destructive"])
+        result = _reconcile(module, desired)
     except ReconcileError as error:
         module.fail_json(msg=str(error))
     diff = {"prepared": "".join(f"{line}\n" for line in result.lines)}
     module.exit_json(changed=result.changed, changes=list(result.lines), reports=list(result.reports), diff=diff)
+
+
+def _reconcile(module: AnsibleModule, desired: Desired) -> Result:
+    """In check mode the server may be yet to be installed, or stopped: that is no failure then."""
+    secrets_dir = Path(module.params["secrets_dir"])
+    operator_token_file = Path(module.params["operator_token_file"] or secrets_dir / "operator.token")
+    try:
+        return reconcile(
+            module.params["url"], desired, secrets_dir, operator_token_file=operator_token_file, check=module.check_mode
+        )
+    except Unreachable as error:
+        if not module.check_mode:
+            raise
+        if operator_token_file.exists():
+            return Result((), (f"not compared: {error}",))
+        return Result(tuple(plan(desired, Observed(fresh=True)).lines()), ())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 `ansible.module_utils.influx_reconcile` for the Ansible module and `influx_reconcile` for the command and the tests.
 """
 
-from .desired import Bucket, Desired, Task, Token, parse
+from .desired import Bucket, Desired, Task, Token, parse, with_consumers
 from .engine import Result, reconcile
 from .errors import ApiError, InvalidInput, ReconcileError, Refused, TaskFailed, Unreachable
 from .observed import Observed
@@ -27,4 +27,5 @@ __all__ = [
     "parse",
     "plan",
     "reconcile",
+    "with_consumers",
 ]

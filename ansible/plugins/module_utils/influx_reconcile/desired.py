@@ -78,6 +78,29 @@ def parse(
     )
 
 
+def with_consumers(
+    schema: Mapping[str, Any], consumers: Mapping[str, Iterable[str]], generations: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """A valid schema with other consumers, for the kinds that `consumers` names.
+
+    generations is by token name (`ingest-collector-1`); a token it does not name keeps the schema's, a new one is of
+    generation 1. Raises InvalidInput for a kind or token that there is not.
+    """
+    tokens = dict(schema["tokens"])
+    for kind, names in consumers.items():
+        if kind not in tokens:
+            raise InvalidInput(f"consumers: {kind!r}, allowed: {', '.join(tokens)}")
+        known = tokens[kind]["consumers"]
+        tokens[kind] = {**tokens[kind], "consumers": {name: known.get(name, 1) for name in names}}
+    left = dict(generations or {})
+    for kind, entry in tokens.items():
+        raised = {name: left.pop(f"{kind}-{name}", known) for name, known in entry["consumers"].items()}
+        tokens[kind] = {**entry, "consumers": raised}
+    if left:
+        raise InvalidInput(f"generations: {', '.join(map(repr, left))}, allowed: names of tokens, <kind>-<consumer>")
+    return {**schema, "tokens": tokens}
+
+
 def duration_text(seconds: int) -> str:
     """The shortest notation: 2592000 -> "30d", 0 -> "kept"."""
     if seconds == 0:

@@ -1,0 +1,32 @@
+"""How a play is run on the lab: the same for a person and for the tests."""
+
+import os
+import sys
+from pathlib import Path
+
+from tools import programs
+from tools.lab.hosts import INVENTORY, ROOT, Lab
+
+ANSIBLE = ROOT / "ansible"
+BIN = Path(sys.executable).parent
+
+
+def command(lab: Lab, playbook: str, *options: str) -> list[str]:
+    """ansible-playbook with the lab's inventory, for a folder of ansible/ as working directory."""
+    return [str(BIN / "ansible-playbook"), *inventories(lab), playbook, *options]
+
+
+def inventories(lab: Lab) -> list[str]:
+    """The lab's inventory, and beside it how the containers are reached."""
+    return ["-i", str(INVENTORY), "-i", str(lab.overlay)]
+
+
+def environment(lab: Lab) -> dict[str, str]:
+    """What the plays need beside the caller's environment: third-party programs, and ssh sockets of this lab alone."""
+    influxd = programs.find("influxd")
+    return {
+        "PATH": f"{BIN}:{os.environ.get('PATH', '')}",
+        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(lab.folder / "ssh"),
+        "LAB_INFLUXD": str(influxd or "influxd: run `make setup`"),
+    }
