@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from influx_reconcile import InvalidInput, parse
+from influx_reconcile import InvalidInput, parse, with_consumers
 from influx_reconcile.desired import duration_text
 
 from influx.provisioning import load
@@ -126,3 +126,21 @@ def test_a_script_must_carry_the_name_of_its_file() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "kept"), (3600, "1h"), (DAY, "1d"), (36 * 3600, "36h"), (90, "90s")])
 def test_durations_are_shown_in_their_shortest_notation(seconds: int, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+def test_consumers_of_a_kind_replace_the_schemas_and_keep_a_known_generation() -> None:
+    schema: dict[str, Any] = {
+        "tokens": {"ingest": {"write": ["raw"], "consumers": {"one": 3}}, "reader": {"consumers": {"bot": 1}}}
+    }
+    changed = with_consumers(schema, {"ingest": ["one", "two"]}, {"ingest-two": 2})
+    assert changed["tokens"]["ingest"] == {"write": ["raw"], "consumers": {"one": 3, "two": 2}}
+    assert changed["tokens"]["reader"] == {"consumers": {"bot": 1}}
+    assert schema["tokens"]["ingest"]["consumers"] == {"one": 3}
+
+
+def test_a_generation_of_no_token_is_refused_by_name() -> None:
+    schema = {"tokens": {"reader": {"read": ["raw"], "consumers": {"bot": 1}}}}
+    with pytest.raises(InvalidInput, match="generations: 'reader-bto', allowed"):
+        with_consumers(schema, {}, {"reader-bto": 2})
+    with pytest.raises(InvalidInput, match="consumers: 'readers', allowed: reader"):
+        with_consumers(schema, {"readers": ["bot"]})

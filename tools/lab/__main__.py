@@ -1,4 +1,4 @@
-"""`make lab-up lab-converge lab-verify lab-down`: the platform's own playbook on containers that run systemd.
+"""`make lab-up lab-converge lab-down`: the platform's own playbook on containers that run systemd.
 
     python -m tools.lab up | converge [ANSIBLE-PLAYBOOK OPTIONS] | down
 
@@ -10,22 +10,21 @@ import subprocess
 import sys
 
 from tools.lab import containers, plays
-from tools.lab.hosts import lab
+from tools.lab.hosts import Lab, from_environment
 from tools.lab.image import NoImage
 
 USAGE = "usage: python -m tools.lab up | converge [OPTIONS OF ansible-playbook] | down"
 
 
 def main(arguments: list[str]) -> int:
-    here = lab()
+    """Run the command; one line on what failed."""
+    here = from_environment()
     try:
         match arguments:
             case ["up"]:
                 containers.up(here)
             case ["converge", *options]:
-                return _play(plays.command(here, "playbooks/lab-exchange.yml", *options)) or _play(
-                    plays.command(here, "site.yml", *options)
-                )
+                return _play(here, "playbooks/lab-exchange.yml", *options) or _play(here, "site.yml", *options)
             case ["down"]:
                 containers.down(here)
             case _:
@@ -37,9 +36,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _play(command: list[str]) -> int:
-    environment = {**os.environ, **plays.environment(lab())}
-    return subprocess.run(command, cwd=plays.ANSIBLE, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+def _play(here: Lab, playbook: str, *options: str) -> int:
+    return subprocess.run(
+        plays.command(here, playbook, *options),
+        cwd=plays.ANSIBLE,
+        env={**os.environ, **plays.environment(here)},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -59,11 +59,11 @@ class Lab:
         return {"all": {"vars": connection, "hosts": hosts}}
 
 
-def lab() -> Lab:
-    """The lab that the environment names."""
-    name = os.environ.get("MARKETDATA_LAB", "marketdata-lab")
+def from_environment(name: str = "marketdata-lab", subnet: str = "") -> Lab:
+    """The lab that the environment names; the arguments are what it is without."""
+    name = os.environ.get("MARKETDATA_LAB", name)
     addresses = inventory_addresses()
-    if subnet := os.environ.get("MARKETDATA_LAB_SUBNET"):
+    if subnet := os.environ.get("MARKETDATA_LAB_SUBNET", subnet):
         addresses = {host: f"{subnet}.{address.rpartition('.')[2]}" for host, address in addresses.items()}
     return Lab(name, addresses, ROOT / ".lab" / name)
 
