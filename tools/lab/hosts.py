@@ -53,9 +53,10 @@ class Lab:
             "ansible_user": USER,
             "ansible_ssh_private_key_file": str(self.key),
             "ansible_ssh_common_args": known_hosts,
-            "simulator_ca_file": str(self.folder / "exchange-ca.pem"),
         }
-        hosts = {host: {"ansible_host": address} for host, address in self.addresses.items()}
+        # Of each host: what group_vars say of all hosts wins over what an inventory file says of all.
+        own = {"simulator_ca_file": str(self.folder / "exchange-ca.pem")}
+        hosts = {host: {"ansible_host": address, **own} for host, address in self.addresses.items()}
         return {"all": {"vars": connection, "hosts": hosts}}
 
 
