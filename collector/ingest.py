@@ -212,14 +212,16 @@ class Ingest:
             self._writer.put_nowait(BUCKET_SAMPLES, line)
 
     def on_rest_mark_price(self, event: MarkPrice) -> None:
-        """Sample a mark price that REST answered while the stream is silent: the pair is not stale."""
+        """Sample a mark price that REST answered while the stream is silent: the pair is not stale.
+
+        It is as fresh as the price itself: an answer that stays the same for a minute is that of a stale pair.
+        """
         fresh = self.freshness.get(event.pair)
         if fresh is None:
             return
-        now = self._wall_seconds()
-        fresh.last_message_seconds[MARK_PRICE] = now
-        if event.next_funding_time_ms:
-            fresh.last_message_seconds[FUNDING] = now
+        made = self._wall_seconds() - max(self.clock.now_ms() - event.event_time_ms, 0) / 1000
+        for channel in (MARK_PRICE, FUNDING) if event.next_funding_time_ms else (MARK_PRICE,):
+            fresh.last_message_seconds[channel] = max(fresh.last_message_seconds[channel], made)
         takes_mark = self._sampler.takes_mark(event)
         takes_funding = self._sampler.takes_funding(event)
         try:

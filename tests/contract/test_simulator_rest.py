@@ -67,6 +67,27 @@ async def test_an_exchange_hole_is_in_no_row_and_fills_no_limit(client: Client) 
     assert len(await klines(client, interval="15m", startTime=first, limit=3)) == 3
 
 
+async def test_what_rest_tells_of_a_frozen_symbol_is_that_of_the_moment_of_the_order(client: Client) -> None:
+    await client.fault("rest_frozen", symbol="BTCUSDT")
+    frozen = await klines(client, limit=2)
+    index = await client.get("/fapi/v1/premiumIndex", symbol="BTCUSDT")
+
+    async def others_go_on() -> bool:
+        other = await client.get("/fapi/v1/premiumIndex", symbol="ETHUSDT")
+        return bool(other["time"] > index["time"] + 1000)
+
+    await eventually_async(others_go_on)
+    assert await klines(client, limit=2) == frozen
+    assert await client.get("/fapi/v1/premiumIndex", symbol="BTCUSDT") == index
+    everyone = {row["symbol"]: row for row in await client.get("/fapi/v1/premiumIndex")}
+    assert everyone["BTCUSDT"] == index
+    truth = await client.get("/_control/truth", symbol="BTCUSDT", interval="3m", start=frozen[-1][0])
+    assert (await client.get("/_control/faults"))[0]["acted"] > 0
+    assert truth[0][0] == frozen[-1][0]
+    await client.heal()
+    assert (await client.get("/fapi/v1/premiumIndex", symbol="BTCUSDT"))["time"] > index["time"]
+
+
 async def test_a_start_gives_the_oldest_rows_and_an_end_the_newest(client: Client) -> None:
     first = START_MS // THREE_MINUTES_MS * THREE_MINUTES_MS - 100 * THREE_MINUTES_MS
     assert [row[0] for row in await klines(client, startTime=first, limit=2)] == [first, first + THREE_MINUTES_MS]
