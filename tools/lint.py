@@ -41,6 +41,7 @@ def checks() -> dict[str, list[str]]:
         "ruff format": [str(BIN / "ruff"), "format", "--check"],
         "mypy": [str(BIN / "mypy")],
         "yamllint": [str(BIN / "yamllint"), "--strict", "."],
+        "dashboards": [sys.executable, "-m", "grafana", "--check"],
         "uv.lock": [*uv, "lock", "--check", "--quiet", "--python", sys.executable],
     }
     if list((ROOT / "ansible").glob("**/*.yml")):
