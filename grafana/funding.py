@@ -36,7 +36,7 @@ NEXT_TIMES = f"""{CURRENT}
 SPREAD = f"""from(bucket: "market_data_samples")
   {SHOWN}
   |> filter(fn: (r) => r._measurement == "funding_rate" and {OF_EXCHANGE} and r._field == "rate")
-  |> aggregateWindow(every: v.windowPeriod, fn: last, createEmpty: false)
+  |> aggregateWindow(every: v.windowPeriod, fn: last, createEmpty: false, timeSrc: "_start")
   |> keep(columns: ["_time", "_value", "pair"])"""
 
 

@@ -134,7 +134,7 @@ def shown(bucket: str, measurement: str, fields: dict[str, str], ref: str = "A")
         f"""from(bucket: "{bucket}")
   {SHOWN}
   |> filter(fn: (r) => r._measurement == "{measurement}" and {SERIES} and ({wanted}))
-  |> aggregateWindow(every: v.windowPeriod, fn: last, createEmpty: false)
+  |> aggregateWindow(every: v.windowPeriod, fn: last, createEmpty: false, timeSrc: "_start")
   |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
   |> group()
   |> keep(columns: ["_time", {", ".join(f'"{field}"' for field in fields)}])
