@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 INFLUXD_VERSION = "2.7.12"
+GRAFANA_VERSION = "12.1.0"
 
 # What set-up takes of a vendor's archives where neither PATH nor the cache has one that is accepted.
 RELEASES = {

@@ -93,7 +93,12 @@ def third_party() -> None:
             ],
             f"install {exporter} {oldest} or newer; then run `make setup`",
         )
-    obtain(["grafana"], [], "put a Grafana 11 or newer on PATH; `make demo` then starts it with every dashboard")
+    home = programs.cache_dir() / "lib" / "grafana"
+    obtain(
+        ["grafana"],
+        [(VENDOR, lambda: vendor.grafana(bin_folder / "grafana", home))],
+        "put a Grafana 11 or newer on PATH; `make demo` then starts it with every dashboard",
+    )
 
 
 def obtain(names: list[str], ways: list[tuple[str, Callable[[], None]]], remedy: str) -> None:
@@ -111,7 +116,7 @@ def obtain(names: list[str], ways: list[tuple[str, Callable[[], None]]], remedy:
         if path := programs.find(name):
             say(name, f"{programs.version(name, path)} {path}")
         else:
-            say(name, f"left out ({'; '.join(reasons or ['it is not here'])}): {remedy}")
+            say(name, f"left out ({'; '.join(reasons)}): {remedy}")
 
 
 def say(thing: str, state: str) -> None:

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.programs import INFLUXD_VERSION, RELEASES
+from tools.programs import GRAFANA_VERSION, INFLUXD_VERSION, RELEASES
 
 CONNECT_SECONDS = 5  # offline must not be slow: the next way starts after this
 
@@ -32,6 +32,9 @@ INFLUXDB_ARCHIVES = f"https://dl.influxdata.com/influxdb/releases/v{INFLUXD_VERS
 # Each release of Prometheus and its companions has its sha256sums.txt beside the archives:
 # https://prometheus.io/download/
 PROMETHEUS_ARCHIVES = "https://github.com/prometheus/{project}/releases/download/v{version}/"
+
+# Each archive of Grafana has its sum in a file beside it: https://grafana.com/grafana/download
+GRAFANA_ARCHIVES = "https://dl.grafana.com/oss/release/"
 
 
 class CannotGet(Exception):
@@ -71,6 +74,43 @@ def release(project: str, programs: Iterable[str], folder_of_targets: Path) -> N
         check_sha256(archive, sums.read_text(encoding="utf-8"))
         for program in programs:
             _extract(archive, program, folder_of_targets / program)
+
+
+def grafana(target: Path, home: Path) -> None:
+    """Unpack Grafana's archive as `home` and put a link to its program at `target`, checked by its published sum.
+
+    Raises:
+        CannotGet: no archive for this machine, no network, or another checksum.
+    """
+    name = f"grafana-{GRAFANA_VERSION}.{_system()}-{_machine()}.tar.gz"
+    with tempfile.TemporaryDirectory() as folder:
+        published = _download(f"{GRAFANA_ARCHIVES}{name}.sha256", Path(folder)).read_text(encoding="utf-8").split()
+        archive = _download(GRAFANA_ARCHIVES + name, Path(folder))
+        check_sha256(archive, f"{published[0] if published else ''}  {name}\n")
+        unpack_whole(archive, home)
+    part = target.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    part.symlink_to(home / "bin" / "grafana")
+    part.replace(target)
+
+
+def unpack_whole(archive: Path, folder: Path) -> None:
+    """Unpack an archive that holds one folder, as `folder`; what was there is replaced."""
+    with tempfile.TemporaryDirectory(dir=_made(folder.parent)) as work:
+        with tarfile.open(archive) as tar:
+            # Python's docs, tarfile, "Supporting older Python versions": an old 3.9 has no filters.
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+            tar.extractall(work)  # noqa: S202
+        entries = list(Path(work).iterdir())
+        if len(entries) != 1:
+            raise CannotGet(f"{archive.name} is not one folder as known")
+        shutil.rmtree(folder, ignore_errors=True)
+        entries[0].replace(folder)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def check_sha256(file: Path, published: str) -> None:

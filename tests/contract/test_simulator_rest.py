@@ -76,7 +76,8 @@ async def test_what_rest_tells_of_a_frozen_symbol_is_that_of_the_moment_of_the_o
         other = await client.get("/fapi/v1/premiumIndex", symbol="ETHUSDT")
         return bool(other["time"] > index["time"] + 1000)
 
-    await eventually_async(others_go_on)
+    went_on: bool = await eventually_async(others_go_on)
+    assert went_on
     assert await klines(client, limit=2) == frozen
     assert await client.get("/fapi/v1/premiumIndex", symbol="BTCUSDT") == index
     everyone = {row["symbol"]: row for row in await client.get("/fapi/v1/premiumIndex")}

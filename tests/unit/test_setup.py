@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,28 @@ def test_debians_alertmanager_keeps_its_length_when_it_reads_its_templates_from_
     assert after.startswith(b"text/proc/self/fd/9/")
     assert after.endswith(b"/default.tmplmore")
     assert b"/usr/share" not in after
+
+
+def test_an_archive_of_one_folder_takes_the_place_of_what_was_unpacked_before(tmp_path: Path) -> None:
+    old = tmp_path / "lib" / "grafana"
+    program(old / "bin", "old", "old")
+    program(tmp_path / "grafana-v12.1.0" / "bin", "grafana", "grafana version 12.1.0")
+    archive = tmp_path / "grafana.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "grafana-v12.1.0", "grafana-v12.1.0")
+    vendor.unpack_whole(archive, old)
+    assert [entry.name for entry in (old / "bin").iterdir()] == ["grafana"]
+    assert programs.version("grafana", old / "bin" / "grafana") == "12.1.0"
+    assert [entry.name for entry in old.parent.iterdir()] == ["grafana"]
+
+
+def test_an_archive_that_is_not_one_folder_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "two.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name in ("a", "b"):
+            tar.add(program(tmp_path, name, name), name)
+    with pytest.raises(vendor.CannotGet):
+        vendor.unpack_whole(archive, tmp_path / "lib" / "grafana")
 
 
 def test_an_alertmanager_that_reads_its_templates_in_another_way_is_refused() -> None:
