@@ -43,6 +43,7 @@ def checks() -> dict[str, list[str]]:
         "yamllint": [str(BIN / "yamllint"), "--strict", "."],
         "dashboards": [sys.executable, "-m", "grafana", "--check"],
         "uv.lock": [*uv, "lock", "--check", "--quiet", "--python", sys.executable],
+        "docs/metrics.md": [sys.executable, "-m", "tools.metrics_docs", "--check"],
     }
     if list((ROOT / "ansible").glob("**/*.yml")):
         found["ansible-lint"] = [str(BIN / "ansible-lint"), "--offline", "--strict", "-q", "ansible"]

@@ -1,33 +1,52 @@
 """Metrics of each pair and of the candles that became final."""
 
-from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE
+from fnmatch import fnmatchcase
+
+from collector.events import CANDLES, FUNDING, MARK_PRICE
 from collector.metrics.families import Families, counter, gauge
 from collector.metrics.parts import Parts
-from collector.universe_watch import LISTED
 from marketdata.schema import EXCHANGE
 
 
 def pairs(parts: Parts) -> Families:
-    """How fresh each pair is, and how its candles became final."""
+    """How fresh each pair is, and which alert it is worth."""
     labels = ("exchange", "pair", "channel")
     ingest = parts.ingest
     last = gauge("last_message_timestamp_seconds", "Receipt of the newest frame; start of watching before", labels)
     messages = counter("messages", "Frames of the pair", labels)
     final = gauge("last_final_candle_timestamp_seconds", "Close time of the newest final candle", labels[:2])
-    for pair, fresh in ingest.freshness.items():
+    funding = gauge("next_funding_timestamp_seconds", "When the running funding period settles", labels[:2])
+    tiers = gauge(
+        "pair_tier", "1 for the tier: major (`[exchange] major`) or minor; it decides severity alone",
+        (*labels[:2], "tier"),
+    )  # fmt: skip
+    for pair in parts.listed:
+        fresh = ingest.freshness[pair]
         for channel in (CANDLES, MARK_PRICE, FUNDING):
             last.add_metric([EXCHANGE, pair, channel], fresh.last_message_seconds[channel])
             messages.add_metric([EXCHANGE, pair, channel], fresh.messages[channel])
-        closed_ms = fresh.last_final_open_ms or ingest.finality.next_open_ms(pair) - CANDLE_MS
-        final.add_metric([EXCHANGE, pair], (closed_ms + CANDLE_MS) / 1000)
-    states = gauge("pair_state", "1 for the state the pair is in", (*labels[:2], "state"))
+        final.add_metric([EXCHANGE, pair], ingest.settled_ms(pair) / 1000)
+        if fresh.next_funding_ms:
+            funding.add_metric([EXCHANGE, pair], fresh.next_funding_ms / 1000)
+        is_major = any(fnmatchcase(pair, pattern) for pattern in parts.major)
+        tiers.add_metric([EXCHANGE, pair, "major" if is_major else "minor"], 1)
+    states = gauge(
+        "pair_state",
+        "1 for the state the pair is in: `listed`, `halted` (no alert on its silence), `delisted` (no other series)",
+        (*labels[:2], "state"),
+    )
     for pair in {**ingest.freshness, **parts.pair_states}:
-        states.add_metric([EXCHANGE, pair, parts.pair_states.get(pair, LISTED)], 1)
+        states.add_metric([EXCHANGE, pair, parts.state_of(pair)], 1)
     watched = gauge("pairs_watched", "Pairs the collector is responsible for", ("exchange",))
     watched.add_metric([EXCHANGE], len(ingest.freshness))
-    closes = counter(
-        "candles_final", "Closes that became final, by where the final candle came from", ("exchange", "origin")
-    )
+    yield from (last, messages, final, funding, tiers, states, watched)
+
+
+def candles(parts: Parts) -> Families:
+    """How candles became final."""
+    ingest = parts.ingest
+    closes = counter("candles_final", "Closes that became final, by where the final candle came from",
+                     ("exchange", "origin"))  # fmt: skip
     for origin in ("stream", "rest"):
         closes.add_metric([EXCHANGE, origin], ingest.final_by_origin[origin])
     conflicts = counter("candle_conflicts", "Closing frames that contradict the final candle", ("exchange",))
@@ -36,4 +55,4 @@ def pairs(parts: Parts) -> Families:
     absent.add_metric([EXCHANGE], parts.confirmer.absent if parts.confirmer else 0)
     clock = gauge("exchange_timestamp_seconds", "Exchange time as the collector knows it", ("exchange",))
     clock.add_metric([EXCHANGE], ingest.clock.now_ms() / 1000)
-    yield from (last, messages, final, states, watched, closes, conflicts, absent, clock)
+    yield from (closes, conflicts, absent, clock)

@@ -1,5 +1,6 @@
 """What the metrics are read from: the parts of the collector."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from collector.confirm import Confirmer
@@ -14,7 +15,7 @@ from collector.silence import SilenceWatch
 from collector.spool import Spool
 from collector.stream import Stream
 from collector.sweep import Sweep
-from collector.universe_watch import PairState
+from collector.universe_watch import DELISTED, LISTED, PairState
 from exchange.client import ExchangeClient
 
 
@@ -37,4 +38,14 @@ class Parts:
     sweep: Sweep | None = None
     funding: SettledFunding | None = None
     marks: MarkCandles | None = None
+    major: Sequence[str] = ()
     heartbeat_seconds: float = 0.0
+
+    def state_of(self, pair: str) -> PairState:
+        """Return a pair's state; before the universe was asked for a second time it is listed."""
+        return self.pair_states.get(pair, LISTED)
+
+    @property
+    def listed(self) -> list[str]:
+        """The pairs whose freshness matters: a delisted one is collected up to its last candle, and silent by right."""
+        return [pair for pair in self.ingest.freshness if self.state_of(pair) != DELISTED]

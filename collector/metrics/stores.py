@@ -63,19 +63,13 @@ def history(parts: Parts) -> Families:
         "Newest settled funding rate that is stored or on its way; 0 if none",
         ("exchange", "pair"),
     )
-    for pair in parts.ingest.freshness:
+    for pair in parts.listed:
         newest.add_metric([EXCHANGE, pair], funding.newest_ms.get(pair, 0) / 1000 if funding else 0)
     settled = gauge("funding_settled_missing", "Settled funding rates that a store lacks", ("exchange",))
     settled.add_metric([EXCHANGE], funding.missing if funding else 0)
     hours = gauge("mark_candles_missing", "Hourly mark price candles that a store lacks", ("exchange",))
     hours.add_metric([EXCHANGE], marks.missing if marks else 0)
-    requests = gauge(
-        "exchange_funding_requests",
-        "Requests of this process in the last 5 minutes that count against the limit of the funding routes",
-        ("exchange",),
-    )
-    requests.add_metric([EXCHANGE], parts.client.snapshot().budget.funding_requests)
-    yield from (newest, settled, hours, requests)
+    yield from (newest, settled, hours)
 
 
 def fill(parts: Parts) -> Families:

@@ -51,7 +51,7 @@ def connections(parts: Parts) -> Families:
         ("exchange", "pair", "channel"),
     )
     silence = parts.silence
-    for pair in parts.ingest.freshness:
+    for pair in parts.listed:
         for channel in (CANDLES, MARK_PRICE):
             own.add_metric([EXCHANGE, pair, channel], silence is not None and silence.is_silent(channel, pair))
     yield from (configured, is_open, silent, own, opened, ended)
