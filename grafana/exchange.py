@@ -30,7 +30,7 @@ def build() -> models.Dashboard:
             (8, [(8, _budget()), (8, _spent()), (8, _requests())]),
             (7, [(8, _waits()), (8, _refused()), (8, _clock())]),
             "Closes and frames",
-            (8, [(8, _closes()), (8, _dropped()), (8, _busiest())]),
+            (8, [(8, _closes()), (8, _fate()), (8, _busiest())]),
         ],
     )
 
@@ -114,8 +114,9 @@ def _connections() -> Panel:
 
 def _ended() -> Panel:
     return graph(
-        "Connections that ended",
-        "By reason; `replaced` is planned.",
+        "Connections opened and ended",
+        "Ended by reason; `replaced` is planned.",
+        over_time(f"sum(increase(marketdata_connections_opened_total{{{OF}}}[$__rate_interval]))", "opened", "B"),
         over_time(
             f"sum by (reason) (increase(marketdata_connections_ended_total{{{OF}}}[$__rate_interval]))", "{{reason}}"
         ),
@@ -254,15 +255,24 @@ def _closes() -> Panel:
     )
 
 
-def _dropped() -> Panel:
+def _fate() -> Panel:
     return graph(
-        "Frames a second that were no event",
-        "Frames that cannot be read, or are of pairs and channels nobody subscribed.",
+        "What becomes of the frames?",
+        "Frames a second. Used: a final candle or a sample. Filtered: nothing new (open candles, frames between "
+        "samples, doubles). Invalid: cannot be read, or nobody subscribed it.",
+        over_time(f"sum(rate(marketdata_frames_used_total{{{OF}}}[$__rate_interval]))", "used"),
         over_time(
-            f"sum by (channel, reason) (rate(marketdata_frames_invalid_total{{{OF}}}[$__rate_interval]))",
-            "{{channel}} {{reason}}",
+            f"sum by (reason) (rate(marketdata_frames_filtered_total{{{OF}}}[$__rate_interval]))",
+            "filtered: {{reason}}",
+            "B",
+        ),
+        over_time(
+            f"sum by (reason) (rate(marketdata_frames_invalid_total{{{OF}}}[$__rate_interval]))",
+            "invalid: {{reason}}",
+            "C",
         ),
         unit="short",
+        stack=True,
     )
 
 

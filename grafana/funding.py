@@ -6,6 +6,7 @@ from grafana import board
 from grafana.panels import BAD, CAREFUL, GOOD, Panel, column, density, graph, listing, number, steps
 from grafana.queries import Flux, now, over_time
 
+OF = '{exchange="$exchange"}'
 OF_EXCHANGE = "r.exchange == ${exchange:doublequote}"
 SHOWN = "|> range(start: v.timeRangeStart, stop: v.timeRangeStop)"
 
@@ -92,11 +93,7 @@ def _next() -> Panel:
     return number(
         "Next settlement",
         "The first of all pairs.",
-        Flux(
-            f"""{CURRENT}
-  |> keep(columns: ["next_funding_time"])
-  |> min(column: "next_funding_time")"""
-        ),
+        now(f"1000 * min(max by (pair) (marketdata_next_funding_timestamp_seconds{OF}))"),
         unit="dateTimeFromNow",
     )
 

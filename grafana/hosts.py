@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models import dashboard as models
 
 from grafana import board
-from grafana.panels import BAD, CAREFUL, GOOD, Panel, column, graph, listing, number, steps
+from grafana.panels import BAD, CAREFUL, GOOD, Panel, column, graph, listing, number, said, steps
 from grafana.queries import now, over_time, rows
 
 NODE = 'job="node", host=~"$host"'
@@ -180,8 +180,7 @@ def _jobs() -> Panel:
             "Value #C": "Samples",
         },
     )
-    words = {"0": {"text": "down", "color": BAD, "index": 0}, "1": {"text": "up", "color": GOOD, "index": 1}}
-    column(panel, "Up", mappings=[{"type": "value", "options": words}], custom__cellOptions={"type": "color-text"})
+    said(panel, "Up", {0: ("down", BAD), 1: ("up", GOOD)})
     column(panel, "Scrape", unit="s", decimals=3)
     return column(panel, "Samples", unit="short")
 
@@ -194,8 +193,7 @@ def _probes() -> Panel:
         rows('max by (service, instance) (probe_duration_seconds{job="blackbox"})', "B"),
         columns={"service": "Service", "instance": "Address", "Value #A": "Answers", "Value #B": "Took"},
     )
-    words = {"0": {"text": "no", "color": BAD, "index": 0}, "1": {"text": "yes", "color": GOOD, "index": 1}}
-    column(panel, "Answers", mappings=[{"type": "value", "options": words}], custom__cellOptions={"type": "color-text"})
+    said(panel, "Answers", {0: ("no", BAD), 1: ("yes", GOOD)})
     return column(panel, "Took", unit="s", decimals=3)
 
 

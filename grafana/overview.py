@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models import dashboard as models
 
 from grafana import board
-from grafana.panels import BAD, CAREFUL, GOOD, Panel, column, graph, listing, number, steps
+from grafana.panels import BAD, CAREFUL, GOOD, Panel, column, graph, listing, number, said, steps
 from grafana.queries import OLDEST_UNWRITTEN, OVERDUE, STALE_PAIRS, now, over_time, rows
 
 FRESH_PAIRS = f"1 - avg({STALE_PAIRS})"
@@ -167,7 +167,8 @@ def _by_collector() -> Panel:
         ),
         rows('sum by (host, instance) (rate(marketdata_frames_received_total{exchange="$exchange"}[5m]))', "D"),
         rows("sum by (host, instance) (marketdata_points_in_spool)", "E"),
-        rows('time() - max by (host, instance) (process_start_time_seconds{job="collector"})', "F"),
+        rows("min by (host, instance) (marketdata_fill_complete)", "F"),
+        rows('time() - max by (host, instance) (process_start_time_seconds{job="collector"})', "G"),
         columns={
             "host": "Host",
             "instance": "Collector",
@@ -176,11 +177,12 @@ def _by_collector() -> Panel:
             "Value #C": "Connections",
             "Value #D": "Frames/s",
             "Value #E": "In spool",
-            "Value #F": "Running for",
+            "Value #F": "Filled",
+            "Value #G": "Running for",
         },
     )
-    words = {"0": {"text": "down", "color": BAD, "index": 0}, "1": {"text": "up", "color": GOOD, "index": 1}}
-    column(panel, "Up", mappings=[{"type": "value", "options": words}], custom__cellOptions={"type": "color-text"})
+    said(panel, "Up", {0: ("down", BAD), 1: ("up", GOOD)})
+    said(panel, "Filled", {0: ("not yet", CAREFUL), 1: ("yes", GOOD)})
     column(panel, "Connections", unit="percentunit", decimals=0)
     column(panel, "Frames/s", unit="short", decimals=0)
     column(panel, "In spool", unit="short")

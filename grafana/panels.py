@@ -215,6 +215,11 @@ def column(panel: table.Panel, name: str, **properties: object) -> table.Panel:
     return panel.override_by_name(name, values)
 
 
+def said(panel: table.Panel, name: str, words: Mapping[float, tuple[str, str]]) -> table.Panel:
+    """Show a table's column as words: value -> (word, color)."""
+    return column(panel, name, mappings=[_words(words)], custom__cellOptions={"type": "color-text"})
+
+
 def _words(words: Mapping[float, tuple[str, str]]) -> models.ValueMap:
     return models.ValueMap(
         options={

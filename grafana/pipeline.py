@@ -26,7 +26,8 @@ def build() -> models.Dashboard:
             (7, [(8, _spool()), (8, _losses()), (8, _gap_flow())]),
             "Collector processes",
             (7, [(6, _heartbeat()), (6, _cpu()), (6, _memory()), (6, _files())]),
-            (7, [(8, _corrected()), (8, _readers()), (8, _fill())]),
+            (7, [(6, _corrected()), (6, _readers()), (6, _events()), (6, _fill())]),
+            (6, [(14, store.ledger()), (10, store.other_missing())]),
             "InfluxDB",
             (7, [(8, store.writes()), (8, store.queries()), (8, store.reads())]),
             (7, [(6, store.series()), (6, store.disk()), (6, store.wal()), (6, store.compactions())]),
@@ -264,6 +265,24 @@ def _readers() -> Panel:
             f"sum by (host, instance) (marketdata_stream_candles_unacknowledged{{{COLLECTORS}}})",
             "{{host}} unacknowledged candles",
             "B",
+        ),
+        unit="short",
+    )
+
+
+def _events() -> Panel:
+    return graph(
+        "Events to readers",
+        "Events a second, once for each reader; readers cut off because they were too far behind, and candles "
+        "that left the memory at its bound.",
+        over_time(f"sum(rate(marketdata_stream_events_sent_total{{{COLLECTORS}}}[$__rate_interval]))", "events/s"),
+        over_time(
+            f"sum(increase(marketdata_stream_readers_cut_off_total{{{COLLECTORS}}}[$__rate_interval]))", "cut off", "B"
+        ),
+        over_time(
+            f"sum(increase(marketdata_stream_candles_forgotten_total{{{COLLECTORS}}}[$__rate_interval]))",
+            "forgotten",
+            "C",
         ),
         unit="short",
     )

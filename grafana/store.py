@@ -1,6 +1,6 @@
 """The panels of Pipeline about the store: InfluxDB, its tasks, and what the sentinel reads back."""
 
-from grafana.panels import BAD, GOOD, Panel, graph, listing, steps
+from grafana.panels import BAD, GOOD, Panel, column, graph, listing, steps
 from grafana.queries import COLLECTORS, OVERDUE, over_time, rows
 
 INFLUXDB = 'job="influxdb"'
@@ -171,12 +171,57 @@ def rerolls() -> Panel:
     )
 
 
+def ledger() -> Panel:
+    """The book of what each store should hold."""
+    panel = listing(
+        "Ledger",
+        "What each store should hold, and does: as the collector that knows most says.",
+        rows("max by (store) (marketdata_gaps_open)", "A"),
+        rows("max by (store) (marketdata_exchange_holes)", "B"),
+        rows("1000 * max by (store) (marketdata_ledger_pass_timestamp_seconds)", "C"),
+        rows("1000 * max by (store) (marketdata_rollup_repair_timestamp_seconds > 0)", "D"),
+        rows("sum by (store) (marketdata_spool_files)", "E"),
+        rows("sum by (store) (marketdata_spool_bytes)", "F"),
+        columns={
+            "store": "Store",
+            "Value #A": "Gaps open",
+            "Value #B": "Exchange holes",
+            "Value #C": "Complete",
+            "Value #D": "Rolled again",
+            "Value #E": "Spool files",
+            "Value #F": "Spool",
+        },
+    )
+    for name in ("Gaps open", "Exchange holes", "Spool files"):
+        column(panel, name, unit="short")
+    for name in ("Complete", "Rolled again"):
+        column(panel, name, unit="dateTimeFromNow")
+    return column(panel, "Spool", unit="bytes")
+
+
+def other_missing() -> Panel:
+    """What else is complete or not."""
+    return graph(
+        "Settled rates and mark hours missing",
+        "Of the last 30 days, in any store; and candles an hour that were due and that the exchange itself lacks.",
+        over_time("max by (exchange) (marketdata_funding_settled_missing)", "settled funding"),
+        over_time("max by (exchange) (marketdata_mark_candles_missing)", "mark price hours", "B"),
+        over_time("sum by (exchange) (increase(marketdata_candles_absent_total[1h]))", "candles absent", "C"),
+        unit="short",
+    )
+
+
 def sentinel() -> Panel:
     """How long the sentinel's queries take."""
     return graph(
         "The sentinel's own queries",
         "How long it takes to read the newest candles back, by interval.",
         over_time("max by (store, interval) (marketdata_sentinel_query_duration_seconds)", "{{store}} {{interval}}"),
+        over_time(
+            "sum by (store, reason) (increase(marketdata_sentinel_failures_total[$__rate_interval]))",
+            "{{store}} failed: {{reason}}",
+            "B",
+        ),
         unit="s",
     )
 
