@@ -8,7 +8,7 @@ PYTHON3 ?= python3
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Get uv, Python, the packages, influxd and Prometheus; again: does nothing and says so
+setup: ## Get uv, Python, the packages, influxd, Prometheus and its like; again: does nothing and says so
 	@$(PYTHON3) -m tools.setup
 
 demo: setup ## The whole path on this machine; Ctrl-C ends it (DEMO_SECONDS=240 checks and ends; EXCHANGE=binance)
@@ -29,7 +29,7 @@ test-unit: ## Unit and contract tests alone, without Docker
 test-integration: ## Integration tests alone (PYTEST_ARGUMENTS="-k outage" selects)
 	@$(PYTHON3) -m tools.test setup docker images integration
 
-lint: setup ## ruff, mypy, yamllint, ansible-lint, promtool, uv.lock
+lint: setup ## ruff, mypy, yamllint, ansible-lint, promtool, amtool, dashboards, uv.lock
 	@.venv/bin/python -m tools.lint
 
 format: setup ## Let ruff put the source in order

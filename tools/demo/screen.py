@@ -102,7 +102,10 @@ def _places(view: View) -> Iterator[tuple[str, str | Text]]:
     run = view.run
     if run is not None:
         yield "InfluxDB", run.influx_url
-        yield "Prometheus", run.prometheus_url or "left out: `make setup` says how it can be had"
+        left_out = "left out: `make setup` says how it can be had"
+        yield "Grafana", f"{run.grafana_url}   user admin" if run.grafana_url else left_out
+        alerts = f"   Alertmanager {run.alertmanager_url}" if run.alertmanager_url else ""
+        yield "Prometheus", f"{run.prometheus_url}{alerts}" if run.prometheus_url else left_out
         yield "collector", f"{run.collector_url}/metrics  /status"
         yield view.exchange, run.rest_url
     yield "logs", f"{view.logs}/*.log"
