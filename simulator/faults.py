@@ -103,7 +103,7 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "share": Parameter(_number(0, 1), 1.0),
     },
     "rest_hang": {"path": Parameter(_text)},
-    # klines, markPriceKlines and premiumIndex of one symbol stay what they were at the time of the order
+    # REST tells nothing new of one symbol: its klines end before the one that forms at the order, premiumIndex stays
     "rest_frozen": {"symbol": Parameter(_text, required=True)},
     "malformed_frame": {"every_seconds": _EVERY, "route": _ROUTE},
     "unknown_symbol_frame": {"every_seconds": _EVERY, "route": _ROUTE},

@@ -131,6 +131,11 @@ class Rest:
             last = min(last, windows_from(interval, opening, limit if opening < first else limit - 1))
         return first, last, now
 
+    def _frozen_ms(self, instrument: Instrument, interval: str) -> int | None:
+        """The last millisecond of the newest candle that a frozen symbol has: each was closed when it froze."""
+        since_ms = self._faults.frozen_ms(instrument.symbol)
+        return None if since_ms is None else window_open(interval, since_ms) - 1
+
     async def _ping(self, query: Query) -> Any:
         return {}
 
@@ -155,7 +160,7 @@ class Rest:
         instrument = params.symbol(query, self._universe)
         interval = params.interval(query)
         limit = params.limit(query, default=500, most=1500)
-        as_of_ms = self._faults.frozen_ms(instrument.symbol)
+        as_of_ms = self._frozen_ms(instrument, interval)
         return await self.candles(instrument, interval, *params.span(query), limit, as_of_ms=as_of_ms)
 
     async def _mark_klines(self, query: Query) -> Any:
@@ -167,7 +172,7 @@ class Rest:
     def _price_klines(self, query: Query, instrument: Instrument, *, index: bool) -> Any:
         interval = params.interval(query)
         limit = params.limit(query, default=500, most=1500)
-        as_of_ms = self._faults.frozen_ms(instrument.symbol)
+        as_of_ms = self._frozen_ms(instrument, interval)
         first, last, now = self._window(instrument, interval, *params.span(query), limit, as_of_ms)
         rows = self._marks.candles(instrument, interval, first, last, now, index=index)
         return [answers.price_kline(row) for row in rows]
