@@ -131,11 +131,9 @@ def run_time() -> Panel:
     """How long a task takes."""
     return graph(
         "How long does a task run take?",
-        "Mean by task, over 30 minutes.",
+        "p99 by task, of the last runs.",
         over_time(
-            f"sum by (taskID) (rate(task_executor_run_duration_sum{{{INFLUXDB}}}[30m])) "
-            f"/ sum by (taskID) (rate(task_executor_run_duration_count{{{INFLUXDB}}}[30m]))",
-            "{{taskID}}",
+            f'max by (taskID) (task_executor_run_duration{{{INFLUXDB}, taskID!="all", quantile="0.99"}})', "{{taskID}}"
         ),
         unit="s",
     )
