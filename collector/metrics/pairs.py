@@ -14,7 +14,11 @@ def pairs(parts: Parts) -> Families:
     ingest = parts.ingest
     last = gauge("last_message_timestamp_seconds", "Receipt of the newest frame; start of watching before", labels)
     messages = counter("messages", "Frames of the pair", labels)
-    final = gauge("last_final_candle_timestamp_seconds", "Close time of the newest final candle", labels[:2])
+    final = gauge(
+        "last_final_candle_timestamp_seconds",
+        "Close time of the newest final candle; before the first, the open of the one waited for",
+        labels[:2],
+    )
     funding = gauge("next_funding_timestamp_seconds", "When the running funding period settles", labels[:2])
     tiers = gauge(
         "pair_tier", "1 for the tier: major (`[exchange] major`) or minor; it decides severity alone",
