@@ -92,7 +92,9 @@ def exchange() -> dashboard.QueryVariable:
 
 def pair() -> dashboard.QueryVariable:
     """The pair shown: every pair that a collector watched in the time shown."""
-    return _labels("pair", "Pair", 'label_values(marketdata_messages_total{exchange="$exchange"}, pair)')
+    first = models.VariableOption(selected=True, text="BTC/USDT:USDT", value="BTC/USDT:USDT")
+    query = 'label_values(marketdata_messages_total{exchange="$exchange"}, pair)'
+    return _labels("pair", "Pair", query).current(first)
 
 
 def host(metric: str) -> dashboard.QueryVariable:

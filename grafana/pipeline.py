@@ -32,9 +32,9 @@ def build() -> models.Dashboard:
             (7, [(8, store.writes()), (8, store.queries()), (8, store.reads())]),
             (7, [(6, store.series()), (6, store.disk()), (6, store.wal()), (6, store.compactions())]),
             "Roll-ups",
-            (8, [(8, store.late()), (8, store.incomplete()), (8, store.runs())]),
+            (8, [(6, store.late()), (6, store.pairs_late()), (6, store.incomplete()), (6, store.runs())]),
             (7, [(8, store.run_time()), (8, store.workers()), (8, store.rerolls())]),
-            (7, [(12, store.sentinel()), (12, store.versions())]),
+            (7, [(8, store.stored_pairs()), (8, store.sentinel()), (8, store.versions())]),
         ],
     )
 

@@ -44,6 +44,14 @@ OVERDUE = (
 )
 """By store and interval, how long the slowest pair's next stored candle is overdue; 0 is on time."""
 
+PAIRS_OVERDUE = (
+    f'sum by (store, interval) (time() - {_STORED}, interval="3m"}} > bool {STORED_AGE_LIMIT_SECONDS}) '
+    f'or sum by (store, interval) (time() - {_STORED}, interval!="3m"}} '
+    "- on (interval) group_left () max by (interval) (marketdata_stored_candle_interval_seconds) "
+    f"> bool {WINDOW_GRACE_SECONDS})"
+)
+"""By store and interval, how many pairs' next stored candle is overdue."""
+
 OLDEST_UNWRITTEN = (
     "(time() - marketdata_spool_oldest_timestamp_seconds) * (marketdata_spool_oldest_timestamp_seconds > bool 0)"
 )

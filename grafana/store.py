@@ -1,7 +1,7 @@
 """The panels of Pipeline about the store: InfluxDB, its tasks, and what the sentinel reads back."""
 
 from grafana.panels import BAD, GOOD, Panel, column, graph, listing, steps
-from grafana.queries import COLLECTORS, OVERDUE, over_time, rows
+from grafana.queries import COLLECTORS, OVERDUE, PAIRS_OVERDUE, over_time, rows
 
 INFLUXDB = 'job="influxdb"'
 NAMED = "* on (bucket) group_left (name) max by (bucket, name) (marketdata_bucket_info)"
@@ -96,6 +96,16 @@ def late() -> Panel:
         "How long the next candle of the slowest pair is overdue; flat at 0 in health.",
         over_time(OVERDUE, "{{store}} {{interval}}"),
         unit="s",
+    )
+
+
+def pairs_late() -> Panel:
+    """How many are overdue."""
+    return graph(
+        "Pairs overdue by interval",
+        "Pairs whose next stored candle is overdue: one is a hole, all are a task or a delivery that stands still.",
+        over_time(PAIRS_OVERDUE, "{{store}} {{interval}}"),
+        unit="none",
     )
 
 
@@ -206,6 +216,21 @@ def other_missing() -> Panel:
         over_time("max by (exchange) (marketdata_mark_candles_missing)", "mark price hours", "B"),
         over_time("sum by (exchange) (increase(marketdata_candles_absent_total[1h]))", "candles absent", "C"),
         unit="short",
+    )
+
+
+def stored_pairs() -> Panel:
+    """How many pairs the store has candles of."""
+    return graph(
+        "Pairs with current candles in the store",
+        "By interval, as the sentinel reads them back, and the pairs that are collected. A pair that was listed today "
+        "has no day yet.",
+        over_time(
+            'count by (store, interval) (marketdata_stored_candle_timestamp_seconds{exchange="$exchange"})',
+            "{{store}} {{interval}}",
+        ),
+        over_time('max(marketdata_pairs_watched{exchange="$exchange"})', "collected", "B"),
+        unit="none",
     )
 
 

@@ -17,19 +17,21 @@ import pytest
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from tests import grafana_expansion as grafana
+from grafana import queries
+from tests import grafana_expansion as expansion
 from tests.dashboards import FOLDER, UIDS, Query, all_queries, annotations, dashboard, panels, variables
+from tests.rules import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = {value for name, value in vars(units).items() if isinstance(value, str) and name[0].isupper()}
-SHOWN = grafana.Shown(
+SHOWN = expansion.Shown(
     1_790_000_000_000,
     1_790_021_600_000,
     {
-        "exchange": grafana.Variable(("BINANCE_FUTURES",)),
-        "pair": grafana.Variable(("BTC/USDT:USDT",)),
-        "interval": grafana.Variable(("3m",)),
-        "host": grafana.Variable(("a",), many=True, all_value=".*"),
+        "exchange": expansion.Variable(("BINANCE_FUTURES",)),
+        "pair": expansion.Variable(("BTC/USDT:USDT",)),
+        "interval": expansion.Variable(("3m",)),
+        "host": expansion.Variable(("a",), many=True, all_value=".*"),
     },
 )
 QUERIES = all_queries()
@@ -170,8 +172,8 @@ def test_the_overview_fits_a_laptop_screen() -> None:
 @pytest.mark.parametrize("query", PROMQL, ids=str)
 def test_every_promql_query_parses(query: Query) -> None:
     """target-promql."""
-    assert "$" not in grafana.promql(query.text, SHOWN)
-    promql_parser.parse(grafana.promql(query.text, SHOWN))
+    assert "$" not in expansion.promql(query.text, SHOWN)
+    promql_parser.parse(expansion.promql(query.text, SHOWN))
 
 
 @pytest.mark.parametrize("query", PROMQL, ids=str)
@@ -187,7 +189,7 @@ def test_rates_take_the_range_that_fits_the_screen_or_a_fixed_one_of_minutes(que
 @pytest.mark.parametrize("query", PROMQL, ids=str)
 def test_counters_are_shown_as_rates(query: Query) -> None:
     """target-counter-agg."""
-    text = grafana.promql(query.text, SHOWN)
+    text = expansion.promql(query.text, SHOWN)
     rated = re.findall(r"(?:rate|increase)\((\w+)", text)
     counters = [item.name for item in selectors(text) if item.name and item.name.endswith("_total")]
     assert sorted(set(counters) - set(rated) - GAUGES_NAMED_TOTAL) == []
@@ -196,7 +198,7 @@ def test_counters_are_shown_as_rates(query: Query) -> None:
 @pytest.mark.parametrize("query", PROMQL, ids=str)
 def test_what_many_programs_export_is_chosen_by_job(query: Query) -> None:
     """target-job: our own metrics and recording rules have one source, and no job survives in a rule."""
-    for item in selectors(grafana.promql(query.text, SHOWN)):
+    for item in selectors(expansion.promql(query.text, SHOWN)):
         name = item.name or ""
         if name.startswith("marketdata_") or ":" in name or name == "ALERTS":
             continue
@@ -208,7 +210,7 @@ def test_what_many_programs_export_is_chosen_by_job(query: Query) -> None:
 def test_every_variable_in_flux_says_how_it_is_written(query: Query) -> None:
     """Without a format Grafana escapes a value for a regular expression where it believes to see one: a/b/c."""
     assert re.findall(r"\$\w+|\$\{\w+\}", query.text) == []
-    assert "$" not in grafana.flux(query.text, SHOWN)
+    assert "$" not in expansion.flux(query.text, SHOWN)
 
 
 @pytest.mark.parametrize("query", FLUX, ids=str)
@@ -244,6 +246,29 @@ def test_every_link_leads_to_a_dashboard_and_keeps_the_time() -> None:
         assert "${__url_time_range}" in query
         names = set(re.findall(r"var-(\w+)=|\$\{(\w+):queryparam\}", query))
         assert {a or b for a, b in names} <= {item["name"] for item in variables(target)}
+
+
+def test_every_annotation_of_alerts_names_alerts_that_exist() -> None:
+    known = {rule["alert"] for rule in rules() if "alert" in rule}
+    for uid in UIDS:
+        for annotation in annotations(uid):
+            for pattern in re.findall(r'alertname=~"([^"]+)"', annotation.get("expr", "")):
+                for part in pattern.split("|"):
+                    assert [name for name in known if re.fullmatch(part, name)], f"{uid}: {part}"
+
+
+@pytest.mark.parametrize(
+    ("record", "number"),
+    [
+        ("exchange_pair_channel:marketdata_stale:bool", queries.CANDLE_AGE_LIMIT_SECONDS),
+        ("exchange_pair_channel:marketdata_stale:bool", queries.MESSAGE_AGE_LIMIT_SECONDS),
+        ("store_exchange:marketdata_candles_on_time:sum", queries.STORED_AGE_LIMIT_SECONDS),
+        ("store_exchange_interval:marketdata_rollups_on_time:sum", queries.WINDOW_GRACE_SECONDS),
+    ],
+)
+def test_the_dashboards_know_the_limits_of_the_rules(record: str, number: int) -> None:
+    (rule,) = (rule for rule in rules() if rule.get("record") == record)
+    assert str(number) in re.findall(r"(?<![\w.])\d+(?![\w.])", rule["expr"])
 
 
 @every_dashboard

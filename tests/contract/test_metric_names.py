@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import promql_parser
 import pytest
@@ -10,6 +9,7 @@ import yaml
 
 from tests import grafana_expansion as grafana
 from tests.dashboards import all_queries
+from tests.rules import rules
 
 ROOT = Path(__file__).parents[2]
 THIRD_PARTIES = ROOT / "tests" / "data" / "third_party_metrics.yml"
@@ -23,17 +23,6 @@ def documented() -> dict[str, tuple[str, str]]:
     """Our own metrics: name -> (type, meaning)."""
     page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     return {name: (kind, meaning) for name, kind, meaning in ROW.findall(page)}
-
-
-def rules() -> list[dict[str, Any]]:
-    """Every rule of prometheus/rules."""
-    files = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
-    return [
-        rule
-        for file in files
-        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
-        for rule in group["rules"]
-    ]
 
 
 def names_in(text: str) -> set[str]:
