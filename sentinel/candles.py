@@ -125,8 +125,7 @@ def missing(of: Span, stored: Stored, current_ends: Mapping[Key, int]) -> dict[s
             continue
         start_ms = max(of.start_ms, first_ms)
         end_ms = min(of.end_ms, current_ends[key] // of.interval_ms * of.interval_ms)
-        owed = max(end_ms - start_ms, 0) // of.interval_ms
-        # A 3m candle that a late answer brought after the newest one was counted is no negative hole.
+        owed = (end_ms - start_ms) // of.interval_ms  # below zero for a pair whose first candle is not due yet
         has = stored.in_span.get(key, 0) + stored.holes_in_span.get(key, 0)
         lacking[key[0]] += max(owed - has, 0)
     return lacking

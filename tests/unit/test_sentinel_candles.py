@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.influxql import Series
 from marketdata.timeframes import timeframe_ms
-from sentinel.candles import CURRENT_MS, INTERVALS, Key, Stored, current, ends, missing, question, read, span
+from sentinel.candles import INTERVALS, Key, Stored, current, ends, missing, question, read, span
 
 STEP = 180_000
 HOUR = 3_600_000
@@ -84,7 +85,7 @@ def test_a_pair_that_was_listed_or_delisted_within_the_span_misses_nothing() -> 
 
 def test_a_pair_that_stopped_long_before_the_others_is_told_no_more_and_missed_no_more() -> None:
     front = NOW // STEP * STEP - 2 * STEP
-    stopped = front - CURRENT_MS
+    stopped = front - 2 * HOUR
     whole = opens(NOW - 24 * HOUR, front + 1)
     assert set(current(Store({BTC: whole, ETH: {stopped}}).answer("3m", NOW))) == {BTC, ETH}
     assert set(current(Store({BTC: whole, ETH: {stopped - STEP}}).answer("3m", NOW))) == {BTC}
@@ -114,6 +115,23 @@ def test_windows_are_owed_as_far_as_the_pairs_3m_candles_reach() -> None:
     late = Store({BTC: windows - {last}, ETH: windows - {last, third}}).answer("1h", NOW)
     assert missing(of, late, reach) == {EXCHANGE: 2}
     assert ends(of, late, reach) == {BTC: last, ETH: second + hour}
+
+
+@pytest.mark.parametrize(("interval", "due_ms"), [("3m", 60_000), ("15m", 1_000_000), ("1d", 1_000_000)])
+def test_a_candle_is_due_to_the_millisecond(interval: str, due_ms: int) -> None:
+    end_ms = NOW // timeframe_ms("1d") * timeframe_ms("1d")
+    assert span(interval, end_ms + due_ms).end_ms == end_ms
+    assert span(interval, end_ms + due_ms - 1).end_ms == end_ms - timeframe_ms(interval)
+
+
+def test_what_one_pair_has_beyond_its_due_fills_no_hole_of_another() -> None:
+    of = span("1h", NOW)
+    windows = opens(of.start_ms - 5 * HOUR, of.end_ms, HOUR)
+    cut_off = {BTC: of.end_ms, ETH: of.end_ms - HOUR}  # the exchange's own window of the delisting is stored
+    stored = Store({BTC: windows - {of.end_ms - 2 * HOUR}, ETH: windows}).answer("1h", NOW)
+    assert missing(of, stored, cut_off) == {EXCHANGE: 1}
+    just_listed = Store({BTC: windows, ETH: {of.end_ms + 2 * HOUR}}).answer("1h", NOW)
+    assert missing(of, just_listed, {BTC: of.end_ms, ETH: of.end_ms + 3 * HOUR}) == {EXCHANGE: 0}
 
 
 def test_windows_of_pairs_without_current_3m_candles_are_not_told() -> None:
