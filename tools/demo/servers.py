@@ -21,8 +21,8 @@ class CannotStart(Exception):
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The children's environment: ours, without what would configure influxd behind our back."""
-    kept = {key: value for key, value in given.items() if not key.startswith(("INFLUX", "DEMO_"))}
+    """The children's environment: ours, without what would configure influxd or Grafana behind our back."""
+    kept = {key: value for key, value in given.items() if not key.startswith(("INFLUX", "DEMO_", "GF_"))}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
