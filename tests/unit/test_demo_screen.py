@@ -84,6 +84,7 @@ def test_what_a_person_looks_for_is_on_the_screen(width: int, height: int) -> No
         assert word in text
     for address in (":41075", ":60561", ":51999", ":54539", ":59093", ":53000"):
         assert address in text
+    assert "admin, secrets/grafana.password" in text
 
 
 def test_an_ordinary_screen_of_80_columns_cuts_nothing_off() -> None:

@@ -182,7 +182,7 @@ class _Starting:
     def _find(self, name: str) -> Path | None:
         program = programs.find(name)
         if program is None:
-            self.say(f"{name} is left out, it is not here: `make setup` says how it can be had")
+            self.say(f"{name:<12} left out, it is not here: `make setup` says how it can be had")
         return program
 
     def _address(self, job: str) -> str:
@@ -193,7 +193,7 @@ class _Starting:
 
     @property
     def _grafana_password(self) -> Path:
-        return self.folder.secrets / "grafana-admin.password"
+        return self.folder.secrets / "grafana.password"
 
     def _tell(self, name: str, address: str, note: str = "") -> str:
         self.say(f"{name:<12} http://{address}{note}")
