@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from tests.rules import rules
 from tools import alertmanager, programs
 from tools.alertmanager import EXAMPLE, Settings
 
@@ -188,10 +189,17 @@ def test_nothing_else_is_muted(config: dict[str, Any], source: Labels, target: L
 def test_one_dead_collector_of_two_mutes_nothing(config: dict[str, Any]) -> None:
     """A collector is not the whole of anything: neither of its job, nor of its host, nor of its exchange."""
     common = {"job": "collector", "instance": "c1:9108", "host": "c1", "exchange": "BINANCE_FUTURES", "store": "main"}
-    names = [rule["alert"] for file in _rule_files() for rule in file if "alert" in rule]
+    names = [rule["alert"] for rule in rules() if "alert" in rule]
     sources = ("CollectorDown", "CollectorEventLoopStalled", "CollectorCrashLooping", "CollectorAbsent", "TargetDown")
     for source, target in product(sources, names):
         assert not mutes(config, {**common, "alertname": source}, {**common, "alertname": target})
+
+
+def test_every_alert_that_mutes_or_is_muted_has_a_rule(config: dict[str, Any]) -> None:
+    matchers = [m for rule in config["inhibit_rules"] for m in (*rule["source_matchers"], *rule["target_matchers"])]
+    named = {name for m in matchers if m.startswith("alertname") for name in m.partition('"')[2].rstrip('"').split("|")}
+    assert named <= {rule["alert"] for rule in rules() if "alert" in rule}
+    assert "HostDown" in named
 
 
 def test_the_watchdog_is_never_muted(config: dict[str, Any]) -> None:
@@ -202,19 +210,11 @@ def test_the_watchdog_is_never_muted(config: dict[str, Any]) -> None:
 
 def test_the_silence_of_an_exchange_is_told_before_and_for_longer_than_that_of_its_pairs() -> None:
     """Else 164 pairs are told one by one before the exchange is, or when it is over."""
-    rules = [rule for file in _rule_files() for rule in file]
-    whole = next(rule for rule in rules if rule.get("alert") == "ExchangeSilent")
-    for part in (rule for rule in rules if rule.get("alert") == "PairStale"):
+    whole = next(rule for rule in rules() if rule.get("alert") == "ExchangeSilent")
+    for part in (rule for rule in rules() if rule.get("alert") == "PairStale"):
         assert seconds(whole["for"]) < seconds(part["for"])
         assert seconds(whole["keep_firing_for"]) >= 2 * seconds(part["keep_firing_for"])
 
 
 def seconds(duration: str) -> int:
     return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
-
-
-def _rule_files() -> list[list[dict[str, Any]]]:
-    return [
-        [rule for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
-        for file in sorted((alertmanager.FOLDER / "rules").glob("*.yml"))
-    ]

@@ -115,3 +115,10 @@ def test_recorded_names_are_level_metric_operation_and_unique() -> None:
     names = [rule["record"] for rule in rules() if "record" in rule]
     assert [name for name in names if not re.fullmatch(r"[a-z_]+:marketdata_[a-z_]+:[a-z]+[a-z0-9_]*", name)] == []
     assert len(names) == len(set(names))
+
+
+def test_nothing_here_speaks_of_the_spot_exchange() -> None:
+    """Its hosts answer while the futures exchange does not."""
+    files = [*PROMETHEUS.rglob("*.yml"), *RUNBOOKS.glob("*.md")]
+    spot = re.compile(r"(?<![\w.])(api\d?|stream|data-api|data-stream)\.binance\.(com|vision)")
+    assert [file.name for file in files if spot.search(file.read_text(encoding="utf-8"))] == []
