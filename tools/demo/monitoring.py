@@ -87,7 +87,7 @@ class _Starting:
             grafana_password_file=str(self._grafana_password) if grafana_url else None,
         )
 
-    async def _sentinel(self) -> str | None:
+    async def _sentinel(self) -> str:
         config = self.folder.path / "sentinel.toml"
         address = self._address("sentinel")
         config.write_text(
