@@ -99,7 +99,9 @@ def pair() -> dashboard.QueryVariable:
 
 def host(metric: str) -> dashboard.QueryVariable:
     """The hosts shown, all to begin with; a target without the label counts."""
-    return _labels("host", "Host", f"label_values({metric}, host)").multi(True).include_all(True).all_value(".*")
+    every = models.VariableOption(selected=True, text=["All"], value=["$__all"])
+    hosts = _labels("host", "Host", f"label_values({metric}, host)")
+    return hosts.multi(True).include_all(True).all_value(".*").current(every)
 
 
 def dashboard_url(uid: str, *variables: str) -> str:

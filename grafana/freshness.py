@@ -15,7 +15,7 @@ from grafana.queries import (
     rows,
 )
 
-BUDGET = f"{1 - OBJECTIVE:.3f}"
+BUDGET = round(1 - OBJECTIVE, 6)
 TIER = 'topk by (exchange, pair) (1, max by (exchange, pair, tier) (marketdata_pair_tier{exchange="$exchange"}))'
 WORST = f"topk(50, {AGE_SHARES})"
 
@@ -101,7 +101,7 @@ def _share() -> Panel:
         "Share of pairs that are stale. The dashed line is what the objective allows on average.",
         over_time('1 - exchange_channel:marketdata_fresh:ratio{exchange="$exchange"}', "{{channel}}"),
         unit="percentunit",
-        limit=steps(GOOD, (1 - OBJECTIVE, BAD)),
+        limit=steps(GOOD, (BUDGET, BAD)),
     ).axis_soft_max(0.01)
 
 

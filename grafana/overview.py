@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from grafana import board
 from grafana.panels import BAD, CAREFUL, GOOD, Panel, column, graph, listing, number, said, steps
-from grafana.queries import OLDEST_UNWRITTEN, OVERDUE, STALE_PAIRS, now, over_time, rows
+from grafana.queries import OBJECTIVE, OLDEST_UNWRITTEN, OVERDUE, STALE_PAIRS, now, over_time, rows
 
 FRESH_PAIRS = f"1 - avg({STALE_PAIRS})"
 
@@ -105,7 +105,7 @@ def _freshness() -> Panel:
         unit="percentunit",
         least=None,
         most=1,
-        limit=steps(BAD, (0.995, GOOD)),
+        limit=steps(BAD, (OBJECTIVE, GOOD)),
     ).axis_soft_min(0.95)
 
 
