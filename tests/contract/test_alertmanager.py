@@ -216,5 +216,21 @@ def test_the_silence_of_an_exchange_is_told_before_and_for_longer_than_that_of_i
         assert seconds(whole["keep_firing_for"]) >= 2 * seconds(part["keep_firing_for"])
 
 
+@pytest.mark.parametrize(
+    ("whole", "part"),
+    [
+        ("HostDown", "CollectorDown"),
+        ("HostDown", "InfluxDBDown"),
+        ("HostDown", "TargetDown"),
+        ("InfluxDBDown", "SentinelStale"),
+        ("ExchangeSilent", "StreamSilent"),
+        ("ExchangeSilent", "ExchangePartiallyStale"),
+    ],
+)
+def test_what_mutes_is_told_before_what_it_mutes(whole: str, part: str) -> None:
+    waits = {rule["alert"]: seconds(rule["for"]) for rule in rules() if rule.get("for") and "alert" in rule}
+    assert waits[whole] < waits[part]
+
+
 def seconds(duration: str) -> int:
     return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
