@@ -1,6 +1,7 @@
 """Every alert: complete, of known labels, on a dashboard, with a runbook, a case that fires and one that must not."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,14 @@ def test_the_queries_of_a_runbook_are_promql_on_metrics_that_exist(name: str) ->
     for query in queries:
         promql_parser.parse(query)
     assert ours(" ".join(queries)) <= EXPORTED | RECORDED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commands_of_a_runbook_are_shell(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```sh\n(.+?)```", text, re.DOTALL):
+        checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, ""), block
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("record") or rule["alert"])
