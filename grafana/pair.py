@@ -212,14 +212,17 @@ def _marks() -> Panel:
 
 
 def _funding() -> Panel:
-    return graph(
+    panel = graph(
         "Funding rate, estimated and settled",
-        "The running period's estimate each minute, and the rates that were settled.",
+        "The running period's estimate each minute, and the rates that were settled (points).",
         shown("market_data_samples", "funding_rate", {"rate": "estimate"}),
         shown("market_data", "funding_settled", {"rate": "settled"}, "B"),
         unit="percentunit",
         least=None,
-    ).decimals(4)
+    )
+    points = {"custom.drawStyle": "points", "custom.pointSize": 8, "custom.showPoints": "always"}
+    panel.override_by_name("settled", [models.DynamicConfigValue(id_val=key, value=points[key]) for key in points])
+    return panel.decimals(4).span_nulls(True)  # the two are not of the same times
 
 
 def _hours() -> Panel:

@@ -207,7 +207,7 @@ def pair_is_true(asking: Asking) -> None:
             last = reader.get_ohlcv(PAIR, "3m", limit=1)["close"].iloc[-1]
             return asking.value("marketdata-pair", "Last close") == float(last)
 
-        eventually(same_close, 10, what="the last close is the reader's")
+        eventually(same_close, 30, what="the last close is the reader's")
         candles = asking.panel("marketdata-pair", "Candles of $pair, $interval")
         known = reader.get_ohlcv(PAIR, "3m", limit=200).set_index("date")
     times = [row["_time"] for row in candles]
@@ -240,7 +240,11 @@ def funding_is_true(asking: Asking) -> None:
             return shown == read
 
         eventually(equal, 10, what="the table equal to get_all_pairs_funding_rates")
-    assert len(asking.panel("marketdata-funding", "Rates of all pairs", "B")) == PAIRS
+    eventually(
+        lambda: len(asking.panel("marketdata-funding", "Rates of all pairs", "B")) == PAIRS,
+        ROWS_SECONDS,
+        what="a settled rate of every pair",
+    )
 
 
 def exchange_is_true(asking: Asking, control: httpx.Client) -> None:
@@ -262,9 +266,14 @@ def exchange_is_true(asking: Asking, control: httpx.Client) -> None:
 
 def pipeline_is_true(asking: Asking) -> None:
     """The buckets go by their names, and the roll-ups hold four series a pair."""
-    series = {row["name"]: float(row["value"]) for row in asking.panel("marketdata-pipeline", "Series by bucket")}
-    assert set(series) == {"market_data", "market_data_rollup", "market_data_samples"}
-    assert series["market_data_rollup"] == 4 * PAIRS
+
+    def named() -> bool:
+        """InfluxDB counts anew every ten seconds."""
+        series = {row["name"]: float(row["value"]) for row in asking.panel("marketdata-pipeline", "Series by bucket")}
+        assert set(series) == {"market_data", "market_data_rollup", "market_data_samples"}
+        return series["market_data_rollup"] == 4 * PAIRS
+
+    eventually(named, 60, what="four roll-up series a pair")
     assert asking.value("marketdata-pipeline", "Points lost in 24 h") == 0
 
 
