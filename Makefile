@@ -8,7 +8,7 @@ PYTHON3 ?= python3
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Get uv, Python, the packages, influxd and Prometheus; again: does nothing and says so
+setup: ## Get uv, Python, the packages, influxd, Prometheus and its like; again: does nothing and says so
 	@$(PYTHON3) -m tools.setup
 
 demo: setup ## The whole path on this machine; Ctrl-C ends it (DEMO_SECONDS=240 checks and ends; EXCHANGE=binance)
@@ -38,7 +38,7 @@ lab-converge: ## The platform's playbook on the lab; again: changes nothing (LAB
 lab-down: ## Remove the lab
 	@.venv/bin/python -m tools.lab down
 
-lint: setup ## ruff, mypy, yamllint, ansible-lint, promtool, uv.lock
+lint: setup ## ruff, mypy, yamllint, ansible-lint, promtool, amtool, dashboards, uv.lock
 	@.venv/bin/python -m tools.lint
 
 format: setup ## Let ruff put the source in order

@@ -111,7 +111,7 @@ class _App:
             observe_latency=self._histograms.observe_receive,
             listeners=[self._stream],
         )
-        self._parts = Parts(self._ingest, client, points, self._spool, self._stream)
+        self._parts = Parts(self._ingest, client, points, self._spool, self._stream, major=config.exchange.major)
         self._readers: dict[str, StoreReader] = {}
         self._late: dict[str, LateDelivery] = {}
         self._deliverers: list[Deliverer] = []

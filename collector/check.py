@@ -3,6 +3,7 @@
 import gzip
 import sys
 from collections.abc import AsyncIterator
+from fnmatch import fnmatchcase
 
 import aiohttp
 
@@ -66,6 +67,9 @@ async def _exchange(config: Config) -> AsyncIterator[str]:
         return
     for pattern in selection.unmatched:
         yield f"exchange: pattern {pattern!r} fits no pair: remove it from include or exclude"
+    for pattern in exchange.major if "major" in exchange.model_fields_set else ():
+        if not any(fnmatchcase(info.pair, pattern) for info in selection.symbols):
+            yield f"exchange.major: pattern {pattern!r} fits no collected pair: correct or remove it"
     if not selection.symbols:
         yield "exchange: no pair is left: widen pairs or include, or shorten exclude"
 

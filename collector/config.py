@@ -56,6 +56,7 @@ class ExchangeSection(_Section):
     include: list[str] = ["*"]
     exclude: list[str] = []
     include_index: bool = False
+    major: list[Annotated[str, Field(min_length=1)]] = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
 
     @field_validator("rest_url")
     @classmethod

@@ -57,6 +57,10 @@ class PairFreshness:
     last_final_open_ms: int = 0
     heard_ms: dict[str, int] = field(default_factory=dict)
     """Exchange time of the newest frame of each stream; start of watching before."""
+    expected_from_ms: int = 0
+    """Open time of the first candle whose absence counts: collected, trading or listed again from there on."""
+    next_funding_ms: int = 0
+    """When the running funding period settles; 0 before it is known."""
     rest_closes: deque[int] = field(default_factory=lambda: deque(maxlen=CLOSES_REMEMBERED))
     """Open times of the newest candles with trades whose close REST brought."""
 
@@ -109,15 +113,26 @@ class Ingest:
     def watch(self, pair: str, from_open_ms: int) -> None:
         """Start a pair: it owes every candle from ``from_open_ms`` on, and its silence counts from now."""
         self.finality.watch(pair, from_open_ms)
-        now, now_ms = self._wall_seconds(), self.clock.now_ms()
-        self.freshness.setdefault(
-            pair,
-            PairFreshness(
-                {CANDLES: now, MARK_PRICE: now, FUNDING: now}, heard_ms={CANDLES: now_ms, MARK_PRICE: now_ms}
-            ),
-        )
+        self.freshness.setdefault(pair, PairFreshness({}))
+        self.resume(pair, from_open_ms)
         for listener in self._listeners:
             listener.on_watch(pair, self.finality.next_open_ms(pair))
+
+    def resume(self, pair: str, from_open_ms: int) -> None:
+        """Let a watched pair's silence count from now, and the absence of a candle from ``from_open_ms`` on."""
+        fresh = self.freshness[pair]
+        now, now_ms = self._wall_seconds(), self.clock.now_ms()
+        fresh.last_message_seconds = {CANDLES: now, MARK_PRICE: now, FUNDING: now}
+        fresh.heard_ms = {CANDLES: now_ms, MARK_PRICE: now_ms}
+        fresh.expected_from_ms = from_open_ms
+
+    def settled_ms(self, pair: str) -> int:
+        """Return the close of the newest candle that is final, or that the exchange itself does not have.
+
+        Before the first, the open of the candle that is waited for: so the age of this time says how late a pair is.
+        """
+        fresh = self.freshness[pair]
+        return max(fresh.last_final_open_ms + CANDLE_MS, self.finality.next_open_ms(pair), fresh.expected_from_ms)
 
     def unwatch(self, pair: str) -> None:
         """End a pair: it owes nothing any more, and its frames are no event for us."""
@@ -199,6 +214,7 @@ class Ingest:
             fresh = self.freshness[event.pair]
             fresh.last_message_seconds[FUNDING] = receipt_seconds
             fresh.messages[FUNDING] += 1
+            fresh.next_funding_ms = event.next_funding_time_ms
         if not (takes_mark or takes_funding):
             self.frames[MARK_PRICE].filtered["not_sampled"] += 1
             return
@@ -212,14 +228,17 @@ class Ingest:
             self._writer.put_nowait(BUCKET_SAMPLES, line)
 
     def on_rest_mark_price(self, event: MarkPrice) -> None:
-        """Sample a mark price that REST answered while the stream is silent: the pair is not stale."""
+        """Sample a mark price that REST answered while the stream is silent: the pair is not stale.
+
+        It is as fresh as the price itself: an answer that stays the same for a minute is that of a stale pair.
+        """
         fresh = self.freshness.get(event.pair)
         if fresh is None:
             return
-        now = self._wall_seconds()
-        fresh.last_message_seconds[MARK_PRICE] = now
-        if event.next_funding_time_ms:
-            fresh.last_message_seconds[FUNDING] = now
+        made = self._wall_seconds() - max(self.clock.now_ms() - event.event_time_ms, 0) / 1000
+        for channel in (MARK_PRICE, FUNDING) if event.next_funding_time_ms else (MARK_PRICE,):
+            fresh.last_message_seconds[channel] = max(fresh.last_message_seconds[channel], made)
+        fresh.next_funding_ms = event.next_funding_time_ms or fresh.next_funding_ms
         takes_mark = self._sampler.takes_mark(event)
         takes_funding = self._sampler.takes_funding(event)
         try:

@@ -169,6 +169,7 @@ class UniverseWatch:
             log.warning("pair is halted pair=%s", pair)
         for pair in changes.resumed:
             log.info("pair trades again pair=%s", pair)
+            self._ingest.resume(pair, first_watched_open_ms(self._ingest.clock.now_ms()))
         for info in changes.delisted:
             self._leave(info)
         for info in changes.listed:

@@ -69,7 +69,7 @@ class BudgetSnapshot:
 
     `used_in_minute` is this process's in the exchange's UTC minute and may reach `share`; `ip_used_in_minute` is
     everybody's behind this IP as last told, and nothing is sent beyond `stop`. `funding_requests` are those of the last
-    5 minutes. A wait is a request that could not leave at once.
+    5 minutes and may reach `funding_share`. A wait is a request that could not leave at once.
     """
 
     share: int
@@ -77,6 +77,7 @@ class BudgetSnapshot:
     used_in_minute: int
     ip_used_in_minute: int
     funding_requests: int
+    funding_share: int
     circuit: CircuitState
     circuit_wait_seconds: float
     circuit_opened_total: int
@@ -212,6 +213,7 @@ class Budget:
             used_in_minute=self._minute_weight(),
             ip_used_in_minute=self._header,
             funding_requests=len(self._funding_spent),
+            funding_share=self._funding_share,
             circuit=self.circuit.state,
             circuit_wait_seconds=self.circuit.wait_ms() / 1000,
             circuit_opened_total=self.circuit.opened_total,

@@ -82,3 +82,6 @@ _TABLE: Mapping[str, Callable[[Params], int]] = MappingProxyType(
         FUNDING_INFO: lambda _: 0,
     }
 )
+
+#: Every route that may be asked.
+ROUTES = tuple(_TABLE)

@@ -103,6 +103,8 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "share": Parameter(_number(0, 1), 1.0),
     },
     "rest_hang": {"path": Parameter(_text)},
+    # REST tells nothing new of one symbol: its klines end before the one that forms at the order, premiumIndex stays
+    "rest_frozen": {"symbol": Parameter(_text, required=True)},
     "malformed_frame": {"every_seconds": _EVERY, "route": _ROUTE},
     "unknown_symbol_frame": {"every_seconds": _EVERY, "route": _ROUTE},
     "unknown_event_frame": {"every_seconds": _EVERY, "route": _ROUTE},
@@ -215,6 +217,14 @@ class Faults:
             share = fault.parameters.get("share", 1.0)
             if (wanted is None or path.endswith(wanted)) and share_at(key_of("rest", fault.id), request_number) < share:
                 return _acting(fault)
+        return None
+
+    def frozen_ms(self, symbol: str) -> int | None:
+        """Since when REST tells nothing new of a symbol; None: it does."""
+        for fault in self.of("rest_frozen"):
+            if fault.parameters["symbol"].upper() == symbol:
+                fault.acted += 1
+                return fault.since_ms
         return None
 
     def holes(self, symbol: str, interval: str) -> list[tuple[int, int]]:

@@ -81,13 +81,22 @@ class Rest:
         ]
 
     async def candles(
-        self, instrument: Instrument, interval: str, start_ms: int | None, end_ms: int | None, limit: int | None
+        self,
+        instrument: Instrument,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int | None,
+        *,
+        as_of_ms: int | None = None,
     ) -> list[list[Any]]:
         """Rows of klines that open in [start, end], the forming one included; without start the newest `limit`."""
         holes = self._faults.holes(instrument.symbol, interval)
         # Rows that do not exist count towards no limit.
         more = sum(-(-(end - start) // FIXED_MS.get(interval, DAY_MS)) for start, end in holes)
-        first, last, now = self._window(instrument, interval, start_ms, end_ms, None if limit is None else limit + more)
+        first, last, now = self._window(
+            instrument, interval, start_ms, end_ms, None if limit is None else limit + more, as_of_ms
+        )
         for day in self._store.days_missing(instrument.shape, interval, first, last, now):
             self._store.load_day(instrument.shape, day)
             await asyncio.sleep(0)  # the streams have their turn
@@ -101,10 +110,16 @@ class Rest:
         return rows[-limit:] if start_ms is None else rows[:limit]
 
     def _window(
-        self, instrument: Instrument, interval: str, start_ms: int | None, end_ms: int | None, limit: int | None
+        self,
+        instrument: Instrument,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int | None,
+        as_of_ms: int | None,
     ) -> tuple[int, int, int]:
         """The first and last open time to answer, and the time as of which."""
-        now = instrument.last_trading_ms(self._clock.now_ms())
+        now = instrument.last_trading_ms(as_of_ms or self._clock.now_ms())
         last = min(now if end_ms is None else end_ms, now)
         if start_ms is None:
             newest = window_open(interval, max(last, _OLDEST_MS))
@@ -115,6 +130,11 @@ class Rest:
             opening = window_open(interval, first)
             last = min(last, windows_from(interval, opening, limit if opening < first else limit - 1))
         return first, last, now
+
+    def _frozen_ms(self, instrument: Instrument, interval: str) -> int | None:
+        """The last millisecond of the newest candle that a frozen symbol has: each was closed when it froze."""
+        since_ms = self._faults.frozen_ms(instrument.symbol)
+        return None if since_ms is None else window_open(interval, since_ms) - 1
 
     async def _ping(self, query: Query) -> Any:
         return {}
@@ -140,7 +160,8 @@ class Rest:
         instrument = params.symbol(query, self._universe)
         interval = params.interval(query)
         limit = params.limit(query, default=500, most=1500)
-        return await self.candles(instrument, interval, *params.span(query), limit)
+        as_of_ms = self._frozen_ms(instrument, interval)
+        return await self.candles(instrument, interval, *params.span(query), limit, as_of_ms=as_of_ms)
 
     async def _mark_klines(self, query: Query) -> Any:
         return self._price_klines(query, params.symbol(query, self._universe), index=False)
@@ -151,15 +172,16 @@ class Rest:
     def _price_klines(self, query: Query, instrument: Instrument, *, index: bool) -> Any:
         interval = params.interval(query)
         limit = params.limit(query, default=500, most=1500)
-        first, last, now = self._window(instrument, interval, *params.span(query), limit)
+        as_of_ms = self._frozen_ms(instrument, interval)
+        first, last, now = self._window(instrument, interval, *params.span(query), limit, as_of_ms)
         rows = self._marks.candles(instrument, interval, first, last, now, index=index)
         return [answers.price_kline(row) for row in rows]
 
     async def _premium_index(self, query: Query) -> Any:
-        now = self._clock.now_ms()
         one = params.optional_symbol(query, self._universe)
         rows = []
         for instrument in [one] if one else self._universe.instruments:
+            now = self._faults.frozen_ms(instrument.symbol) or self._clock.now_ms()
             at = instrument.last_trading_ms(now)
             if at < instrument.onboard_ms:
                 continue

@@ -41,7 +41,11 @@ def checks() -> dict[str, list[str]]:
         "ruff format": [str(BIN / "ruff"), "format", "--check"],
         "mypy": [str(BIN / "mypy")],
         "yamllint": [str(BIN / "yamllint"), "--strict", "."],
+        "dashboards": [sys.executable, "-m", "grafana", "--check"],
         "uv.lock": [*uv, "lock", "--check", "--quiet", "--python", sys.executable],
+        "alertmanager": [sys.executable, "-m", "tools.alertmanager", "--check"],
+        "blackbox.yml": [_program("blackbox_exporter"), "--config.file=prometheus/blackbox.yml", "--config.check"],
+        "docs/metrics.md": [sys.executable, "-m", "tools.metrics_docs", "--check"],
     }
     if list((ROOT / "ansible").glob("**/*.yml")):
         found["ansible-lint"] = [str(BIN / "ansible-lint"), "--offline", "--strict", "-q", "ansible"]
@@ -59,8 +63,7 @@ def promtool_checks() -> dict[str, list[str]]:
     if not rules + tests + configs:
         print("promtool: nothing under prometheus/ yet")
         return {}
-    promtool = programs.find("promtool")
-    command = str(promtool) if promtool else "promtool"  # not found: running it fails and so does lint
+    command = _program("promtool")
     found = {}
     if rules:
         found["promtool rules"] = [command, "check", "rules", "--lint-fatal", *map(str, rules)]
@@ -69,6 +72,10 @@ def promtool_checks() -> dict[str, list[str]]:
     for config in configs:
         found[f"promtool {config.name}"] = [command, "check", "config", "--lint-fatal", str(config)]
     return found
+
+
+def _program(name: str) -> str:
+    return str(programs.find(name) or name)  # not found: running it fails, and so does lint
 
 
 if __name__ == "__main__":

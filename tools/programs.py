@@ -1,4 +1,4 @@
-"""Where the programs of other people are: influxd, prometheus, promtool.
+"""Where the programs of other people are: influxd, Prometheus and what belongs to it, Grafana.
 
 `find` is what set-up, demo and tests ask. It looks on PATH first and then in the cache that set-up fills, and runs what
 it finds to prove the version: an influxd 1.x or 3.x on PATH is somebody else's program.
@@ -13,17 +13,50 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 INFLUXD_VERSION = "2.7.12"
-PROMETHEUS_VERSION = "3.5.0"
+GRAFANA_VERSION = "12.1.0"
 
-# What `NAME --version` (or `influxd version`) must say. InfluxDB is the pinned one, because its version is part of what
-# is tested; Prometheus is any from 2.42 on, which is what Debian 12 ships.
-_VERSION_COMMAND = {"influxd": "version", "prometheus": "--version", "promtool": "--version"}
-_ACCEPTED = {
-    "influxd": re.compile(rf"InfluxDB v({re.escape(INFLUXD_VERSION)})\b"),
-    "prometheus": re.compile(r"prometheus, version (2\.(?:4[2-9]|5\d)\.\d+|3\.\d+\.\d+)"),
-    "promtool": re.compile(r"promtool, version (2\.(?:4[2-9]|5\d)\.\d+|3\.\d+\.\d+)"),
+# What set-up takes of a vendor's archives where neither PATH nor the cache has one that is accepted.
+RELEASES = {
+    "prometheus": "3.5.0",
+    "alertmanager": "0.28.1",
+    "node_exporter": "1.9.1",
+    "blackbox_exporter": "0.27.0",
+}
+
+
+class Program(NamedTuple):
+    """How a program is called on PATH (Debian's names are its own), and which versions are accepted: [oldest, below).
+
+    `says` is what it prints before its version when it is run with `argument`.
+    """
+
+    names: tuple[str, ...]
+    says: str
+    oldest: tuple[int, int, int]
+    below: tuple[int, int, int]
+    argument: str = "--version"
+
+
+# InfluxDB is the pinned one, because its version is part of what is tested. Of Prometheus and its companions the oldest
+# are those of Debian 12. Grafana 11 is the oldest that reads the dashboards' schema.
+PROGRAMS = {
+    "influxd": Program(("influxd",), "InfluxDB v", (2, 7, 12), (2, 7, 13), "version"),
+    "prometheus": Program(("prometheus",), "prometheus, version ", (2, 42, 0), (4, 0, 0)),
+    "promtool": Program(("promtool",), "promtool, version ", (2, 42, 0), (4, 0, 0)),
+    "alertmanager": Program(
+        ("alertmanager", "prometheus-alertmanager"), "alertmanager, version ", (0, 25, 0), (1, 0, 0)
+    ),
+    "amtool": Program(("amtool",), "amtool, version ", (0, 25, 0), (1, 0, 0)),
+    "node_exporter": Program(
+        ("node_exporter", "prometheus-node-exporter"), "node_exporter, version ", (1, 5, 0), (2, 0, 0)
+    ),
+    "blackbox_exporter": Program(
+        ("blackbox_exporter", "prometheus-blackbox-exporter"), "blackbox_exporter, version ", (0, 23, 0), (1, 0, 0)
+    ),
+    "grafana": Program(("grafana",), "grafana version ", (11, 0, 0), (14, 0, 0)),
 }
 
 
@@ -37,20 +70,24 @@ def cache_dir() -> Path:
 
 def version(name: str, path: Path) -> str | None:
     """The version that the program at `path` reports, or None if it does not run or is not one we work with."""
+    wanted = PROGRAMS[name]
     try:
         run = subprocess.run(
-            [str(path), _VERSION_COMMAND[name]], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+            [str(path), wanted.argument], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = _ACCEPTED[name].search(run.stdout + run.stderr)
-    return match.group(1) if match else None
+    match = re.search(rf"{re.escape(wanted.says)}(\d+)\.(\d+)\.(\d+)\b", run.stdout + run.stderr)
+    if match is None:
+        return None
+    numbers = tuple(map(int, match.groups()))
+    return ".".join(match.groups()) if wanted.oldest <= numbers < wanted.below else None
 
 
 def find(name: str) -> Path | None:
-    """The path of influxd, prometheus or promtool in a version we work with; None sends the reader to `make setup`."""
-    on_path = shutil.which(name)
-    for candidate in ([Path(on_path)] if on_path else []) + [cache_dir() / "bin" / name]:
+    """The path of a program of PROGRAMS in a version we work with; None sends the reader to `make setup`."""
+    on_path = [Path(found) for alias in PROGRAMS[name].names if (found := shutil.which(alias))]
+    for candidate in [*on_path, cache_dir() / "bin" / name]:
         if candidate.is_file() and version(name, candidate) is not None:
             return candidate
     return None

@@ -2,8 +2,8 @@
 
     python3 -m tools.setup
 
-One line for each thing. Without uv, an interpreter and the packages nothing works: exit code 1. Without influxd or
-Prometheus only what needs them is left out, and their line says what to do.
+One line for each thing. Without uv, an interpreter and the packages nothing works: exit code 1. Without one of the
+other programs only what needs it is left out, and its line says what to do.
 
 Standard library alone, Python >= 3.9.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tools import interpreter, programs, source, vendor
@@ -20,6 +21,9 @@ from tools.uv import Missing, find_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+
+VENDOR = "the vendor's archive"
+DEBIAN = "Debian's package"
 
 
 def main() -> int:
@@ -49,13 +53,13 @@ def packages() -> None:
 
 
 def third_party() -> None:
-    """influxd, prometheus and promtool: from PATH, the cache, the vendor's archive, or as source.py gets them."""
+    """Each program of programs.py: from PATH, the cache, the vendor's archive, or as source.py gets it."""
     bin_folder = programs.cache_dir() / "bin"
     bin_folder.mkdir(parents=True, exist_ok=True)
     obtain(
         ["influxd"],
         [
-            ("the vendor's archive", lambda: vendor.influxd(bin_folder / "influxd")),
+            (VENDOR, lambda: vendor.influxd(bin_folder / "influxd")),
             ("its source (about five minutes)", lambda: source.build_influxd(bin_folder / "influxd")),
         ],
         f"install InfluxDB {programs.INFLUXD_VERSION}, or go and cargo; then run `make setup`",
@@ -63,10 +67,37 @@ def third_party() -> None:
     obtain(
         ["prometheus", "promtool"],
         [
-            ("the vendor's archive", lambda: vendor.prometheus(bin_folder)),
-            ("Debian's package", lambda: source.unpack_prometheus(bin_folder)),
+            (VENDOR, lambda: vendor.release("prometheus", ["prometheus", "promtool"], bin_folder)),
+            (
+                DEBIAN,
+                lambda: source.unpack("prometheus", {"prometheus": "prometheus", "promtool": "promtool"}, bin_folder),
+            ),
         ],
         "install Prometheus 2.42 or newer with its promtool; then run `make setup`",
+    )
+    obtain(
+        ["alertmanager", "amtool"],
+        [
+            (VENDOR, lambda: vendor.release("alertmanager", ["alertmanager", "amtool"], bin_folder)),
+            (DEBIAN, lambda: source.unpack_alertmanager(bin_folder)),
+        ],
+        "install Alertmanager 0.25 or newer with its amtool; then run `make setup`",
+    )
+    for exporter, oldest in (("node_exporter", "1.5"), ("blackbox_exporter", "0.23")):
+        package = f"prometheus-{exporter.replace('_', '-')}"
+        obtain(
+            [exporter],
+            [
+                (VENDOR, partial(vendor.release, exporter, [exporter], bin_folder)),
+                (DEBIAN, partial(source.unpack, package, {exporter: package}, bin_folder)),
+            ],
+            f"install {exporter} {oldest} or newer; then run `make setup`",
+        )
+    home = programs.cache_dir() / "lib" / "grafana"
+    obtain(
+        ["grafana"],
+        [(VENDOR, lambda: vendor.grafana(bin_folder / "grafana", home))],
+        "put a Grafana 11 or newer on PATH; `make demo` then starts it with every dashboard",
     )
 
 
@@ -76,7 +107,7 @@ def obtain(names: list[str], ways: list[tuple[str, Callable[[], None]]], remedy:
     for way, get in ways:
         if all(programs.find(name) for name in names):
             break
-        print(f"{names[0]:<12}not here yet; trying {way}", flush=True)
+        say(names[0], f"not here yet; trying {way}")
         try:
             get()
         except vendor.CannotGet as reason:
@@ -90,7 +121,7 @@ def obtain(names: list[str], ways: list[tuple[str, Callable[[], None]]], remedy:
 
 def say(thing: str, state: str) -> None:
     """One line of set-up's report."""
-    print(f"{thing:<12}{state}", flush=True)
+    print(f"{thing:<18}{state}", flush=True)
 
 
 if __name__ == "__main__":

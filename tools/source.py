@@ -1,4 +1,4 @@
-"""The second way to programs, where a vendor's archive cannot be had: build influxd, unpack Debian's prometheus.
+"""The second way to programs, where a vendor's archive cannot be had: build influxd, unpack Debian's other packages.
 
 Standard library alone, Python >= 3.9. Needs no root. Every failure is a `CannotGet` whose text is one line.
 """
@@ -9,12 +9,22 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tools.programs import INFLUXD_VERSION, cache_dir
 from tools.vendor import CannotGet
 
 MODULE = Path(__file__).parent / "influxd"
+
+ALERTMANAGER_TEMPLATES = "/usr/share/prometheus/alertmanager"
+ALERTMANAGER_SCRIPT = """\
+#!/bin/sh
+# Debian's alertmanager, not installed: it reads its templates from file descriptor 9 (tools/source.py).
+library=$(dirname "$0")/../lib/alertmanager
+exec 9<"$library"
+exec "$library/alertmanager" "$@"
+"""
 
 
 def build_influxd(target: Path) -> None:
@@ -61,29 +71,74 @@ def build_influxd(target: Path) -> None:
     built.replace(target)
 
 
-def unpack_prometheus(folder_of_targets: Path) -> None:
-    """Put prometheus and promtool of Debian's package into a folder, without installing the package.
+def unpack(package: str, programs: Mapping[str, str], folder_of_targets: Path) -> None:
+    """Put programs of a Debian package into a folder, without installing the package.
 
-    apt checks the package against the archive's signature.
+    `programs`: our name of each, and its name in the package's usr/bin. apt checks the package against the archive's
+    signature.
 
     Raises:
         CannotGet: not a Debian, or apt has no such package.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        _unpacked(package, Path(folder))
+        for ours, theirs in programs.items():
+            shutil.copy(Path(folder) / "usr/bin" / theirs, folder_of_targets / ours)
+
+
+def unpack_alertmanager(folder_of_targets: Path) -> None:
+    """Put alertmanager and amtool of Debian's package into a folder, with the templates that it cannot do without.
+
+    Debian's alertmanager reads default.tmpl and email.tmpl from a path that is compiled into it and that only an
+    installed package has (the vendor's carries them in itself); without them it does not start, and no option names
+    others. So in our copy that path is another of the same length: file descriptor 9, which the script that starts it
+    opens on the templates' folder.
+
+    Raises:
+        CannotGet: not a Debian, no such package, or one that is built in another way.
+    """
+    library = folder_of_targets.parent / "lib" / "alertmanager"
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        _unpacked("prometheus-alertmanager", root)
+        program = relocated((root / "usr/bin/prometheus-alertmanager").read_bytes())
+        shutil.rmtree(library, ignore_errors=True)
+        library.mkdir(parents=True)
+        for template in (root / ALERTMANAGER_TEMPLATES.lstrip("/")).glob("*.tmpl"):
+            shutil.copy(template, library)
+        _write_program(library / "alertmanager", program)
+        shutil.copy(root / "usr/bin/amtool", folder_of_targets / "amtool")
+    _write_program(folder_of_targets / "alertmanager", ALERTMANAGER_SCRIPT.encode())
+
+
+def relocated(program: bytes) -> bytes:
+    """Debian's alertmanager, reading its templates from file descriptor 9. CannotGet if it has no such path."""
+    there = ALERTMANAGER_TEMPLATES.encode()
+    if there not in program:
+        raise CannotGet(f"Debian's alertmanager does not read {ALERTMANAGER_TEMPLATES} as known")
+    return program.replace(there, b"/proc/self/fd/9".ljust(len(there), b"/"))
+
+
+def _write_program(path: Path, content: bytes) -> None:
+    part = path.with_suffix(".part")
+    part.write_bytes(content)
+    part.chmod(0o755)
+    part.replace(path)
+
+
+def _unpacked(package: str, folder: Path) -> None:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise CannotGet("there is no apt-get here for Debian's package")
-    with tempfile.TemporaryDirectory() as folder:
-        if not _apt_download("prometheus", folder) and os.geteuid() == 0:
-            # A new machine has no package lists yet.
-            subprocess.run(["apt-get", "update", "-q"], capture_output=True, check=False)
-            _apt_download("prometheus", folder)
-        packages = list(Path(folder).glob("prometheus_*.deb"))
-        if not packages:
-            raise CannotGet("apt-get download prometheus found no package (try: apt-get update)")
-        subprocess.run(["dpkg-deb", "-x", str(packages[0]), folder], check=True)
-        for program in ("prometheus", "promtool"):
-            shutil.copy(Path(folder) / "usr/bin" / program, folder_of_targets / program)
+    if not _apt_download(package, folder) and os.geteuid() == 0:
+        # A new machine has no package lists yet.
+        subprocess.run(["apt-get", "update", "-q"], capture_output=True, check=False)
+        _apt_download(package, folder)
+    packages = list(folder.glob(f"{package}_*.deb"))
+    if not packages:
+        raise CannotGet(f"apt-get download {package} found no package (try: apt-get update)")
+    subprocess.run(["dpkg-deb", "-x", str(packages[0]), str(folder)], check=True)
 
 
-def _apt_download(package: str, folder: str) -> bool:
+def _apt_download(package: str, folder: Path) -> bool:
     run = subprocess.run(["apt-get", "download", "-q", package], cwd=folder, capture_output=True, check=False)
     return run.returncode == 0

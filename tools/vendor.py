@@ -15,9 +15,10 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 
-from tools.programs import INFLUXD_VERSION, PROMETHEUS_VERSION
+from tools.programs import GRAFANA_VERSION, INFLUXD_VERSION, RELEASES
 
 CONNECT_SECONDS = 5  # offline must not be slow: the next way starts after this
 
@@ -28,8 +29,12 @@ INFLUXDATA_KEY_URL = "https://repos.influxdata.com/influxdata-archive.key"
 INFLUXDATA_FINGERPRINT = "24C975CBA61A024EE1B631787C3D57159FC2F927"
 INFLUXDB_ARCHIVES = f"https://dl.influxdata.com/influxdb/releases/v{INFLUXD_VERSION}/"
 
-# Each Prometheus release has its sha256sums.txt beside the archives: https://prometheus.io/download/
-PROMETHEUS_ARCHIVES = f"https://github.com/prometheus/prometheus/releases/download/v{PROMETHEUS_VERSION}/"
+# Each release of Prometheus and its companions has its sha256sums.txt beside the archives:
+# https://prometheus.io/download/
+PROMETHEUS_ARCHIVES = "https://github.com/prometheus/{project}/releases/download/v{version}/"
+
+# Each archive of Grafana has its sum in a file beside it: https://grafana.com/grafana/download
+GRAFANA_ARCHIVES = "https://dl.grafana.com/oss/release/"
 
 
 class CannotGet(Exception):
@@ -53,19 +58,59 @@ def influxd(target: Path) -> None:
         _extract(archive, "influxd", target)
 
 
-def prometheus(folder_of_targets: Path) -> None:
-    """Put prometheus and promtool of the release's archive into a folder, checked by the release's sha256sums.txt.
+def release(project: str, programs: Iterable[str], folder_of_targets: Path) -> None:
+    """Put programs of a Prometheus project's release into a folder, checked by the release's sha256sums.txt.
+
+    `project` is a key of RELEASES and the archive's name; its version is pinned there.
 
     Raises:
         CannotGet: no archive for this machine, no network, or another checksum.
     """
-    name = f"prometheus-{PROMETHEUS_VERSION}.{_system()}-{_machine()}.tar.gz"
+    location = PROMETHEUS_ARCHIVES.format(project=project, version=RELEASES[project])
+    name = f"{project}-{RELEASES[project]}.{_system()}-{_machine()}.tar.gz"
     with tempfile.TemporaryDirectory() as folder:
-        sums = _download(PROMETHEUS_ARCHIVES + "sha256sums.txt", Path(folder))
-        archive = _download(PROMETHEUS_ARCHIVES + name, Path(folder))
+        sums = _download(location + "sha256sums.txt", Path(folder))
+        archive = _download(location + name, Path(folder))
         check_sha256(archive, sums.read_text(encoding="utf-8"))
-        for program in ("prometheus", "promtool"):
+        for program in programs:
             _extract(archive, program, folder_of_targets / program)
+
+
+def grafana(target: Path, home: Path) -> None:
+    """Unpack Grafana's archive as `home` and put a link to its program at `target`, checked by its published sum.
+
+    Raises:
+        CannotGet: no archive for this machine, no network, or another checksum.
+    """
+    name = f"grafana-{GRAFANA_VERSION}.{_system()}-{_machine()}.tar.gz"
+    with tempfile.TemporaryDirectory() as folder:
+        published = _download(f"{GRAFANA_ARCHIVES}{name}.sha256", Path(folder)).read_text(encoding="utf-8").split()
+        archive = _download(GRAFANA_ARCHIVES + name, Path(folder))
+        check_sha256(archive, f"{published[0] if published else ''}  {name}\n")
+        unpack_whole(archive, home)
+    part = target.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    part.symlink_to(home / "bin" / "grafana")
+    part.replace(target)
+
+
+def unpack_whole(archive: Path, folder: Path) -> None:
+    """Unpack an archive that holds one folder, as `folder`; what was there is replaced."""
+    with tempfile.TemporaryDirectory(dir=_made(folder.parent)) as work:
+        with tarfile.open(archive) as tar:
+            # Python's docs, tarfile, "Supporting older Python versions": an old 3.9 has no filters.
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+            tar.extractall(work)  # noqa: S202
+        entries = list(Path(work).iterdir())
+        if len(entries) != 1:
+            raise CannotGet(f"{archive.name} is not one folder as known")
+        shutil.rmtree(folder, ignore_errors=True)
+        entries[0].replace(folder)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def check_sha256(file: Path, published: str) -> None:

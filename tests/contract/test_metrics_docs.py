@@ -1,65 +1,55 @@
-"""docs/metrics.md names every metric the collector exports, with its type and labels, and no other."""
+"""docs/metrics.md holds the tables that the code makes, and every exposition can be scraped."""
 
 import re
-import time
-from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.dirty import DirtyWindows
-from collector.influx import Written
-from collector.ingest import Ingest
-from collector.metrics import Exposition, Histograms, Parts
-from collector.points import PointCounters
-from collector.rollups import RollupRepairer
-from collector.spool import Spool
-from collector.stream import Stream
-from collector.writer import Writer
-from exchange.budget import Budget
-from exchange.client import ExchangeClient
+from collector.metrics import Histograms
+from tools.metrics_docs import HEADER, PAGE, PageError, rendered, sections, table
 
-DOCS = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(marketdata_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$", re.MULTILINE)
 
 
-@pytest.fixture
-def exposition(tmp_path: Path) -> str:
+async def test_the_page_is_what_the_code_says() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    tables = {title: table(families) for title, families in (await sections()).items()}
+    assert page == rendered(page, tables), "run python -m tools.metrics_docs"
+
+
+async def test_every_metric_is_told_once_with_type_labels_and_meaning() -> None:
+    exported = [
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for families in (await sections()).values()
+        for family in families
+    ]
+    rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
+    assert [name for name, *_ in rows] == exported
+    assert len(set(exported)) == len(exported)
+    assert {kind for _, kind, _, _ in rows} == {"counter", "gauge", "histogram"}
+
+
+def test_no_series_carries_a_creation_time() -> None:
     registry = CollectorRegistry()
-    histograms = Histograms(registry)
-    histograms.observe_write("main", Written(), 0.01)
-    points = {"main": PointCounters()}
-    spool = Spool(tmp_path, points, max_bytes=1_000_000, max_files=100)
-    clock = ExchangeClock(time.monotonic_ns)
-    writer = Writer(Batcher(), spool, points, wake=lambda _bucket: None)
-    ingest = Ingest(clock, writer, wall_seconds=time.time, observe_latency=histograms.observe_receive)
-    ingest.watch("BTC/USDT:USDT", 1_790_000_100_000)
-    parts = Parts(ingest, ExchangeClient("https://localhost", Budget()), points, spool, Stream("", "", clock))
-    dirty = DirtyWindows(tmp_path / "dirty.json", {"15m": 900_000})
-    parts.rollups["main"] = RollupRepairer("main", None, dirty, clock, wall_seconds=time.time)  # type: ignore[arg-type]  # never asked
-    registry.register(Exposition(parts))
-    return generate_latest(registry).decode()
+    Histograms(registry)
+    assert "_created" not in generate_latest(registry).decode()
 
 
-def test_every_metric_is_documented_with_its_type_and_labels_and_no_other_is(exposition: str) -> None:
-    exported = {}
-    for family in text_string_to_metric_families(exposition):
-        labels = {label for sample in family.samples for label in sample.labels if label != "le"}
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        exported[name] = (family.type, labels)
-    documented = {
-        name: (kind, {label.strip() for label in labels.split(",") if label.strip()})
-        for name, kind, labels, _ in ROW.findall(DOCS.read_text(encoding="utf-8"))
-    }
-    sometimes_without_samples = {"marketdata_exchange_failed_total", "marketdata_exchange_requests_total"}
-    for name in sometimes_without_samples:
-        exported[name] = documented[name]
-    assert documented == exported
+def test_text_by_hand_stays_and_a_table_is_replaced_whole() -> None:
+    page = "\n".join(["# Metrics", "by hand", "## A", "", *HEADER, "| old |", "| older |", "", "by hand, too", ""])
+    new = [*HEADER, "| new |"]
+    assert rendered(page, {"A": new}) == "\n".join(["# Metrics", "by hand", "## A", "", *new, "", "by hand, too", ""])
 
 
-def test_no_series_carries_a_creation_time(exposition: str) -> None:
-    assert "_created" not in exposition
+def test_a_table_without_a_place_and_a_place_without_a_table_are_named() -> None:
+    with pytest.raises(PageError, match="under the heading 'B'"):
+        rendered("# Metrics\n", {"B": HEADER})
+    with pytest.raises(PageError, match="no metrics for a table under 'C'"):
+        rendered("\n".join(["## C", *HEADER]), {})
+
+
+def test_a_metric_that_shows_no_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match="marketdata_unseen has no sample"):
+        table([GaugeMetricFamily("marketdata_unseen", "Never seen", labels=["store"])])

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"collector", "exchange", "influx", "influx_reconcile", "marketdata", "simulator", "tests", "tools"}
+OURS = {
+    "collector",
+    "exchange",
+    "grafana",
+    "influx",
+    "influx_reconcile",
+    "marketdata",
+    "sentinel",
+    "simulator",
+    "tests",
+    "tools",
+}
 MAX_LINES = 400
 AGPL_TITLE = "GNU AFFERO GENERAL PUBLIC LICENSE"
 APACHE_TITLE = "Apache License"
@@ -48,8 +59,10 @@ def forbidden(pattern: str, names: set[str]) -> list[str]:
     [
         ("marketdata/**.py", (OURS - {"marketdata"}) | {"cryptofeed"}),
         ("exchange/**.py", (OURS - {"exchange", "marketdata"}) | {"cryptofeed"}),
-        ("collector/**.py", {"simulator", "tests", "tools"}),
+        ("collector/**.py", {"sentinel", "simulator", "tests", "tools"}),
+        ("sentinel/**.py", (OURS - {"sentinel", "marketdata"}) | {"cryptofeed"}),
         ("simulator/**.py", (OURS - {"simulator"}) | {"cryptofeed"}),
+        ("grafana/**.py", OURS - {"grafana"} | {"cryptofeed"}),
         ("influx/**.py", {"collector", "exchange", "simulator", "tests", "tools", "cryptofeed"}),
         ("ansible/plugins/module_utils/influx_reconcile/**.py", (OURS - {"influx_reconcile"}) | {"cryptofeed"}),
         ("tools/demo/check*.py", {"collector", "exchange", "marketdata", "simulator", "cryptofeed"}),

@@ -67,6 +67,31 @@ async def test_an_exchange_hole_is_in_no_row_and_fills_no_limit(client: Client) 
     assert len(await klines(client, interval="15m", startTime=first, limit=3)) == 3
 
 
+async def test_rest_tells_nothing_new_of_a_frozen_symbol_and_no_candle_that_was_not_closed(client: Client) -> None:
+    ordered = (await client.get("/fapi/v1/time"))["serverTime"]
+    await client.fault("rest_frozen", symbol="BTCUSDT")
+    frozen = await klines(client, limit=2)
+    index = await client.get("/fapi/v1/premiumIndex", symbol="BTCUSDT")
+    assert ordered - THREE_MINUTES_MS <= frozen[-1][6] < ordered
+
+    async def others_go_on() -> bool:
+        other = await client.get("/fapi/v1/premiumIndex", symbol="ETHUSDT")
+        return bool(other["time"] > index["time"] + 1000)
+
+    went_on: bool = await eventually_async(others_go_on)
+    assert went_on
+    assert await klines(client, limit=2) == frozen
+    assert await client.get("/fapi/v1/premiumIndex", symbol="BTCUSDT") == index
+    everyone = {row["symbol"]: row for row in await client.get("/fapi/v1/premiumIndex")}
+    assert everyone["BTCUSDT"] == index
+    truth = await client.get("/_control/truth", symbol="BTCUSDT", interval="3m", start=frozen[-1][0])
+    assert len(truth) > 1
+    assert (await client.get("/_control/faults"))[0]["acted"] > 0
+    await client.heal()
+    assert (await klines(client, limit=1))[0][0] > frozen[-1][0]
+    assert (await client.get("/fapi/v1/premiumIndex", symbol="BTCUSDT"))["time"] > index["time"]
+
+
 async def test_a_start_gives_the_oldest_rows_and_an_end_the_newest(client: Client) -> None:
     first = START_MS // THREE_MINUTES_MS * THREE_MINUTES_MS - 100 * THREE_MINUTES_MS
     assert [row[0] for row in await klines(client, startTime=first, limit=2)] == [first, first + THREE_MINUTES_MS]

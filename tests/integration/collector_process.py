@@ -93,11 +93,15 @@ def write_config(
     simulator: Simulator,
     influx: InfluxStack,
     *,
+    name: str = "collector-1",
     exchange: Mapping[str, object] | None = None,
     extra: Sequence[str] = (),
     **store: str,
 ) -> tuple[Path, str]:
-    """Write collector.toml for these servers; keywords replace keys of [[store]]. Returns the path and the address."""
+    """Write collector.toml for these servers; other keywords replace keys of [[store]].
+
+    The tokens are those of collector-1, whatever its name. Returns the path and the address.
+    """
     listen = f"127.0.0.1:{free_port()}"
     stored = {
         "name": "main",
@@ -114,7 +118,7 @@ def write_config(
     }
     lines = [
         "[collector]",
-        'name = "collector-1"',
+        f'name = "{name}"',
         f'state_dir = "{folder / "state"}"',
         f'listen = "{listen}"',
         "[exchange]",

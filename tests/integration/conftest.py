@@ -15,8 +15,26 @@ from pathlib import Path
 import pytest
 
 from influx.provisioning import provision
+from tests.integration.browser import chromium
 from tests.integration.servers import InfluxServer, InfluxStack, Simulator, influx_server, simulator_process
-from tools import engine, images
+from tools import engine, images, programs
+
+GRAFANA_MISSING = [
+    name for name, there in (("Grafana", programs.find("grafana")), ("Chromium", chromium())) if there is None
+]
+
+
+def pytest_report_header() -> list[str]:
+    """One line about what is left out."""
+    return [f"without {' and '.join(GRAFANA_MISSING)}: tests of Grafana are deselected"] if GRAFANA_MISSING else []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of Grafana need a Grafana that nobody can be asked to have."""
+    if GRAFANA_MISSING:
+        left_out = [item for item in items if item.get_closest_marker("grafana")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

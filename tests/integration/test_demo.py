@@ -1,19 +1,16 @@
 """`make demo` on the real parts, with few pairs: it proves itself, finds damage, and leaves nothing behind."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.support import eventually
+from tests.integration.demo_process import LIVE_SECONDS, demo, live
 from tools.demo.check import check
 from tools.demo.compare import LENGTH_MS
 from tools.demo.exchange_truth import Exchange
@@ -24,27 +21,6 @@ from tools.demo.summary import Findings
 ROOT = Path(__file__).parents[2]
 PAIRS = 12
 PAIR = "BTC/USDT:USDT"
-LIVE_SECONDS = 150
-
-
-@contextmanager
-def demo(folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A running demo; what it prints goes to <folder>.out."""
-    given = {**os.environ, "DEMO_FOLDER": str(folder), "DEMO_PAIRS": str(PAIRS), **environment}
-    with folder.with_suffix(".out").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tools.demo"], cwd=ROOT, env=given, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -82,7 +58,7 @@ async def as_operator(run: Run, folder: Path, route: str, query: dict[str, str],
 
 def test_a_short_demo_checks_itself_passes_and_leaves_no_process(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    with demo(folder, DEMO_SECONDS="15") as process:
+    with demo(folder, DEMO_PAIRS=str(PAIRS), DEMO_SECONDS="15") as process:
         code = process.wait(LIVE_SECONDS + 60)
     printed = folder.with_suffix(".out").read_text(encoding="utf-8")
     assert code == 0, printed
@@ -100,14 +76,8 @@ def test_a_short_demo_checks_itself_passes_and_leaves_no_process(tmp_path: Path)
 
 async def test_the_check_of_a_running_demo_finds_each_damage_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    with demo(folder) as process:
-
-        def live() -> bool:
-            assert process.poll() is None, folder.with_suffix(".out").read_text(encoding="utf-8")
-            return (folder / "run.json").exists()
-
-        eventually(live, LIVE_SECONDS, what="the demo live")
-        run = Run.load(folder / "run.json")
+    with demo(folder, DEMO_PAIRS=str(PAIRS)) as process:
+        run = live(process, folder)
         async with checker(run) as find:
             before = await find()
             assert before.pairs == PAIRS

@@ -46,9 +46,8 @@ def test_a_listing_is_collected_and_filled_and_a_delisting_left_without_a_gap_in
             lambda: collector.total("marketdata_messages_total", pair=new, channel="mark_price") > 0, 20, what="streams"
         )
         eventually(lambda: all_closed(collector, close_ms), 60, what="every close")
-        eventually(
-            lambda: not collector.total("marketdata_last_final_candle_timestamp_seconds", pair=left), 80, what="left"
-        )
+        assert not collector.total("marketdata_last_final_candle_timestamp_seconds", pair=left)  # its silence is right
+        eventually(lambda: collector.total("marketdata_pairs_watched") == 8, 80, what="left after its last candle")
         eventually(lambda: delivered(collector), 20, what="all delivered")
         first_ms = close_ms - 2 * 3_600_000
 

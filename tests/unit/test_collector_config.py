@@ -42,6 +42,7 @@ def test_a_minimal_file_gets_the_documented_defaults(tmp_path: Path) -> None:
     config = load(write(tmp_path, GOOD))
     assert config.exchange.pairs == "all"
     assert config.exchange.weight_share_percent == 30
+    assert config.exchange.major == ["BTC/USDT:USDT", "ETH/USDT:USDT"]
     assert (config.fill.hours, config.fill.rollup_windows) == (49, 499)
     assert (config.collector.listen_host, config.collector.listen_port) == ("127.0.0.1", 9108)
 
@@ -56,6 +57,8 @@ def test_a_minimal_file_gets_the_documented_defaults(tmp_path: Path) -> None:
         (GOOD + '[exchange]\nwebsocket_url = "ws://fstream.binance.com"\n', "must start with wss://"),
         (GOOD + '[exchange]\npairs = ["BTCUSDT"]\n', "BTCUSDT"),
         (GOOD + '[exchange]\npairs = "some"\n', "exchange.pairs"),
+        (GOOD + '[exchange]\nmajor = "BTC/USDT:USDT"\n', "exchange.major = 'BTC/USDT:USDT'"),
+        (GOOD + '[exchange]\nmajor = [""]\n', "exchange.major.0 = ''"),
         (GOOD + '[fill]\nhours = "49"\n', "fill.hours = '49'"),
         (GOOD + "[ledger]\nstart = 2018-12-31\n", "must be a day, or a day and time, from 2019-01-01 to now"),
         (GOOD + "[ledger]\nstart = 2999-01-01\n", "must be a day, or a day and time, from 2019-01-01 to now"),

@@ -2,11 +2,12 @@
 
 import hashlib
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from tools import interpreter, programs, setup, vendor
+from tools import interpreter, programs, setup, source, vendor
 from tools.uv import output
 
 FINGERPRINT = vendor.INFLUXDATA_FINGERPRINT
@@ -77,6 +78,79 @@ def test_a_file_that_cannot_run_is_not_a_program(places: tuple[Path, Path]) -> N
 )
 def test_prometheus_is_taken_from_version_2_42_on(places: tuple[Path, Path], says: str, version: str | None) -> None:
     assert programs.version("prometheus", program(places[0], "prometheus", says)) == version
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "version"),
+    [
+        ("alertmanager", "alertmanager, version 0.25.0 (branch: debian/sid)", "0.25.0"),
+        ("alertmanager", "alertmanager, version 0.24.0 (branch: HEAD)", None),
+        ("amtool", "amtool, version 0.28.1 (branch: HEAD)", "0.28.1"),
+        ("amtool", "alertmanager, version 0.28.1 (branch: HEAD)", None),
+        ("node_exporter", "node_exporter, version 1.5.0 (branch: debian/sid)", "1.5.0"),
+        ("node_exporter", "node_exporter, version 1.10.2 (branch: HEAD)", "1.10.2"),
+        ("node_exporter", "node_exporter, version 0.18.1+ds", None),
+        ("blackbox_exporter", "blackbox_exporter, version 0.23.0 (branch: debian/sid)", "0.23.0"),
+        ("blackbox_exporter", "blackbox_exporter, version 0.13.0", None),
+        ("grafana", "grafana version 12.0.2", "12.0.2"),
+        ("grafana", "grafana version 9.5.3", None),
+    ],
+)
+def test_what_watches_is_taken_from_the_versions_of_debian_12_on(
+    places: tuple[Path, Path], name: str, says: str, version: str | None
+) -> None:
+    assert programs.version(name, program(places[0], name, says)) == version
+
+
+def test_a_program_is_found_under_the_name_that_debian_gives_it(places: tuple[Path, Path]) -> None:
+    path, cache = places
+    program(cache, "node_exporter", "node_exporter, version 1.9.1")
+    program(path, "prometheus-node-exporter", "node_exporter, version 1.5.0")
+    assert programs.find("node_exporter") == path / "prometheus-node-exporter"
+    program(path, "node_exporter", "node_exporter, version 1.8.0")
+    assert programs.find("node_exporter") == path / "node_exporter"
+
+
+def test_a_program_of_another_version_on_path_does_not_hide_debians_name_for_it(places: tuple[Path, Path]) -> None:
+    program(places[0], "alertmanager", "alertmanager, version 0.15.3")
+    program(places[0], "prometheus-alertmanager", "alertmanager, version 0.25.0")
+    assert programs.find("alertmanager") == places[0] / "prometheus-alertmanager"
+
+
+def test_debians_alertmanager_keeps_its_length_when_it_reads_its_templates_from_elsewhere() -> None:
+    before = b"text/usr/share/prometheus/alertmanager/default.tmplmore"
+    after = source.relocated(before)
+    assert len(after) == len(before)
+    assert after.startswith(b"text/proc/self/fd/9/")
+    assert after.endswith(b"/default.tmplmore")
+    assert b"/usr/share" not in after
+
+
+def test_an_archive_of_one_folder_takes_the_place_of_what_was_unpacked_before(tmp_path: Path) -> None:
+    old = tmp_path / "lib" / "grafana"
+    program(old / "bin", "old", "old")
+    program(tmp_path / "grafana-v12.1.0" / "bin", "grafana", "grafana version 12.1.0")
+    archive = tmp_path / "grafana.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "grafana-v12.1.0", "grafana-v12.1.0")
+    vendor.unpack_whole(archive, old)
+    assert [entry.name for entry in (old / "bin").iterdir()] == ["grafana"]
+    assert programs.version("grafana", old / "bin" / "grafana") == "12.1.0"
+    assert [entry.name for entry in old.parent.iterdir()] == ["grafana"]
+
+
+def test_an_archive_that_is_not_one_folder_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "two.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name in ("a", "b"):
+            tar.add(program(tmp_path, name, name), name)
+    with pytest.raises(vendor.CannotGet):
+        vendor.unpack_whole(archive, tmp_path / "lib" / "grafana")
+
+
+def test_an_alertmanager_that_reads_its_templates_in_another_way_is_refused() -> None:
+    with pytest.raises(vendor.CannotGet):
+        source.relocated(b"nothing of the kind")
 
 
 def test_a_file_with_its_published_checksum_is_accepted(tmp_path: Path) -> None:

@@ -1,14 +1,21 @@
-"""The configuration files the demo writes: the collector's and Prometheus'. Pure."""
+"""The configuration files the demo writes: of the collector, the sentinel, Prometheus and what it watches. Pure."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import yaml
 
 from tools.demo.due import FILL_HOURS, ROLLUP_WINDOWS
 
 WEIGHT_SHARE_PERCENT = 30
 COLLECTOR = "collector-1"
 READER = "probe"
+SENTINEL = "sentinel"
+GRAFANA = "grafana"
 """Consumers of influx/schema.yml; their token files are <kind>-<consumer>.token."""
+
+STORE = "main"
 
 
 def collector_toml(
@@ -38,7 +45,7 @@ def collector_toml(
         f"hours = {FILL_HOURS}",
         f"rollup_windows = {ROLLUP_WINDOWS}",
         "[[store]]",
-        'name = "main"',
+        f"name = {json.dumps(STORE)}",
         f"url = {json.dumps(influx_url)}",
         f"org = {json.dumps(org)}",
         f"ingest_token_file = {json.dumps(str(secrets / f'ingest-{COLLECTOR}.token'))}",
@@ -47,10 +54,52 @@ def collector_toml(
     return "\n".join(lines) + "\n"
 
 
-def prometheus_yml(targets: dict[str, str]) -> str:
-    """Scrape each job's one target (host:port) every 5 s: who watches a demo does not wait for a minute."""
-    jobs = "".join(
-        f"  - job_name: {job}\n    static_configs:\n      - targets: [{json.dumps(target)}]\n"
-        for job, target in targets.items()
-    )
-    return f"global:\n  scrape_interval: 5s\n  scrape_timeout: 4s\nscrape_configs:\n{jobs}"
+def sentinel_toml(*, listen: str, influx_url: str, token_file: Path) -> str:
+    """The sentinel's configuration: one store, named as the collector names it."""
+    lines = [
+        "[sentinel]",
+        f"listen = {json.dumps(listen)}",
+        "[[store]]",
+        f"name = {json.dumps(STORE)}",
+        f"url = {json.dumps(influx_url)}",
+        f"token_file = {json.dumps(str(token_file))}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+type Target = tuple[str, Mapping[str, str]]
+"""host:port, or for job `blackbox` a URL; and labels other than `host`."""
+
+
+def target_files(jobs: Mapping[str, Sequence[Target]], host: str) -> dict[str, str]:
+    """The files of prometheus/prometheus.yml's targets/ by name: one a job, each target with its `host`."""
+    return {
+        f"{job}.yml": json.dumps(
+            [{"targets": [address], "labels": {"host": host, **labels}} for address, labels in targets]
+        )
+        for job, targets in jobs.items()
+    }
+
+
+def blackbox_targets(exporter: str, *, influx_url: str, collector_urls: Sequence[str], rest_url: str) -> list[Target]:
+    """What blackbox_exporter at `exporter` (host:port) asks: the store's and collectors' health, the exchange."""
+    asked: list[tuple[str, str, Mapping[str, str]]] = [
+        (f"{influx_url}/health", "http_2xx", {"service": "influxdb", "store": STORE}),
+        *((f"{url}/healthz", "http_2xx", {"service": "collector"}) for url in collector_urls),
+        (f"{rest_url}/fapi/v1/ping", "exchange_ping", {"service": "exchange"}),
+    ]
+    return [(url, {**labels, "__param_module": module, "__blackbox": exporter}) for url, module, labels in asked]
+
+
+def blackbox_yml(source: str, ca_file: str | None) -> str:
+    """prometheus/blackbox.yml, trusting one more certificate authority for the exchange: the simulator's."""
+    if ca_file is None:
+        return source
+    config = yaml.safe_load(source)
+    config["modules"]["exchange_ping"]["http"]["tls_config"] = {"ca_file": ca_file}
+    return str(yaml.safe_dump(config))
+
+
+def scrape_interval(source: str) -> str:
+    """How often Prometheus scrapes, by prometheus/prometheus.yml: Grafana must know it."""
+    return str(yaml.safe_load(source)["global"]["scrape_interval"])

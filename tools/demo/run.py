@@ -20,6 +20,12 @@ class Run:
     collector_started_ms: int
     pairs_known_ms: int = 0
     live_ms: int = 0
+    alertmanager_url: str | None = None
+    sentinel_url: str | None = None
+    node_url: str | None = None
+    blackbox_url: str | None = None
+    grafana_url: str | None = None
+    grafana_password_file: str | None = None
 
     def at(self, *, pairs_known_ms: int | None = None, live_ms: int | None = None) -> "Run":
         """The same run, further on."""

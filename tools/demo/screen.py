@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from tools.demo.compare import LENGTH_MS
 from tools.demo.probe import percentile
+from tools.demo.run import Run
 from tools.demo.view import View, fill_text
 
 LABEL_WIDTH = 13
@@ -102,11 +104,19 @@ def _places(view: View) -> Iterator[tuple[str, str | Text]]:
     run = view.run
     if run is not None:
         yield "InfluxDB", run.influx_url
-        yield "Prometheus", run.prometheus_url or "left out: `make setup` says how it can be had"
+        left_out = "left out: `make setup` says how it can be had"
+        yield "Grafana", f"{run.grafana_url}   admin, {_password_place(run)}" if run.grafana_url else left_out
+        alerts = f"   Alertmanager {run.alertmanager_url}" if run.alertmanager_url else ""
+        yield "Prometheus", f"{run.prometheus_url}{alerts}" if run.prometheus_url else left_out
         yield "collector", f"{run.collector_url}/metrics  /status"
         yield view.exchange, run.rest_url
     yield "logs", f"{view.logs}/*.log"
     yield "", Text("Ctrl-C ends it and leaves nothing running", style="dim")
+
+
+def _password_place(run: Run) -> str:
+    """Where Grafana's password is, in the demo's folder: the whole path does not fit."""
+    return "/".join(Path(run.grafana_password_file or "").parts[-2:])
 
 
 def _pairs(view: View, width: int, lines: int) -> Table:

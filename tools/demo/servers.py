@@ -21,8 +21,8 @@ class CannotStart(Exception):
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The children's environment: ours, without what would configure influxd behind our back."""
-    kept = {key: value for key, value in given.items() if not key.startswith(("INFLUX", "DEMO_"))}
+    """The children's environment: ours, without what would configure influxd or Grafana behind our back."""
+    kept = {key: value for key, value in given.items() if not key.startswith(("INFLUX", "DEMO_", "GF_"))}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
@@ -37,6 +37,46 @@ def influxd_command(influxd: Path, address: str, data: Path) -> list[str]:
         f"--sqlite-path={data / 'influxd.sqlite'}",
         f"--engine-path={data / 'engine'}",
     ]
+
+
+def prometheus_command(prometheus: Path, address: str, config: Path, data: Path) -> list[str]:
+    """A Prometheus that keeps what it scrapes for six hours."""
+    return [
+        str(prometheus),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=6h",
+        f"--web.listen-address={address}",
+        "--log.level=warn",
+    ]
+
+
+def alertmanager_command(alertmanager: Path, address: str, config: Path, data: Path) -> list[str]:
+    """An Alertmanager on its own: no cluster, so no second port."""
+    return [
+        str(alertmanager),
+        f"--config.file={config}",
+        f"--storage.path={data}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    ]
+
+
+def node_exporter_command(node_exporter: Path, address: str) -> list[str]:
+    """The figures of this machine; its systemd units where there is a systemd to ask."""
+    systemd = "" if Path("/run/systemd/system").is_dir() else "no-"
+    return [
+        str(node_exporter),
+        f"--web.listen-address={address}",
+        f"--{systemd}collector.systemd",
+        "--log.level=error",
+    ]
+
+
+def blackbox_exporter_command(blackbox_exporter: Path, address: str, config: Path) -> list[str]:
+    """Asks what Prometheus tells it to ask; a probe that fails is a metric, not an error of its log."""
+    return [str(blackbox_exporter), f"--config.file={config}", f"--web.listen-address={address}", "--log.level=error"]
 
 
 def simulator_command(tls: Path, *arguments: str) -> list[str]:

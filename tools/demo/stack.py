@@ -1,4 +1,4 @@
-"""Starts everything, in order: the exchange, InfluxDB, what must be in it, the collector, Prometheus."""
+"""Starts everything, in order: the exchange, InfluxDB, what must be in it, the collector, and what watches it."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools import programs
-from tools.demo import configs
+from tools.demo import configs, monitoring
 from tools.demo.exchange_truth import unreachable
 from tools.demo.folder import Folder
 from tools.demo.processes import Children
@@ -69,6 +69,12 @@ async def start(settings: Settings, folder: Folder, children: Children, say: Cal
     child = children.start("collector", [*collector, "run", "--config", str(config)])
     await answers(f"http://{listen}/healthz", child)
     say(f"collector    http://{listen}/status /metrics")
+    watching = await monitoring.start(
+        folder,
+        children,
+        say,
+        monitoring.Watched(influx_url=influx_url, org=ORG, collector=listen, rest_url=rest_url, ca_file=ca_file),
+    )
     return Run(
         rest_url=rest_url,
         ca_file=ca_file,
@@ -76,9 +82,15 @@ async def start(settings: Settings, folder: Folder, children: Children, say: Cal
         org=ORG,
         reader_token_file=str(folder.secrets / f"reader-{configs.READER}.token"),
         collector_url=f"http://{listen}",
-        prometheus_url=await _prometheus(folder, children, say, collector=listen, influx=influx_url),
+        prometheus_url=watching.prometheus_url,
         provisioned_ms=provisioned_ms,
         collector_started_ms=started_ms,
+        alertmanager_url=watching.alertmanager_url,
+        sentinel_url=watching.sentinel_url,
+        node_url=watching.node_url,
+        blackbox_url=watching.blackbox_url,
+        grafana_url=watching.grafana_url,
+        grafana_password_file=watching.grafana_password_file,
     )
 
 
@@ -100,33 +112,6 @@ async def _influx(influxd: Path, folder: Folder, children: Children) -> str:
     data.mkdir(mode=0o700)
     child = children.start("influxd", influxd_command(influxd, address, data))
     await answers(f"http://{address}/health", child)
-    return f"http://{address}"
-
-
-async def _prometheus(
-    folder: Folder, children: Children, say: Callable[[str], None], *, collector: str, influx: str
-) -> str | None:
-    prometheus = programs.find("prometheus")
-    if prometheus is None:
-        say("Prometheus   left out, it is not here: `make setup` says how it can be had")
-        return None
-    address = f"{HOST}:{free_port()}"
-    config = folder.path / "prometheus.yml"
-    targets = {"collector": collector, "influxdb": influx.removeprefix("http://"), "prometheus": address}
-    config.write_text(configs.prometheus_yml(targets), encoding="utf-8")
-    child = children.start(
-        "prometheus",
-        [
-            str(prometheus),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder.data / 'prometheus'}",
-            "--storage.tsdb.retention.time=6h",
-            f"--web.listen-address={address}",
-            "--log.level=warn",
-        ],
-    )
-    await answers(f"http://{address}/-/ready", child)
-    say(f"Prometheus   http://{address}")
     return f"http://{address}"
 
 

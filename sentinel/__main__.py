@@ -1,0 +1,55 @@
+"""`sentinel run|check --config FILE`: the command line."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sentinel import app, check
+from sentinel.config import Config, ConfigError, load
+
+BAD_CONFIG = 2
+"""Exit code for what an operator must mend first: its systemd unit does not restart on it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, or 2 (bad configuration, or a check failed)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        config = load(arguments.config)
+        _log_to_stderr(config.sentinel.log_level)
+        return asyncio.run(check.run(config) if arguments.command == "check" else _watch(config))
+    except ConfigError as error:
+        print(f"sentinel: {error}", file=sys.stderr)
+        return BAD_CONFIG
+
+
+async def _watch(config: Config) -> int:
+    await app.run(config)
+    return 0
+
+
+def _log_to_stderr(level: str) -> None:
+    """One logfmt-like line each; journald adds the time, a terminal wants it."""
+    time = "%(asctime)s " if sys.stderr.isatty() else ""
+    logging.basicConfig(stream=sys.stderr, level=level, format=time + "%(levelname)s %(name)s %(message)s")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sentinel", description="Read candles back from the stores and export their age and completeness."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, help_text in (
+        ("run", "watch until stopped"),
+        ("check", "check configuration, stores and tokens; write nothing"),
+    ):
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

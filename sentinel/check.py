@@ -1,0 +1,43 @@
+"""`sentinel check`: would `run` see anything? One line for each thing that is wrong, exit code 2; only reads."""
+
+import sys
+import time
+
+import aiohttp
+
+from marketdata.errors import MarketDataError, Unauthorized
+from sentinel import candles
+from sentinel.candles import INTERVALS
+from sentinel.config import Config, StoreSection
+from sentinel.store import StoreReader
+
+FAILED = 2
+
+
+async def run(config: Config) -> int:
+    """Print what is wrong, or one line that says what is right; exit code 0 or 2."""
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        timeout = config.sentinel.timeout_seconds
+        answers = [await _store(store, session, timeout) for store in config.store]
+    problems = [problem for problem in answers if problem]
+    for problem in problems:
+        print(f"sentinel: {problem}", file=sys.stderr)
+    if problems:
+        return FAILED
+    print(f"sentinel: configuration, {len(config.store)} store(s) and tokens are right")
+    return 0
+
+
+async def _store(store: StoreSection, session: aiohttp.ClientSession, timeout_seconds: float) -> str:
+    """Return why the store cannot be watched, in one line; empty if it can."""
+    reader = StoreReader(store.url, store.token_file, session, timeout_seconds=timeout_seconds)
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        await reader.buckets()
+        for interval in INTERVALS:
+            candles.read(await reader.ask(candles.question(interval, now_ms)))
+    except Unauthorized as error:
+        return f"store {store.name}: store.token_file = {store.token_file}: {error}"
+    except MarketDataError as error:
+        return f"store {store.name}: store.url = {store.url}: {error}"
+    return ""

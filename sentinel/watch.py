@@ -1,0 +1,85 @@
+"""Looks at one store each round and keeps what it saw. A store that is away is a counted failure, never a crash.
+
+What was seen last stays when a round fails: a time that grows old is true, one that vanishes would end its alert.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from marketdata.errors import MarketDataError, StoreUnavailable, Unauthorized
+from marketdata.timeframes import BASE_TIMEFRAME
+from sentinel import candles
+from sentinel.candles import INTERVALS, Key
+from sentinel.store import StoreReader
+
+log = logging.getLogger(__name__)
+
+REASONS = ("unavailable", "unauthorized", "refused")
+
+
+class StoreWatch:
+    """What one store holds, as of the last round that succeeded."""
+
+    def __init__(self, name: str, reader: StoreReader, *, wall_seconds: Callable[[], float]) -> None:
+        self.name = name
+        self.ends_ms: dict[str, dict[Key, int]] = {}
+        """By interval: the end time of each current pair's newest candle."""
+        self.missing: dict[str, dict[str, int]] = {}
+        """By interval and exchange: candles that current pairs lack."""
+        self.query_seconds: dict[str, float] = {}
+        self.buckets: dict[str, str] = {}
+        self.failures = Counter(dict.fromkeys(REASONS, 0))
+        self.last_success_seconds = 0.0
+        self._reader = reader
+        self._wall_seconds = wall_seconds
+        self._trouble = ""
+
+    async def run(self, every_seconds: float) -> None:
+        """Look, wait for the rest of the round, look again; until cancelled."""
+        seconds = asyncio.get_running_loop().time
+        while True:
+            started = seconds()
+            await self.look()
+            await asyncio.sleep(max(started + every_seconds - seconds(), 0.0))
+
+    async def look(self) -> None:
+        """Ask the store everything once. A failure is counted and told when it begins, changes and ends."""
+        try:
+            await self._ask()
+        except MarketDataError as error:
+            reason = _reason(error)
+            self.failures[reason] += 1
+            if reason != self._trouble:
+                log.warning("store=%s %s: %s", self.name, reason, error)
+            self._trouble = reason
+            return
+        self.last_success_seconds = self._wall_seconds()
+        if self._trouble:
+            log.info("store=%s answers again", self.name)
+        self._trouble = ""
+
+    async def _ask(self) -> None:
+        self.buckets = await self._reader.buckets()
+        current: dict[Key, int] = {}
+        for interval in INTERVALS:  # the 3m candles first: they say which pairs are current
+            now_ms = round(self._wall_seconds() * 1000)
+            started = asyncio.get_running_loop().time()
+            stored = candles.read(await self._reader.ask(candles.question(interval, now_ms)))
+            self.query_seconds[interval] = asyncio.get_running_loop().time() - started
+            if interval == BASE_TIMEFRAME:
+                current = candles.current(stored)
+            span = candles.span(interval, now_ms)
+            self.ends_ms[interval] = candles.ends(span, stored, current)
+            self.missing[interval] = candles.missing(span, stored, current)
+
+
+def _reason(error: MarketDataError) -> str:
+    match error:
+        case Unauthorized():
+            return "unauthorized"
+        case StoreUnavailable():
+            return "unavailable"
+        case _:
+            return "refused"

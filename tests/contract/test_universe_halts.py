@@ -1,0 +1,105 @@
+"""A halt and its end, as exchangeInfo tells them: the pair's silence counts from the end of the halt."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from collector.batch import Batcher
+from collector.clock import ExchangeClock
+from collector.events import CANDLE_MS, MARK_PRICE
+from collector.feeds import Feeds
+from collector.ingest import Ingest
+from collector.points import PointCounters
+from collector.spool import Spool
+from collector.universe_watch import UniverseWatch
+from collector.writer import Writer
+from exchange.budget import Budget
+from exchange.client import ExchangeClient
+from exchange.universe import parse
+from tests.support import eventually_async, free_port
+
+PAIR = "BTC/USDT:USDT"
+START_MS = 1_790_000_100_000 // CANDLE_MS * CANDLE_MS
+HALT_SECONDS = 7_200
+
+
+def exchange_info(status: str) -> dict[str, Any]:
+    row = {
+        "symbol": "BTCUSDT",
+        "baseAsset": "BTC",
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "status": status,
+        "contractType": "PERPETUAL",
+        "underlyingType": "COIN",
+        "pricePrecision": 2,
+        "quantityPrecision": 3,
+        "onboardDate": 0,
+    }
+    return {"symbols": [row]}
+
+
+class Exchange:
+    """A server that answers exchangeInfo with a status of our choice."""
+
+    def __init__(self) -> None:
+        self.status = "TRADING"
+        self.url = ""
+
+    async def handle(self, _request: web.Request) -> web.Response:
+        return web.json_response(exchange_info(self.status))
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    exchange = Exchange()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", exchange.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    exchange.url = f"http://127.0.0.1:{port}"
+    yield exchange
+    await runner.cleanup()
+
+
+async def test_a_halted_pair_that_trades_again_counts_its_silence_from_then(exchange: Exchange, tmp_path: Path) -> None:
+    seconds = [0]
+    points = {"main": PointCounters()}
+    spool = Spool(tmp_path, points, max_bytes=1_000_000, max_files=10)
+    clock = ExchangeClock(lambda: seconds[0] * 1_000_000_000)
+    clock.observe(START_MS)
+    ingest = Ingest(
+        clock,
+        Writer(Batcher(), spool, points, wake=lambda _bucket: None),
+        wall_seconds=lambda: START_MS / 1000 + seconds[0],
+        observe_latency=lambda _channel, _seconds: None,
+    )
+    ingest.watch(PAIR, START_MS)
+    symbols = list(parse(exchange_info("TRADING")).symbols.values())
+    async with ExchangeClient(exchange.url, Budget(requests_per_second=1000)) as client:
+        feeds = Feeds(ingest, symbols, "wss://localhost")
+        watched = {info.pair: info for info in symbols}
+        universe = UniverseWatch(ingest, client, feeds, watched, lambda found: found.eligible(), every_seconds=0)
+        task = asyncio.create_task(universe.run())
+        exchange.status = "TRADING_HALT"
+        await eventually_async(lambda: universe.members.states[PAIR] == "halted", 20)
+        seconds[0] = HALT_SECONDS
+        heard = ingest.freshness[PAIR].last_message_seconds[MARK_PRICE]
+        assert (ingest.settled_ms(PAIR), heard) == (START_MS, START_MS / 1000)
+        exchange.status = "TRADING"
+        await eventually_async(lambda: universe.members.states[PAIR] == "listed", 20)
+        await eventually_async(lambda: ingest.settled_ms(PAIR) > START_MS, 20)
+        age_ms = clock.now_ms() - ingest.settled_ms(PAIR)
+        assert age_ms < CANDLE_MS + 4_000
+        assert ingest.freshness[PAIR].last_message_seconds[MARK_PRICE] == START_MS / 1000 + HALT_SECONDS
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    spool.close()

@@ -1,0 +1,46 @@
+"""`make demo` as a process of a test: started, live, ended."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support import eventually
+from tools.demo.run import Run
+
+ROOT = Path(__file__).parents[2]
+LIVE_SECONDS = 150
+
+
+@contextmanager
+def demo(folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A demo in a folder, all eligible pairs unless DEMO_PAIRS says less; what it prints goes to <folder>.out."""
+    given = {**os.environ, "DEMO_FOLDER": str(folder), **environment}
+    with folder.with_suffix(".out").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tools.demo"], cwd=ROOT, env=given, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def live(process: subprocess.Popen[bytes], folder: Path, timeout_seconds: float = LIVE_SECONDS) -> Run:
+    """Where its parts are, once everything is live; AssertionError with what it printed if it ends before."""
+
+    def known() -> bool:
+        assert process.poll() is None, folder.with_suffix(".out").read_text(encoding="utf-8")
+        return (folder / "run.json").exists()
+
+    eventually(known, timeout_seconds, what="the demo live")
+    return Run.load(folder / "run.json")

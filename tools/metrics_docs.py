@@ -1,0 +1,152 @@
+"""The tables of docs/metrics.md, from the code that exports the metrics. The text around them is written by hand.
+
+python -m tools.metrics_docs           writes them
+python -m tools.metrics_docs --check   exit code 1 if they are not what the code says
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+
+from collector.batch import Batcher
+from collector.clock import ExchangeClock
+from collector.dirty import DirtyWindows
+from collector.events import MarkPrice
+from collector.influx import Written
+from collector.ingest import Ingest
+from collector.metrics import Histograms, Parts
+from collector.metrics.exposition import SECTIONS as COLLECTOR_SECTIONS
+from collector.points import PointCounters
+from collector.rollups import RollupRepairer
+from collector.spool import Spool
+from collector.store import StoreReader
+from collector.stream import Stream
+from collector.writer import Writer
+from exchange.budget import Budget
+from exchange.client import ExchangeClient
+from sentinel import store as sentinel_store
+from sentinel.metrics import SECTIONS as SENTINEL_SECTIONS
+from sentinel.watch import StoreWatch
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
+
+DISTRIBUTIONS = "Distributions"
+HEADER = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+PAIR = "BTC/USDT:USDT"
+NOWHERE = "http://127.0.0.1:1"
+"""The parts exist and ask nobody anything."""
+
+
+class PageError(Exception):
+    """The page has no place for a table, or a place without one; the message names it."""
+
+
+async def sections() -> dict[str, list[Metric]]:
+    """Every metric of collector and sentinel, by its heading. Each has a sample that shows its labels."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with aiohttp.ClientSession() as session:
+            registry = CollectorRegistry()
+            parts = _parts(Path(folder), Histograms(registry), session)
+            watch = _watch(session)
+            found = {DISTRIBUTIONS: list(registry.collect())}
+            for title, readings in COLLECTOR_SECTIONS.items():
+                found[title] = [family for reading in readings for family in reading(parts)]
+            for title, reading in SENTINEL_SECTIONS.items():
+                found[title] = list(reading([watch]))
+            parts.spool.close()
+    return found
+
+
+def table(families: Iterable[Metric]) -> list[str]:
+    """The lines of a table. Raises ValueError for a metric without a sample: its labels are not known."""
+    lines = list(HEADER)
+    for family in families:
+        if not family.samples:
+            raise ValueError(f"{family.name} has no sample: let tools/metrics_docs.py make one")
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = dict.fromkeys(label for sample in family.samples for label in sample.labels if label != "le")
+        lines.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
+    return lines
+
+
+def rendered(page: str, tables: Mapping[str, list[str]]) -> str:
+    """The page with the table under each heading replaced. Raises PageError if headings and tables do not match."""
+    lines: list[str] = []
+    left = dict(tables)
+    title = ""
+    for line in page.splitlines():
+        if line.startswith("#"):
+            title = line.lstrip("# ")
+        if line == HEADER[0]:
+            if title not in left:
+                raise PageError(f"{PAGE.name}: the code has no metrics for a table under {title!r}")
+            lines += left.pop(title)
+        elif not line.startswith("|") or title not in tables:
+            lines.append(line)
+    if left:
+        raise PageError(f"{PAGE.name}: put {HEADER[0]!r} under the heading {next(iter(left))!r}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    parser = argparse.ArgumentParser(prog="python -m tools.metrics_docs", description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare and write nothing")
+    check = parser.parse_args().check
+    page = PAGE.read_text(encoding="utf-8")
+    tables = {title: table(families) for title, families in asyncio.run(sections()).items()}
+    try:
+        wanted = rendered(page, tables)
+    except PageError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if page == wanted:
+        print(f"{PAGE.name} says what the code says")
+        return 0
+    if check:
+        print(f"{PAGE.name} is not what the code says: run python -m tools.metrics_docs", file=sys.stderr)
+        return 1
+    PAGE.write_text(wanted, encoding="utf-8")
+    print(f"{PAGE.name} written")
+    return 0
+
+
+def _parts(folder: Path, histograms: Histograms, session: aiohttp.ClientSession) -> Parts:
+    """A collector of one pair and one store, at rest."""
+    histograms.observe_write("main", Written(), 0.01)
+    points = {"main": PointCounters()}
+    spool = Spool(folder, points, max_bytes=1_000_000, max_files=100)
+    clock = ExchangeClock(time.monotonic_ns)
+    clock.observe(time.time_ns() // 1_000_000)
+    writer = Writer(Batcher(), spool, points, wake=lambda _bucket: None)
+    ingest = Ingest(clock, writer, wall_seconds=time.time, observe_latency=histograms.observe_receive)
+    ingest.watch(PAIR, clock.now_ms() // 180_000 * 180_000)
+    ingest.on_mark_price(MarkPrice(PAIR, clock.now_ms(), "1", "1", "0.0001", clock.now_ms() + 3_600_000), time.time())
+    parts = Parts(ingest, ExchangeClient(NOWHERE, Budget()), points, spool, Stream("", "", clock))
+    reader = StoreReader(NOWHERE, "marketdata", str, session)
+    dirty = DirtyWindows(folder / "dirty.json", {"15m": 900_000})
+    parts.rollups["main"] = RollupRepairer("main", reader, dirty, clock, wall_seconds=time.time)
+    return parts
+
+
+def _watch(session: aiohttp.ClientSession) -> StoreWatch:
+    """A sentinel that has seen one candle."""
+    reader = sentinel_store.StoreReader(NOWHERE, PAGE, session, timeout_seconds=1)
+    watch = StoreWatch("main", reader, wall_seconds=time.time)
+    watch.ends_ms = {"3m": {("BINANCE_FUTURES", PAIR): 0}}
+    watch.missing = {"3m": {"BINANCE_FUTURES": 0}}
+    watch.query_seconds = {"3m": 0.0}
+    watch.buckets = {"0123456789abcdef": "market_data"}
+    return watch
+
+
+if __name__ == "__main__":
+    sys.exit(main())
