@@ -2,7 +2,7 @@
 
     python3 -m tools.test [STAGE ...]
 
-Stages: setup docker images unit+contract integration faults.
+Stages: setup docker images unit+contract integration faults. By name alone: lab.
 
 The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
 the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest.
@@ -31,14 +31,20 @@ STAGES = {
     # Alone and one after the other: each starts a dozen servers of its own.
     "faults": [PYTHON, "-m", "pytest", "tests/faults"],
 }
+# Run only when they are named.
+ON_DEMAND = {
+    # In order: a host is new only once.
+    "lab": [PYTHON, "-m", "pytest", "-p", "no:randomly", "tests/lab"],
+}
 NO_TESTS = 5  # pytest's exit code when it found none
 
 
 def main(names: list[str]) -> int:
     """Run the stages in order; the exit code is that of the first one that failed, 2 for an unknown stage."""
-    unknown = [name for name in names if name not in STAGES]
+    stages = STAGES | ON_DEMAND
+    unknown = [name for name in names if name not in stages]
     if unknown:
-        print(f"no stage {unknown[0]}: there are {' '.join(STAGES)}")
+        print(f"no stage {unknown[0]}: there are {' '.join(stages)}")
         return 2
     # Ryuk is testcontainers' own cleaner: one more image to pull, and the fixtures remove what they start.
     environment = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
@@ -46,7 +52,7 @@ def main(names: list[str]) -> int:
     code = 0
     for name in names or list(STAGES):
         print(f"== {name}", flush=True)
-        command = STAGES[name]
+        command = stages[name]
         if "pytest" in command:
             command = command + shlex.split(os.environ.get("PYTEST_ARGUMENTS", ""))
         started = time.monotonic()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,11 @@ def test_the_vagrantfile_takes_its_machines_from_the_labs_inventory() -> None:
     assert named <= content(ANSIBLE / "inventories/lab/hosts.yml")["all"]["hosts"].keys()
     assert text.count("machine.vm.provision ") == 1
     assert text.index("next unless name == HOSTS.keys.last") < text.index("machine.vm.provision ")
+
+
+@pytest.mark.skipif(shutil.which("vagrant") is None, reason="vagrant is not on PATH")
+def test_vagrant_finds_the_vagrantfile_valid(tmp_path: Path) -> None:
+    environment = {**os.environ, "VAGRANT_HOME": str(tmp_path), "VAGRANT_DOTFILE_PATH": str(tmp_path / "machines")}
+    command = ["vagrant", "validate", "--ignore-provider"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

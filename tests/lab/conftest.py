@@ -1,0 +1,56 @@
+"""The lab of the tests: new hosts once a session, each step of their life once, in this order.
+
+lab          containers, new; removed at the end (MARKETDATA_LAB_KEEP=1 leaves them)
+virgin       the play in check mode on hosts that it has never seen, and their state before and after
+converged    the play, at the highest verbosity that shows no connection
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.lab.machine import Machine
+from tests.lab.played import Played, play
+from tools.lab import containers
+from tools.lab.hosts import Lab, from_environment
+
+
+@dataclass(frozen=True)
+class VirginCheck:
+    played: Played
+    before: dict[str, list[str]]
+    after: dict[str, list[str]]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A lab of its own, beside one that `make lab-up` may have started."""
+    lab = from_environment("marketdata-lab-test", "192.168.57")
+    containers.down(lab)
+    containers.up(lab, say=lambda _: None)
+    exchange = play(lab, "playbooks/lab-exchange.yml")
+    assert exchange, exchange.output
+    yield lab
+    if not os.environ.get("MARKETDATA_LAB_KEEP"):
+        containers.down(lab)
+
+
+@pytest.fixture(scope="session")
+def machines(lab: Lab) -> dict[str, Machine]:
+    return {name: Machine(lab, name) for name in lab.addresses}
+
+
+@pytest.fixture(scope="session")
+def virgin(lab: Lab, machines: dict[str, Machine]) -> VirginCheck:
+    before = {name: machine.state() for name, machine in machines.items()}
+    played = play(lab, "site.yml", "--check", "--diff")
+    return VirginCheck(played, before, {name: machine.state() for name, machine in machines.items()})
+
+
+@pytest.fixture(scope="session")
+def converged(lab: Lab, virgin: VirginCheck) -> Played:
+    done = play(lab, "site.yml", "--diff", verbosity=3)
+    assert done, done.output
+    return done

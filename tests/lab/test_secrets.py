@@ -1,0 +1,46 @@
+"""Who can do what with the secrets of a converged lab, and where none of them may be seen."""
+
+import json
+
+import pytest
+
+from tests.lab.machine import Machine
+from tests.lab.played import Played
+
+ALL = ["market_data", "market_data_rollup", "market_data_samples"]
+SECRETS = "cat /etc/influxdb/operator.token /etc/influxdb/tokens/*.token"
+
+
+def test_no_secret_is_in_the_output_of_a_verbose_play(converged: Played, machines: dict[str, Machine]) -> None:
+    secrets = machines["influx1"].run(SECRETS).split()
+    assert len(secrets) == len(set(secrets)) == 7
+    assert [secret[:4] for secret in secrets if secret in converged.output] == []
+
+
+@pytest.mark.usefixtures("converged")
+def test_no_secret_is_in_a_journal(machines: dict[str, Machine]) -> None:
+    secrets = machines["influx1"].run(SECRETS).split()
+    for machine in machines.values():
+        journal = machine.run("journalctl --no-pager --output=cat")
+        assert [secret[:4] for secret in secrets if secret in journal] == []
+
+
+@pytest.mark.usefixtures("converged")
+def test_secrets_are_files_of_root_alone(machines: dict[str, Machine]) -> None:
+    listing = machines["influx1"].run("find /etc/influxdb -name '*.token' -printf '%U:%G %m\\n' | sort -u")
+    assert listing == "0:0 600\n"
+
+
+@pytest.mark.usefixtures("converged")
+def test_each_token_can_do_what_the_design_gives_it_and_none_administers(machines: dict[str, Machine]) -> None:
+    found = json.loads(machines["influx1"].script("store.py", "tokens"))
+    kinds = {
+        "ingest": {"reads": [], "writes": ALL, "administers": False},
+        "repair": {"reads": ALL, "writes": ["market_data_rollup"], "administers": False},
+        "reader": {"reads": ALL, "writes": [], "administers": False},
+    }
+    assert {name: kinds[name.partition("-")[0]] for name in found} == found
+    assert set(found) == {
+        *("ingest-collector1", "ingest-collector2", "repair-collector1", "repair-collector2"),
+        *("reader-grafana-monitor1", "reader-sentinel-monitor1"),
+    }
