@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
@@ -32,6 +32,7 @@ from collector.stream import Stream
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
+from influx.backup.metrics import METRICS as BACKUP_METRICS
 from sentinel import store as sentinel_store
 from sentinel.metrics import SECTIONS as SENTINEL_SECTIONS
 from sentinel.watch import StoreWatch
@@ -39,6 +40,7 @@ from sentinel.watch import StoreWatch
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
 
 DISTRIBUTIONS = "Distributions"
+BACKUP = "Backup"
 HEADER = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
 PAIR = "BTC/USDT:USDT"
 NOWHERE = "http://127.0.0.1:1"
@@ -50,7 +52,7 @@ class PageError(Exception):
 
 
 async def sections() -> dict[str, list[Metric]]:
-    """Every metric of collector and sentinel, by its heading. Each has a sample that shows its labels."""
+    """Every metric of collector, sentinel and backup, by its heading. Each has a sample that shows its labels."""
     with tempfile.TemporaryDirectory() as folder:
         async with aiohttp.ClientSession() as session:
             registry = CollectorRegistry()
@@ -61,6 +63,7 @@ async def sections() -> dict[str, list[Metric]]:
                 found[title] = [family for reading in readings for family in reading(parts)]
             for title, reading in SENTINEL_SECTIONS.items():
                 found[title] = list(reading([watch]))
+            found[BACKUP] = [_backup(name, meaning) for name, meaning in BACKUP_METRICS.items()]
             parts.spool.close()
     return found
 
@@ -146,6 +149,12 @@ def _watch(session: aiohttp.ClientSession) -> StoreWatch:
     watch.query_seconds = {"3m": 0.0}
     watch.buckets = {"0123456789abcdef": "market_data"}
     return watch
+
+
+def _backup(name: str, meaning: str) -> Metric:
+    family = GaugeMetricFamily(name, meaning, labels=["bucket"])
+    family.add_metric(["market_data"], 0)
+    return family
 
 
 if __name__ == "__main__":

@@ -1,0 +1,139 @@
+"""Backups of the InfluxDB of this host: `python3 -m influx.backup create|list|restore|test`.
+
+Exit codes: 0 done, 1 failed or something differs, 2 wrong arguments.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import folder, metrics
+from .create import create
+from .errors import BackupError
+from .restore import differences, report, restore
+from .scratch import scratch
+from .server import Server
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except BackupError as error:
+        print(f"backup: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    made, manifest = create(
+        _server(arguments),
+        arguments.folder,
+        keep=arguments.keep,
+        checksum_days=arguments.checksum_days,
+        now=datetime.now(UTC),
+        say=print,
+    )
+    if arguments.metrics:
+        _write(arguments.metrics, metrics.text(manifest))
+    print(f"{made}: {sum(size for size, _ in manifest.files.values())} bytes in {len(manifest.files)} shards, verified")
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    for backup in folder.complete(arguments.folder):
+        manifest = folder.read(backup)
+        print(f"{backup.name} {sum(size for size, _ in manifest.files.values())} bytes")
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    backup = _backup(arguments)
+    manifest = folder.read(backup)
+    server = _server(arguments)
+    restore(server, backup, manifest)
+    return _show(report(manifest, differences(server, manifest, datetime.now(UTC))))
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    backup = _backup(arguments)
+    manifest = folder.read(backup)
+    with scratch(arguments.influxd, arguments.work, arguments.user) as server:
+        restore(server, backup, manifest)
+        return _show(report(manifest, differences(server, manifest, datetime.now(UTC))))
+
+
+def _show(told: dict[str, object]) -> int:
+    print(json.dumps(told, indent=1))
+    return 1 if told["differences"] else 0
+
+
+def _backup(arguments: argparse.Namespace) -> Path:
+    """The backup that was named, or the newest."""
+    if arguments.backup:
+        return Path(arguments.folder / arguments.backup)
+    found = folder.complete(arguments.folder)
+    if not found:
+        raise BackupError(f"{arguments.folder}: there is no backup")
+    return found[-1]
+
+
+def _server(arguments: argparse.Namespace) -> Server:
+    try:
+        token = arguments.token_file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise BackupError(f"{arguments.token_file}: cannot read the operator's token: {error}") from error
+    return Server(arguments.url, token)
+
+
+def _write(file: Path, text: str) -> None:
+    """At once: whoever reads it sees all of it."""
+    fresh = file.with_name(f".{file.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.chmod(0o644)
+    fresh.replace(file)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="influx.backup", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--folder", type=Path, required=True, help="where the backups are")
+    server = argparse.ArgumentParser(add_help=False)
+    server.add_argument("--url", required=True, help="http://host:port of the server")
+    server.add_argument("--token-file", type=Path, required=True, help="file with the operator's token")
+    chosen = argparse.ArgumentParser(add_help=False)
+    chosen.add_argument("--backup", help="name of a backup; default: the newest")
+
+    made = commands.add_parser("create", parents=[common, server], help="make one, verify it, remove old ones")
+    made.add_argument("--keep", type=_positive, required=True, help="how many backups stay")
+    made.add_argument("--checksum-days", type=_positive, default=3, help="days of which rows are compared, not counts")
+    made.add_argument("--metrics", type=Path, help="file for node_exporter's textfile folder")
+    made.set_defaults(run=_create)
+
+    listed = commands.add_parser("list", parents=[common], help="tell which there are")
+    listed.set_defaults(run=_list)
+
+    restored = commands.add_parser("restore", parents=[common, server, chosen], help="into a server that is empty")
+    restored.set_defaults(run=_restore)
+
+    tested = commands.add_parser("test", parents=[common, chosen], help="restore into an influxd that is gone after")
+    tested.add_argument("--influxd", type=Path, required=True, help="the executable")
+    tested.add_argument("--work", type=Path, required=True, help="folder with room for the data")
+    tested.add_argument("--user", help="as whom influxd runs")
+    tested.set_defaults(run=_test)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

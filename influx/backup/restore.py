@@ -1,0 +1,66 @@
+"""A backup into a server that is set up and holds nothing; and whether all of it is there afterwards."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from . import census, folder
+from .errors import BackupError
+from .server import Server
+
+
+def restore(server: Server, backup: Path, manifest: folder.Manifest) -> None:
+    """Bring every bucket back, under new ids: tokens for the old ones do not fit any more.
+
+    Empty buckets of the same names are replaced. Raises BackupError, before anything is touched, where a bucket holds
+    data or a file of the backup is not what was written.
+    """
+    if faults := list(folder.faults(backup, manifest)):
+        raise BackupError("; ".join(faults))
+    org = server.json("GET", "/api/v2/orgs")["orgs"][0]
+    present = {entry["name"]: entry["id"] for entry in server.json("GET", "/api/v2/buckets", limit="100")["buckets"]}
+    replaced = [bucket["bucketName"] for bucket in manifest.buckets if bucket["bucketName"] in present]
+    for name in replaced:
+        if census.measurements(server, name):
+            raise BackupError(f"{server.url}: bucket {name} holds data: a backup is restored into empty buckets alone")
+    for name in replaced:
+        server.json("DELETE", f"/api/v2/buckets/{present[name]}")
+    for bucket in manifest.buckets:
+        described = {**bucket, "organizationID": org["id"], "organizationName": org["name"]}
+        mappings = server.json("POST", "/api/v2/restore/bucketMetadata", described)["shardMappings"]
+        for mapping in mappings or []:
+            server.upload(f"/api/v2/restore/shards/{mapping['newId']}", backup / folder.shard_file(mapping["oldId"]))
+
+
+def differences(server: Server, manifest: folder.Manifest, now: datetime) -> list[str]:
+    """A line for each day on which the server does not hold what the backup's server held."""
+    kept_from = {bucket["bucketName"]: kept for bucket in manifest.buckets if (kept := _kept_from(bucket, now))}
+    return list(census.differences(manifest.census, server, manifest.cutoff_time, kept_from))
+
+
+def report(manifest: folder.Manifest, found: list[str]) -> dict[str, Any]:
+    """What a person or a play is told: the backup's age, what is in it, and what of it is not right."""
+    buckets = {
+        bucket["bucketName"]: {
+            "shards": len(folder.shards_of(bucket)),
+            "bytes": manifest.size_bytes(bucket),
+            "values": census.total(manifest.census, bucket["bucketName"]),
+        }
+        for bucket in manifest.buckets
+    }
+    checksums = sum(
+        checksum is not None
+        for measured in manifest.census.values()
+        for days in measured.values()
+        for _, checksum in days.values()
+    )
+    return {"made": manifest.made, "buckets": buckets, "checksums": checksums, "differences": found}
+
+
+def _kept_from(bucket: dict[str, Any], now: datetime) -> datetime | None:
+    """The first day of which retention has taken nothing; None where all is kept."""
+    nanoseconds = bucket["retentionPolicies"][0]["duration"]
+    if not nanoseconds:
+        return None
+    oldest = now - timedelta(microseconds=nanoseconds // 1000)
+    return datetime(oldest.year, oldest.month, oldest.day, tzinfo=UTC) + timedelta(days=1)

@@ -1,0 +1,97 @@
+"""The InfluxDB 2 of a backup or a restore, by its HTTP API."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from .errors import BackupError
+
+TIMEOUT_SECONDS = 600.0  # a count over years takes a minute
+BLOCK_BYTES = 1 << 20
+METADATA = "/api/v2/backup/metadata"
+
+
+class Server:
+    """Requests to one server with a token that may do everything. Each raises BackupError where it is not answered."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url = url
+        self.token = token
+        self._parts = urlsplit(url)
+
+    def json(self, method: str, path: str, body: Any = None, **params: str) -> Any:
+        """The answer's content; None if it has none."""
+        target = f"{path}?{urlencode(params)}" if params else path
+        data = None if body is None else json.dumps(body).encode()
+        with self._answer(method, target, data, {"Content-Type": "application/json"}) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+    def buckets(self) -> list[dict[str, Any]]:
+        """What the server says of every bucket of its own users, with the shards in it, for a restore.
+
+        The same answer has the server's database with every token: it is not kept.
+        """
+        with self._answer("GET", METADATA, None, {}) as answer:
+            header = f"Content-Type: {answer.headers['Content-Type']}\r\n\r\n".encode()
+            parts = message_from_bytes(header + answer.read())
+        for part in parts.walk():
+            if part.get_param("name", header="Content-Disposition") == "buckets":
+                buckets: list[dict[str, Any]] = json.loads(part.get_payload(decode=True))  # type: ignore[arg-type]
+                return [bucket for bucket in buckets if not bucket["bucketName"].startswith("_")]
+        raise BackupError(f"{self.url}: GET {METADATA}: there is no part `buckets` in the answer")
+
+    def query(self, bucket: str, influxql: str) -> Any:
+        """The series of an InfluxQL statement."""
+        body = urlencode({"db": bucket, "q": influxql, "epoch": "ms"}).encode()
+        with self._answer("POST", "/query", body, {"Content-Type": "application/x-www-form-urlencoded"}) as answer:
+            result = json.load(answer)["results"][0]
+        if "error" in result:
+            raise BackupError(f"{self.url}: {bucket}: {influxql}: {result['error']}")
+        return result.get("series", [])
+
+    def rows(self, bucket: str, influxql: str) -> Iterator[bytes]:
+        """The lines of the statement's answer as CSV, as they come, without those that name columns."""
+        body = urlencode({"db": bucket, "q": influxql, "epoch": "ns", "chunked": "true"}).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/csv"}
+        with self._answer("POST", "/query", body, headers) as answer:
+            yield from (line for line in answer if not line.startswith(b"name,tags,") and line != b"\n")
+
+    def download(self, path: str, file: Path) -> None:
+        """Write the answer to a new file."""
+        with self._answer("GET", path, None, {}) as answer, file.open("xb") as target:
+            while block := answer.read(BLOCK_BYTES):
+                target.write(block)
+
+    def upload(self, path: str, file: Path) -> None:
+        """Send a file as it is."""
+        with file.open("rb") as source:
+            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
+            with self._answer("POST", path, source, headers) as answer:
+                answer.read()
+
+    @contextmanager
+    def _answer(
+        self, method: str, target: str, body: Any, headers: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_SECONDS)
+        if self.token:
+            headers["Authorization"] = f"Token {self.token}"
+        path = target.partition("?")[0]
+        try:
+            connection.request(method, target, body, headers)
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                said = answer.read(500).decode(errors="replace").strip()
+                raise BackupError(f"{self.url}: {method} {path}: {answer.status} {said}")
+            yield answer
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise BackupError(f"{self.url}: {method} {path}: {error or type(error).__name__}") from error
+        finally:
+            connection.close()
