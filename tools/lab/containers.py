@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import docker
 import yaml
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
@@ -80,7 +80,11 @@ def _network(client: docker.DockerClient, lab: Lab) -> Network:
         return client.networks.get(lab.name)
     except NotFound:
         pool = IPAMPool(subnet=lab.subnet, gateway=lab.control_address)
+    try:
         return client.networks.create(lab.name, driver="bridge", ipam=IPAMConfig(pool_configs=[pool]))
+    except APIError as refused:
+        hint = "another lab or network may have it: set MARKETDATA_LAB_SUBNET, such as 192.168.60"
+        raise NoLab(f"network {lab.name} {lab.subnet}: {refused.explanation}; {hint}") from refused
 
 
 def _container(client: docker.DockerClient, lab: Lab, host: str) -> Container | None:
