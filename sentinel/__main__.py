@@ -20,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load(arguments.config)
         _log_to_stderr(config.sentinel.log_level)
+        if arguments.command == "check" and arguments.offline:
+            print("sentinel: the configuration is right; stores were not asked")
+            return 0
         return asyncio.run(check.run(config) if arguments.command == "check" else _watch(config))
     except ConfigError as error:
         print(f"sentinel: {error}", file=sys.stderr)
@@ -48,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=help_text)
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
+        if name == "check":
+            command.add_argument("--offline", action="store_true", help="the configuration alone")
     return parser
 
 

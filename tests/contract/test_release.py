@@ -15,7 +15,7 @@ WHEELS = {Path("marketdata-0.1.0-py3-none-any.whl"): b"1", Path("marketdata_plat
 LOCKED = "aiohttp==3.14.5 \\\n    --hash=sha256:00\n"
 
 
-@pytest.mark.parametrize("package", ["collector", "exchange", "influx"])
+@pytest.mark.parametrize("package", ["collector", "exchange", "influx", "sentinel"])
 def test_what_a_release_leaves_out_is_imported_nowhere_in_it(package: str) -> None:
     script = f"""
 import importlib, pkgutil, sys

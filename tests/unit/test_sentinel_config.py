@@ -57,6 +57,12 @@ def test_a_wrong_file_is_told_in_one_line_and_exit_code_2(
         assert error.count("\n") == 1
 
 
+def test_an_offline_check_reads_the_configuration_and_asks_nobody(tmp_path: Path) -> None:
+    text = GOOD.replace("127.0.0.1:8086", "nowhere.invalid")
+    assert main(["check", "--offline", "--config", str(write(tmp_path, text))]) == 0
+    assert main(["check", "--offline", "--config", str(write(tmp_path, "store = []\n"))]) == 2
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--config", str(tmp_path / "none.toml")]) == 2
     assert "cannot be read" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
 
+from tools import programs
 from tools.lab.hosts import ROOT, Lab
 from tools.lab.image import lab_image
 
@@ -104,13 +105,21 @@ def _create(client: docker.DockerClient, lab: Lab, network: Network, host: str, 
         security_opt=["seccomp=unconfined", "apparmor=unconfined"],
         cgroupns="host",
         tmpfs={"/run": "exec,mode=755", "/tmp": "exec,mode=1777"},  # noqa: S108  the host's, not ours
-        volumes={str(ROOT / "simulator"): {"bind": "/opt/marketdata-simulator/simulator", "mode": "ro"}},
+        volumes={source: {"bind": target, "mode": "ro"} for source, target in _mounts().items()},
         environment={"container": "docker", "LAB_CGROUP": lab.container(host), "LAB_KEY": key},
         stop_signal="SIGRTMIN+3",
     )
     client.networks.get("none").disconnect(container)
     network.connect(container, ipv4_address=lab.addresses[host], aliases=[host])
     container.start()
+
+
+def _mounts() -> dict[str, str]:
+    """What the hosts see of this machine, and where: the simulator, and what programs of set-up read beside them."""
+    mounts = {str(ROOT / "simulator"): "/opt/marketdata-simulator/simulator"}
+    if (library := programs.cache_dir() / "lib").is_dir():
+        mounts |= {str(folder): f"/usr/local/lib/{folder.name}" for folder in library.iterdir()}
+    return mounts
 
 
 def _wait(client: docker.DockerClient, lab: Lab, host: str) -> None:

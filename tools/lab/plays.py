@@ -29,4 +29,17 @@ def environment(lab: Lab) -> dict[str, str]:
         "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(lab.folder / "ssh"),
         "LAB_INFLUXD": str(influxd or "influxd: run `make setup`"),
+        "LAB_PROGRAMS": str(_programs_folder(lab)),
     }
+
+
+def _programs_folder(lab: Lab) -> Path:
+    """A folder with what can be had here under its own name, wherever it is, Debian's names on PATH among it."""
+    folder = lab.folder / "programs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in programs.PROGRAMS:
+        link, found = folder / name, programs.find(name)
+        if found is not None and not (link.is_symlink() and link.readlink() == found):
+            link.unlink(missing_ok=True)
+            link.symlink_to(found)
+    return folder

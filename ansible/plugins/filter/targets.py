@@ -1,0 +1,67 @@
+"""From the inventory to the targets of Prometheus: file_sd entries with their `host` (prometheus/prometheus.yml)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def scrape_targets(
+    name: str,
+    ports: Iterable[Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    hostvars: Mapping[str, Mapping[str, str]],
+) -> list[dict[str, Any]]:
+    """The hosts that serve the port of this name in the table of ports; none if the inventory lacks their group."""
+    entry = next(entry for entry in ports if entry["name"] == name)
+    hosts = groups.get(entry["group"], ())
+    return [_target(_address(hostvars[host]["base_address"], entry["port"]), host) for host in hosts]
+
+
+def store_targets(stores: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """The InfluxDBs, each with its name in the collectors' configuration."""
+    return [_target(urlsplit(store["url"]).netloc, store["token_server"], store=store["name"]) for store in stores]
+
+
+def probe_targets(
+    stores: Iterable[Mapping[str, str]],
+    collectors: Iterable[Mapping[str, Any]],
+    rest_url: str,
+    host: str,
+    exporter: str,
+) -> list[dict[str, Any]]:
+    """What blackbox_exporter at `exporter` (host:port), on `host`, asks: stores' and collectors' health, the exchange.
+
+    The exchange is on no host of ours: it counts as the exporter's.
+    """
+
+    def probe(url: str, host: str, module: str, **labels: str) -> dict[str, Any]:
+        return _target(url, host, __param_module=module, __blackbox=exporter, **labels)
+
+    return [
+        *(
+            probe(f"{store['url']}/health", store["token_server"], "http_2xx", service="influxdb", store=store["name"])
+            for store in stores
+        ),
+        *(
+            probe(f"http://{entry['targets'][0]}/healthz", entry["labels"]["host"], "http_2xx", service="collector")
+            for entry in collectors
+        ),
+        probe(f"{rest_url}/fapi/v1/ping", host, "exchange_ping", service="exchange"),
+    ]
+
+
+def _target(address: str, host: str, **labels: str) -> dict[str, Any]:
+    return {"targets": [address], "labels": {"host": host, **labels}}
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"scrape_targets": scrape_targets, "store_targets": store_targets, "probe_targets": probe_targets}

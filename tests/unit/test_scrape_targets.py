@@ -1,0 +1,56 @@
+"""What Prometheus scrapes follows from the inventory: each target with the host it is on."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PLUGINS = Path(__file__).parents[2] / "ansible/plugins/filter"
+PORTS = [
+    {"name": "collector", "port": 9108, "group": "collectors", "clients": ["prometheus"]},
+    {"name": "Grafana", "port": 3000, "group": "grafana", "clients": []},
+]
+GROUPS = {"collectors": ["feed1", "feed2"]}
+HOSTVARS = {"feed1": {"base_address": "10.0.0.1"}, "feed2": {"base_address": "fd00::2"}}
+STORES = [{"name": "main", "url": "http://10.0.0.9:8086", "token_server": "store1"}]
+
+
+@pytest.fixture(scope="module")
+def targets() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("targets", PLUGINS / "targets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_host_of_the_group_is_a_target_under_its_inventory_name(targets: ModuleType) -> None:
+    assert targets.scrape_targets("collector", PORTS, GROUPS, HOSTVARS) == [
+        {"targets": ["10.0.0.1:9108"], "labels": {"host": "feed1"}},
+        {"targets": ["[fd00::2]:9108"], "labels": {"host": "feed2"}},
+    ]
+
+
+def test_a_group_that_the_inventory_lacks_has_no_target(targets: ModuleType) -> None:
+    assert targets.scrape_targets("Grafana", PORTS, GROUPS, HOSTVARS) == []
+
+
+def test_a_store_carries_its_name_in_the_collectors_configuration(targets: ModuleType) -> None:
+    assert targets.store_targets(STORES) == [
+        {"targets": ["10.0.0.9:8086"], "labels": {"host": "store1", "store": "main"}}
+    ]
+
+
+def test_probes_say_what_they_ask_how_and_by_whom(targets: ModuleType) -> None:
+    collectors = targets.scrape_targets("collector", PORTS, GROUPS, HOSTVARS)
+    probes = targets.probe_targets(STORES, collectors, "https://exchange.example", "monitor1", "10.0.0.3:9115")
+    assert [(probe["targets"], probe["labels"]["host"], probe["labels"]["service"]) for probe in probes] == [
+        (["http://10.0.0.9:8086/health"], "store1", "influxdb"),
+        (["http://10.0.0.1:9108/healthz"], "feed1", "collector"),
+        (["http://[fd00::2]:9108/healthz"], "feed2", "collector"),
+        (["https://exchange.example/fapi/v1/ping"], "monitor1", "exchange"),
+    ]
+    assert {probe["labels"]["__blackbox"] for probe in probes} == {"10.0.0.3:9115"}
+    assert [probe["labels"]["__param_module"] for probe in probes] == ["http_2xx"] * 3 + ["exchange_ping"]
