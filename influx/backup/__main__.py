@@ -1,4 +1,4 @@
-"""Backups of the InfluxDB of this host: `python3 -m influx.backup create|list|restore|test`.
+"""Backups of the InfluxDB of this host: `python3 -m influx.backup create|list|verify|restore|test`.
 
 Exit codes: 0 done, 1 failed or something differs, 2 wrong arguments.
 """
@@ -48,6 +48,14 @@ def _list(arguments: argparse.Namespace) -> int:
         manifest = folder.read(backup)
         print(f"{backup.name} {sum(size for size, _ in manifest.files.values())} bytes")
     return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    backup = _backup(arguments)
+    manifest = folder.read(backup)
+    if found := list(folder.faults(backup, manifest)):
+        raise BackupError("; ".join(found))
+    return _show(report(manifest, []))
 
 
 def _restore(arguments: argparse.Namespace) -> int:
@@ -116,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
 
     listed = commands.add_parser("list", parents=[common], help="tell which there are")
     listed.set_defaults(run=_list)
+
+    verified = commands.add_parser("verify", parents=[common, chosen], help="read every file of one back")
+    verified.set_defaults(run=_verify)
 
     restored = commands.add_parser("restore", parents=[common, server, chosen], help="into a server that is empty")
     restored.set_defaults(run=_restore)

@@ -1,6 +1,6 @@
 """Runs on the InfluxDB host, as root: what a hand could do to the store, and what each token can.
 
-python3 - retention BUCKET SECONDS | inactive TASK | tokens
+python3 - retention BUCKET SECONDS | inactive TASK | tokens | tasks
 """
 
 import json
@@ -61,6 +61,12 @@ def tokens() -> dict[str, Any]:
     return found
 
 
+def tasks() -> dict[str, str]:
+    """Per task: its status, and how its last run went."""
+    _, answer = call(OPERATOR, "GET", "/api/v2/tasks")
+    return {task["name"]: f"{task['status']} {task.get('lastRunStatus')}" for task in json.loads(answer)["tasks"]}
+
+
 match sys.argv[1:]:
     case ["retention", name, seconds]:
         set_retention(name, seconds)
@@ -68,3 +74,5 @@ match sys.argv[1:]:
         set_inactive(name)
     case ["tokens"]:
         print(json.dumps(tokens()))
+    case ["tasks"]:
+        print(json.dumps(tasks()))
