@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import docker
 import yaml
@@ -22,6 +23,11 @@ from tools.lab.image import lab_image
 CAPABILITIES = ["SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN"]
 START_SECONDS = 60.0
 
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 1024
+"""The kernel's default of 128 is shared by every container: a few systemds take it all, and Prometheus, which watches
+the files of its targets, has none then and no target."""
+
 
 class NoLab(Exception):
     """A host of the lab did not come up. The text says which and why."""
@@ -35,6 +41,8 @@ def up(lab: Lab, say: Callable[[str], None] = print) -> None:
         NoImage: there is no image for them.
     """
     image = lab_image()
+    if int(INOTIFY.read_text()) < INOTIFY_INSTANCES:
+        INOTIFY.write_text(str(INOTIFY_INSTANCES))
     key = _key(lab)
     lab.overlay.write_text(yaml.safe_dump(lab.reached()), encoding="utf-8")
     client = docker.from_env(timeout=120)
