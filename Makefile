@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo faults soak test test-unit test-integration lab-up lab-converge lab-down lint format wheel clean
+.PHONY: help setup demo faults soak test test-unit test-integration lab-up lab-converge lab-verify lab-down lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lab-up: setup ## The hosts of ansible/inventories/lab as containers that run sys
 
 lab-converge: ## The platform's playbook on the lab; again: changes nothing (LAB_ARGUMENTS="--check --diff")
 	@.venv/bin/python -m tools.lab converge $(LAB_ARGUMENTS)
+
+lab-verify: ## Is it right? Names what is not; the proofs are in dist/verify.json
+	@.venv/bin/python -m tools.lab verify $(LAB_ARGUMENTS)
 
 lab-down: ## Remove the lab
 	@.venv/bin/python -m tools.lab down

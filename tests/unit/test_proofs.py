@@ -54,7 +54,7 @@ def test_rules_that_differ_are_a_fault(proofs: ModuleType) -> None:
 
 
 def test_what_the_reconcile_would_change_and_could_not_compare_is_a_fault(proofs: ModuleType) -> None:
-    store = {"__influxdb_verify": {"proofs": []}}
+    store: dict[str, Any] = {"__influxdb_verify": {"proofs": []}}
     groups = {**GROUPS, "influxdb": ["store1"]}
     for told, expected in (
         ({"changes": [], "reports": ["bucket other: not ours"]}, []),

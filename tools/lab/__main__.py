@@ -1,6 +1,6 @@
-"""`make lab-up lab-converge lab-down`: the platform's own playbook on containers that run systemd.
+"""`make lab-up lab-converge lab-verify lab-down`: the platform's own playbook on containers that run systemd.
 
-    python -m tools.lab up | converge [ANSIBLE-PLAYBOOK OPTIONS] | down
+    python -m tools.lab up | converge [ANSIBLE-PLAYBOOK OPTIONS] | verify [ANSIBLE-PLAYBOOK OPTIONS] | down
 
 Exit codes: 0 done, 1 failed, that of ansible-playbook, 2 for a wrong argument.
 """
@@ -13,7 +13,7 @@ from tools.lab import containers, plays
 from tools.lab.hosts import Lab, from_environment
 from tools.lab.image import NoImage
 
-USAGE = "usage: python -m tools.lab up | converge [OPTIONS OF ansible-playbook] | down"
+USAGE = "usage: python -m tools.lab up | converge [OPTIONS OF ansible-playbook] | verify [OPTIONS] | down"
 
 
 def main(arguments: list[str]) -> int:
@@ -25,6 +25,8 @@ def main(arguments: list[str]) -> int:
                 containers.up(here)
             case ["converge", *options]:
                 return _play(here, "playbooks/lab-exchange.yml", *options) or _play(here, "site.yml", *options)
+            case ["verify", *options]:
+                return _play(here, "verify.yml", *options)
             case ["down"]:
                 containers.down(here)
             case _:

@@ -49,6 +49,11 @@ def proofs(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Seque
     ]
 
 
+def fault_lines(proven: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What is wrong, a line each."""
+    return [f"{proof['host']}: {proof['check']}? No: {proof['detail']}" for proof in proven if not proof["ok"]]
+
+
 def _told(name: str, result: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     if result is None or result.get("unreachable") or not ({"proofs", "changes", "loaded"} & result.keys()):
         said = (result or {}).get("msg", "it was not asked")
@@ -68,4 +73,5 @@ class FilterModule:
     """What Ansible looks for."""
 
     def filters(self) -> dict[str, Any]:
-        return {"shipped_folders": shipped_folders, "shipped_rules": shipped_rules, "proofs": proofs}
+        filters = (shipped_folders, shipped_rules, proofs, fault_lines)
+        return {function.__name__: function for function in filters}
