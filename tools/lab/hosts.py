@@ -55,7 +55,11 @@ class Lab:
             "ansible_ssh_common_args": known_hosts,
         }
         # Of each host: what group_vars say of all hosts wins over what an inventory file says of all.
-        own = {"simulator_ca_file": str(self.folder / "exchange-ca.pem")}
+        own = {
+            "simulator_ca_file": str(self.folder / "exchange-ca.pem"),
+            # Beside the overlay, where the next play reads it.
+            "rotate_tokens_file": str(self.folder / "group_vars/all/token_generations.yml"),
+        }
         hosts = {host: {"ansible_host": address, **own} for host, address in self.addresses.items()}
         return {"all": {"vars": connection, "hosts": hosts}}
 
