@@ -14,7 +14,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = ROOT / "ansible"
 ROLES = sorted(path for path in (ANSIBLE / "roles").iterdir() if path.is_dir())
-PLAYBOOKS = ["site.yml", "verify.yml", *sorted(f"playbooks/{path.name}" for path in (ANSIBLE / "playbooks").glob("*.yml"))]
+PLAYBOOKS = [
+    "site.yml",
+    "verify.yml",
+    *sorted(f"playbooks/{path.name}" for path in (ANSIBLE / "playbooks").glob("*.yml")),
+]
 
 
 def content(path: Path) -> Any:
