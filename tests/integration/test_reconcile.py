@@ -324,7 +324,12 @@ def test_the_ansible_module_checks_shows_changes_and_then_changes_nothing(stack:
     def ansible(*options: str) -> tuple[dict[str, Any], str]:
         """The module's result, and everything that was printed."""
         command = [str(BIN / "ansible"), "localhost", "-m", "influx_reconcile", "-a", json.dumps(arguments)]
-        environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path), "ANSIBLE_NOCOLOR": "1"}
+        environment = {
+            **os.environ,
+            "ANSIBLE_LOCAL_TEMP": str(tmp_path),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        }
         done = subprocess.run(
             [*command, *options], cwd=ROOT / "ansible", env=environment, capture_output=True, text=True, check=False
         )
