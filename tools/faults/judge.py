@@ -29,11 +29,11 @@ class Span:
     def opens(self, interval: str, listed_ms: int, ended_ms: int) -> tuple[int, int]:
         """The first and the last open time of an interval, both included, of a pair that traded from ... to.
 
-        The windows in which a pair is listed or ends while we watch can never be complete; they are fetched within the
-        hour, and not looked at here.
+        A window in which a pair is listed or ends can never be complete. One that ended before the collectors started
+        is fetched by them at once; one that ends while we watch within the hour, and is not looked at here.
         """
         length_ms = LENGTH_MS[interval]
-        newcomer = interval != BASE and listed_ms > self.fetched_until_ms
+        newcomer = interval != BASE and (listed_ms // length_ms + 1) * length_ms > self.fetched_until_ms
         listed_ms = (listed_ms + (length_ms - 1 if newcomer else 0)) // length_ms * length_ms
         if interval == BASE:
             return max(self.first_ms, listed_ms), self.last_ms
