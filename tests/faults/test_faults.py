@@ -3,10 +3,8 @@
 import asyncio
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from tools import programs
 from tools.faults.rows import ROWS
 from tools.faults.runner import run_rows
 
@@ -14,12 +12,9 @@ LEAD_SECONDS = 75.0
 """These rows need the close at midnight alone: the fill has this long before the first fault."""
 
 
-def test_the_fast_rows_of_the_fault_table_are_clean(tmp_path: Path) -> None:
+def test_the_fast_rows_of_the_fault_table_are_clean(tmp_path: Path, influxd: Path) -> None:
     rows = [row for row in ROWS if row.fast]
     assert len(rows) >= len(ROWS) // 3
-    influxd = programs.find("influxd")
-    if influxd is None:
-        pytest.fail("influxd is not here: `make setup` gets it, or says how it can be had", pytrace=False)
     results = asyncio.run(
         run_rows(rows, tmp_path, influxd, at_once=len(rows), console=Console(), lead_seconds=LEAD_SECONDS)
     )

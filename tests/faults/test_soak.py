@@ -3,19 +3,14 @@
 import asyncio
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from tools import programs
 from tools.faults.soak import soak, soak_row
 
 MINUTES = 8
 """Three of them fill the stores; the faults begin after that."""
 
 
-def test_minutes_of_random_faults_leave_nothing_to_find_for_an_audit(tmp_path: Path) -> None:
-    influxd = programs.find("influxd")
-    if influxd is None:
-        pytest.fail("influxd is not here: `make setup` gets it, or says how it can be had", pytrace=False)
+def test_minutes_of_random_faults_leave_nothing_to_find_for_an_audit(tmp_path: Path, influxd: Path) -> None:
     row = soak_row(MINUTES, pairs=164, seed=15)
     assert asyncio.run(soak(row, tmp_path, influxd, Console(soft_wrap=True)))

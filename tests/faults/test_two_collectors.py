@@ -3,21 +3,16 @@
 import asyncio
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from tools import programs
 from tools.faults.rows import chosen
 from tools.faults.runner import run_rows
 
 LEAD_SECONDS = 200.0
 
 
-def test_either_of_two_collectors_may_be_killed_or_lag_and_the_store_is_exact(tmp_path: Path) -> None:
+def test_either_of_two_collectors_may_be_killed_or_lag_and_the_store_is_exact(tmp_path: Path, influxd: Path) -> None:
     """Killed in turns over two closes; and one away over a close whose spool comes late."""
-    influxd = programs.find("influxd")
-    if influxd is None:
-        pytest.fail("influxd is not here: `make setup` gets it, or says how it can be had", pytrace=False)
     rows = chosen("one of two collectors*")
     assert len(rows) >= 3
     results = asyncio.run(
