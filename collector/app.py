@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from collector import health, supervision, web
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
-from collector.config import Config, ConfigError, StoreSection, read_token
+from collector.config import Config, ConfigError, StoreSection, read_token, read_tokens
 from collector.confirm import Confirmer
 from collector.coverage import Coverage
 from collector.deliver import Deliverer
@@ -139,9 +139,7 @@ class _App:
     @classmethod
     async def build(cls, config: Config, notifier: Notifier, stack: AsyncExitStack) -> "_App":
         """Open the sessions, take over the spool and start listening; nothing streams yet."""
-        for store in config.store:
-            read_token(store.ingest_token_file)
-            read_token(store.repair_token_file)
+        read_tokens(config)
         budget = Budget(share_percent=config.exchange.weight_share_percent)
         try:
             client = ExchangeClient(config.exchange.rest_url, budget, ca_file=config.exchange.ca_file)

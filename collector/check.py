@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import aiohttp
 
-from collector.config import Config, ConfigError, StoreSection, read_token
+from collector.config import Config, ConfigError, StoreSection, read_token, read_tokens
 from collector.influx import Retry, WriteClient, Written
 from collector.store import StoreError, StoreReader
 from exchange.budget import Budget
@@ -39,9 +39,7 @@ async def run(config: Config) -> int:
 def run_offline(config: Config) -> int:
     """Look at the token files alone (the configuration has been read): nothing is asked, neither exchange nor store."""
     try:
-        for store in config.store:
-            read_token(store.ingest_token_file)
-            read_token(store.repair_token_file)
+        read_tokens(config)
     except ConfigError as error:
         print(f"collector: {error}", file=sys.stderr)
         return FAILED

@@ -179,6 +179,13 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: {_first_line(error)}") from error
 
 
+def read_tokens(config: Config) -> None:
+    """Read every token once, as a proof that all are there. Raises ConfigError."""
+    for store in config.store:
+        read_token(store.ingest_token_file)
+        read_token(store.repair_token_file)
+
+
 def read_token(path: Path) -> str:
     """Read a token file. Raises ConfigError if it is missing, unreadable or empty."""
     try:

@@ -16,7 +16,7 @@ import aiohttp
 
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
-from collector.config import Config, ConfigError, StoreSection, read_token
+from collector.config import Config, ConfigError, StoreSection, read_token, read_tokens
 from collector.deliver import Deliverer
 from collector.dirty import DirtyWindows
 from collector.erase import Eraser
@@ -104,9 +104,7 @@ async def open_workspace(
     ExchangeError, UnknownPair; OSError if another process has the spool.
     """
     share = share_percent or max(1.0, config.exchange.weight_share_percent / 2)
-    for section in config.store:
-        read_token(section.ingest_token_file)
-        read_token(section.repair_token_file)
+    read_tokens(config)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             ExchangeClient(config.exchange.rest_url, Budget(share_percent=share), ca_file=config.exchange.ca_file)
