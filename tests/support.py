@@ -5,8 +5,11 @@ import inspect
 import socket
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+from aiohttp import web
 
 POLL_SECONDS = 0.05
 
@@ -60,3 +63,18 @@ def tail(log: Path, lines: int = 30) -> str:
 
 def _late(predicate: object, timeout_seconds: float, what: str, value: object) -> str:
     return f"{what or getattr(predicate, '__name__', predicate)}: not within {timeout_seconds} s (last: {value!r})"
+
+
+@asynccontextmanager
+async def http_server(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """A server on a free port whose every GET goes to `handle`; gives its URL."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()

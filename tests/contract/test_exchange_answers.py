@@ -14,7 +14,7 @@ from exchange.budget import Budget, Priority
 from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError, Refused, Unavailable, Unreachable
 from exchange.rows import Kline
-from tests.support import eventually_async, free_port
+from tests.support import eventually_async, free_port, http_server
 
 RECORDED = Path(__file__).parents[1] / "data/binance_usdm_2026-10/rest"
 WAF = "<!DOCTYPE html><html><head><title>403 Forbidden</title></head><body>CloudFront</body></html>"
@@ -46,15 +46,8 @@ class Venue:
 @pytest.fixture
 async def venue() -> AsyncIterator[Venue]:
     venue = Venue()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", venue.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    venue.url = f"http://127.0.0.1:{port}"
-    yield venue
-    await runner.cleanup()
+    async with http_server(venue.handle) as venue.url:
+        yield venue
 
 
 @pytest.fixture

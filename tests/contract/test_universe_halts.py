@@ -21,7 +21,7 @@ from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.universe import parse
-from tests.support import eventually_async, free_port
+from tests.support import eventually_async, http_server
 
 PAIR = "BTC/USDT:USDT"
 START_MS = 1_790_000_100_000 // CANDLE_MS * CANDLE_MS
@@ -58,15 +58,8 @@ class Exchange:
 @pytest.fixture
 async def exchange() -> AsyncIterator[Exchange]:
     exchange = Exchange()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", exchange.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    exchange.url = f"http://127.0.0.1:{port}"
-    yield exchange
-    await runner.cleanup()
+    async with http_server(exchange.handle) as exchange.url:
+        yield exchange
 
 
 async def test_a_halted_pair_that_trades_again_counts_its_silence_from_then(exchange: Exchange, tmp_path: Path) -> None:
