@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo faults soak test test-unit test-integration lab-up lab-converge lab-verify lab-down lint format wheel clean
+.PHONY: help setup demo faults soak test test-unit test-integration lab-up lab-converge lab-verify lab-down lab-test lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ faults: setup ## Every fault on real servers, side by side: is each candle there
 soak: setup ## 164 pairs, two collectors, a random fault each minute, then an audit (SOAK_MINUTES=60)
 	@exec env SOAK_MINUTES="$(SOAK_MINUTES)" SOAK_PAIRS="$(SOAK_PAIRS)" SOAK_SEED="$(SOAK_SEED)" .venv/bin/python -m tools.faults.soak
 
-test: ## Every test, on real servers in containers (offers to install Docker)
+test: ## Every test, on real servers in containers (offers to install Docker; FAST=1 leaves the lab out)
 	@$(PYTHON3) -m tools.test
+
+lab-test: ## The whole list of the lab: converge, drifts, faults, rolls, outages, restore, decommission (an hour)
+	@$(PYTHON3) -m tools.test setup docker lab-test
 
 test-unit: ## Unit and contract tests alone, without Docker
 	@$(PYTHON3) -m tools.test setup unit+contract

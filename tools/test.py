@@ -2,7 +2,8 @@
 
     python3 -m tools.test [STAGE ...]
 
-Stages: setup docker images unit+contract integration faults. By name alone: lab.
+Stages: setup docker images unit+contract integration faults lab. By name alone: lab-test, which is
+all of the lab. FAST=1 in the environment leaves the lab out.
 
 The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
 the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest.
@@ -30,11 +31,12 @@ STAGES = {
     "integration": [PYTHON, "-m", "pytest", "-n", "5", "tests/integration"],
     # Alone and one after the other: each starts a dozen servers of its own.
     "faults": [PYTHON, "-m", "pytest", "tests/faults"],
+    # In order: a host is new only once.
+    "lab": [PYTHON, "-m", "pytest", "-p", "no:randomly", "-m", "short", "tests/lab"],
 }
 # Run only when they are named.
 ON_DEMAND = {
-    # In order: a host is new only once.
-    "lab": [PYTHON, "-m", "pytest", "-p", "no:randomly", "tests/lab"],
+    "lab-test": [PYTHON, "-m", "pytest", "-p", "no:randomly", "--durations=0", "-rA", "tests/lab"],
 }
 NO_TESTS = 5  # pytest's exit code when it found none
 
@@ -50,7 +52,7 @@ def main(names: list[str]) -> int:
     environment = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
     minutes = []
     code = 0
-    for name in names or list(STAGES):
+    for name in names or [name for name in STAGES if not (name == "lab" and os.environ.get("FAST"))]:
         print(f"== {name}", flush=True)
         command = stages[name]
         if "pytest" in command:

@@ -82,6 +82,7 @@ DRIFTS = {
 }
 
 
+@pytest.mark.short
 def test_check_mode_on_new_hosts_succeeds_and_shows_what_will_be(virgin: VirginCheck) -> None:
     assert virgin.played, virgin.played.output
     assert set(virgin.played.changed) == {"influx1", "collector1", "collector2", "monitor1"}
@@ -89,6 +90,7 @@ def test_check_mode_on_new_hosts_succeeds_and_shows_what_will_be(virgin: VirginC
     assert "+ExecStart=/usr/local/bin/influxd\n" in virgin.played.diffs
 
 
+@pytest.mark.short
 def test_check_mode_on_new_hosts_changes_nothing(virgin: VirginCheck) -> None:
     assert virgin.after == virgin.before
 
@@ -100,6 +102,7 @@ def test_hosts_that_are_not_of_the_platform_are_left_alone(
     assert machines["legacy1"].state() == virgin.before["legacy1"]
 
 
+@pytest.mark.short
 def test_a_second_run_changes_nothing(lab: Lab, converged: Played) -> None:
     again = play(lab, "site.yml")
     assert again, again.output

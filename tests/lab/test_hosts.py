@@ -2,15 +2,25 @@
 
 import pytest
 import testinfra
+import yaml
 
 from tests.lab.machine import Machine
 from tests.lab.played import play
 from tests.support import eventually
-from tools.lab.hosts import Lab
+from tools.lab.hosts import ROOT, Lab
 
 pytestmark = pytest.mark.usefixtures("converged")
 
 PLATFORM = ["influx1", "collector1", "collector2", "monitor1"]
+
+HARDENED = [
+    ("influx1", "influxdb.service", 20),
+    ("collector1", "marketdata-collector.service", 20),
+    ("monitor1", "prometheus.service", 20),
+    ("monitor1", "prometheus-alertmanager.service", 20),
+    ("monitor1", "marketdata-sentinel.service", 20),
+    *((name, "prometheus-node-exporter.service", 40) for name in PLATFORM),
+]
 
 
 @pytest.fixture(params=PLATFORM)
@@ -35,13 +45,26 @@ def test_influxd_serves_under_a_unit_of_its_own(lab: Lab) -> None:
     assert host.service("influxdb").is_running
     assert host.socket("tcp://:::8086").is_listening
     assert {process.user for process in host.process.filter(comm="influxd")} == {"influxdb"}
-    # The threshold is the score times ten; the command fails above it.
-    host.check_output("systemd-analyze security --no-pager --threshold=20 influxdb.service")
 
 
 def test_the_store_is_open_to_those_who_need_it_alone(machines: dict[str, Machine]) -> None:
     reached = {name for name, machine in machines.items() if machine.reaches(machines["influx1"], 8086)}
     assert reached == {"influx1", "collector1", "collector2", "monitor1"}
+
+
+def test_a_host_of_no_group_reaches_nothing_of_the_platform(machines: dict[str, Machine]) -> None:
+    table = yaml.safe_load((ROOT / "ansible/group_vars/all/ports.yml").read_text(encoding="utf-8"))["platform_ports"]
+    ports = {entry["port"] for entry in table if entry["group"] != "simulator"}
+    assert {8086, 9090, 9108} <= ports
+    stranger = machines["legacy1"]
+    assert not [(name, port) for name in PLATFORM for port in ports if stranger.reaches(machines[name], port)]
+    assert stranger.reaches(machines["monitor1"], 22)  # ssh stays open: it is the firewall that says no
+
+
+@pytest.mark.parametrize(("name", "unit", "tenths"), HARDENED)
+def test_a_unit_can_do_little(machines: dict[str, Machine], name: str, unit: str, tenths: int) -> None:
+    # The threshold is the score times ten; the command fails above it.
+    machines[name].run(f"systemd-analyze security --no-pager --threshold={tenths} {unit}")
 
 
 def test_a_port_that_nobody_needs_is_closed_even_if_something_listens(machines: dict[str, Machine]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.lab.audited import audit
 from tests.lab.machine import Machine
 from tests.lab.played import play
-from tests.support import eventually
 from tools import programs
 from tools.lab.hosts import Lab
 
@@ -79,10 +79,3 @@ def test_influxd_is_upgraded_while_collectors_spool(
     assert "v2.7.13 runs as before" in broken.output
     assert '"v2.7.13"' in version(store)
     audit(machines["collector1"], began)
-
-
-def audit(collector: Machine, began: datetime) -> None:
-    """AssertionError unless the stores have every candle since then that has been closed for ten seconds."""
-    since = began.strftime("%Y-%m-%dT%H:%M")
-    command = f"marketdata-collector audit --from {since} --intervals 3m"
-    eventually(lambda: "0" in collector.run(f"{command} > /dev/null && echo 0 || true"), 240, what="a clean audit")

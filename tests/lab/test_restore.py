@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.lab.audited import audit
 from tests.lab.machine import Machine
 from tests.lab.played import play
 from tools.lab.hosts import Lab
@@ -78,8 +79,7 @@ def test_a_lost_store_comes_back_with_every_point_and_none_of_its_tokens(
     assert store.run(f'{buckets} "{header.format("/etc/influxdb/operator.token")}"') == "200"
     runs = store.script("store.py", "tasks")
     assert json.loads(runs) == dict.fromkeys(["ohlcv_15m", "ohlcv_1h", "ohlcv_4h", "ohlcv_1d"], "active success")
-    since = began.strftime("%Y-%m-%dT%H:%M")
-    machines["collector1"].run(f"marketdata-collector audit --from {since} --intervals 3m")
+    audit(machines["collector1"], began)
     again = play(lab, "site.yml")
     assert again, again.output
     assert again.changed == {}

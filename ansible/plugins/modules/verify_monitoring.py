@@ -21,6 +21,15 @@ options:
     description: By group the names of its alerts and records, in order.
     type: dict
     required: true
+  stores:
+    description: Hosts with a store; each must have a young backup.
+    type: list
+    elements: str
+    required: true
+  backup_hours:
+    description: How old the newest verified backup of a bucket may be.
+    type: int
+    required: true
   retention_days:
     description: How long it must keep what it scraped.
     type: int
@@ -36,6 +45,8 @@ EXAMPLES = """
     url: http://127.0.0.1:9090
     targets: {node: [{targets: [192.0.2.11:9100], labels: {host: store1}}]}
     rules: {marketdata.monitoring: [Watchdog]}
+    stores: [store1]
+    backup_hours: 50
 """
 
 RETURN = """
@@ -54,6 +65,7 @@ from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible.module_utils.platform_proofs import NoAnswer, get, proof  # noqa: E402
 
 STALE = "exchange_pair_channel:marketdata_stale:bool"
+BACKUP = 'marketdata_backup_last_success_timestamp_seconds{job="node"}'
 DAYS = {"y": 365.0, "w": 7.0, "d": 1.0, "h": 1 / 24, "m": 1 / 1440, "s": 1 / 86400}
 
 
@@ -63,6 +75,8 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "targets": {"type": "dict", "required": True},
             "rules": {"type": "dict", "required": True},
+            "stores": {"type": "list", "elements": "str", "required": True},
+            "backup_hours": {"type": "int", "required": True},
             "retention_days": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
@@ -73,6 +87,7 @@ def main() -> None:
         told("every target answers", lambda: prometheus.targets(params["targets"])),
         told("every probe succeeds", prometheus.probes),
         told("every pair is fresh", prometheus.pairs),
+        told("backups are young", lambda: prometheus.backups(params["stores"], params["backup_hours"])),
         told("rules are loaded as shipped", lambda: prometheus.rules(params["rules"])),
         told("alerts reach an Alertmanager", prometheus.alertmanagers),
         told("retention is long enough", lambda: prometheus.retention(params["retention_days"])),
@@ -121,6 +136,16 @@ class Prometheus:
             yield "Prometheus knows no pair"
         for sample in self._query(f"{STALE} == 1"):
             yield "{exchange} {pair} {channel} is stale".format(**sample["metric"])
+
+    def backups(self, stores: Sequence[str], allowed_hours: int) -> Iterator[str]:
+        ages = self._query(f"(time() - max by (host, bucket) ({BACKUP})) / 3600")
+        known = {sample["metric"]["host"] for sample in ages}
+        yield from (f"{host} tells of no backup" for host in stores if host not in known)
+        for sample in ages:
+            hours = float(sample["value"][1])
+            if hours > allowed_hours:
+                host, bucket = sample["metric"]["host"], sample["metric"]["bucket"]
+                yield f"{host}: the newest backup of {bucket} is {hours:.0f} h old, allowed are {allowed_hours}"
 
     def rules(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[str]:
         loaded = {group["name"]: group["rules"] for group in self._get("rules")["groups"]}

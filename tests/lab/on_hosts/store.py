@@ -1,6 +1,6 @@
 """Runs on the InfluxDB host, as root: what a hand could do to the store, and what each token can.
 
-python3 - retention BUCKET SECONDS | inactive TASK | tokens | tasks
+python3 - retention BUCKET SECONDS | inactive TASK | failing TASK | inactive-token NAME | tokens | tasks
 """
 
 import json
@@ -45,6 +45,25 @@ def set_inactive(name: str) -> None:
     assert status == 200, status
 
 
+def make_failing(name: str) -> None:
+    """Give a task a script that InfluxDB takes and that fails when it runs, and have it run."""
+    task = entry("tasks", name)
+    line = 'from(bucket: "no_such_bucket") |> range(start: -1m) |> to(bucket: "market_data_rollup")'
+    script = f'option task = {{name: "{name}", every: 15m, offset: 40s}}\n{line}\n'
+    status, _ = call(OPERATOR, "PATCH", f"/api/v2/tasks/{task['id']}", {"flux": script})
+    assert status == 200, status
+    status, _ = call(OPERATOR, "POST", f"/api/v2/tasks/{task['id']}/runs", {})
+    assert status == 201, status
+
+
+def make_token_inactive(name: str) -> None:
+    _, answer = call(OPERATOR, "GET", "/api/v2/authorizations")
+    found = [entry for entry in json.loads(answer)["authorizations"] if f" {name} " in entry["description"]]
+    assert len(found) == 1, [entry["description"] for entry in found]
+    status, _ = call(OPERATOR, "PATCH", f"/api/v2/authorizations/{found[0]['id']}", {"status": "inactive"})
+    assert status == 200, status
+
+
 def tokens() -> dict[str, Any]:
     """Per token: what it reads, what it writes, whether it may make a token."""
     found = {}
@@ -72,6 +91,10 @@ match sys.argv[1:]:
         set_retention(name, seconds)
     case ["inactive", name]:
         set_inactive(name)
+    case ["failing", name]:
+        make_failing(name)
+    case ["inactive-token", name]:
+        make_token_inactive(name)
     case ["tokens"]:
         print(json.dumps(tokens()))
     case ["tasks"]:

@@ -1,0 +1,52 @@
+"""A receiver of Alertmanager's notifications, on the control host."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Told:
+    """The notifications so far, in order, and where they are to be sent."""
+
+    url: str
+    notifications: list[dict[str, Any]] = field(default_factory=list)
+
+    def firing(self, **labels: str) -> list[str]:
+        """The names of alerts with these labels that were told as firing, each time; without the Watchdog."""
+        return [
+            alert["labels"]["alertname"]
+            for notification in list(self.notifications)
+            for alert in notification["alerts"]
+            if alert["status"] == "firing" and alert["labels"]["alertname"] != "Watchdog"
+            if labels.items() <= alert["labels"].items()
+        ]
+
+
+@contextmanager
+def receiving(address: str) -> Iterator[Told]:
+    """Listen on an address for the length of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            told.notifications.append(json.loads(content))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((address, 0), Handler) as server:
+        told = Told(f"http://{address}:{server.server_port}/")
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield told
+        finally:
+            server.shutdown()
+            thread.join()
