@@ -24,7 +24,8 @@ def main(arguments: list[str]) -> int:
             case ["up"]:
                 containers.up(here)
             case ["converge", *options]:
-                return _play(here, "playbooks/lab-exchange.yml", *options) or _play(here, "site.yml", *options)
+                playbooks = ("playbooks/lab-exchange.yml", "playbooks/lab-legacy.yml", "site.yml")
+                return next((code for playbook in playbooks if (code := _play(here, playbook, *options))), 0)
             case ["verify", *options]:
                 return _play(here, "verify.yml", *options)
             case ["down"]:
