@@ -1,6 +1,6 @@
 """The lab of the tests: new hosts once a session, each step of their life once, in this order.
 
-lab          containers, new; removed at the end (MARKETDATA_LAB_KEEP=1 leaves them)
+lab          containers, new; removed at the end (MARKETDATA_LAB_KEEP=1 leaves them, and the next run with it takes them)
 virgin       the play in check mode on hosts that it has never seen, and their state before and after
 converged    the play, at the highest verbosity that shows no connection
 """
@@ -16,6 +16,8 @@ from tests.lab.played import Played, play
 from tools.lab import containers
 from tools.lab.hosts import Lab, from_environment
 
+KEPT = bool(os.environ.get("MARKETDATA_LAB_KEEP"))
+
 
 @dataclass(frozen=True)
 class VirginCheck:
@@ -28,12 +30,13 @@ class VirginCheck:
 def lab() -> Iterator[Lab]:
     """A lab of its own, beside one that `make lab-up` may have started."""
     lab = from_environment("marketdata-lab-test", "192.168.57")
-    containers.down(lab)
+    if not KEPT:
+        containers.down(lab)
     containers.up(lab, say=lambda _: None)
     exchange = play(lab, "playbooks/lab-exchange.yml")
     assert exchange, exchange.output
     yield lab
-    if not os.environ.get("MARKETDATA_LAB_KEEP"):
+    if not KEPT:
         containers.down(lab)
 
 
@@ -50,7 +53,9 @@ def virgin(lab: Lab, machines: dict[str, Machine]) -> VirginCheck:
 
 
 @pytest.fixture(scope="session")
-def converged(lab: Lab, virgin: VirginCheck) -> Played:
+def converged(lab: Lab, request: pytest.FixtureRequest) -> Played:
+    if not KEPT:
+        request.getfixturevalue("virgin")
     done = play(lab, "site.yml", "--diff", verbosity=3)
     assert done, done.output
     return done
