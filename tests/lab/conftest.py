@@ -1,6 +1,6 @@
 """The lab of the tests: new hosts once a session, each step of their life once, in this order.
 
-lab          containers, new; removed at the end (MARKETDATA_LAB_KEEP=1 leaves them, and the next run with it takes them)
+lab          containers, new; removed at the end (MARKETDATA_LAB_KEEP=1 leaves them for the next run with it)
 virgin       the play in check mode on hosts that it has never seen, and their state before and after
 converged    the play, at the highest verbosity that shows no connection
 """
