@@ -37,6 +37,7 @@ from collector.notify import Notifier
 from collector.points import PointCounters
 from collector.repair import Repairer, StoreRepair
 from collector.rollups import RollupRepairer
+from collector.session import open_session
 from collector.silence import SilenceWatch
 from collector.spool import Spool
 from collector.spooled import spooled_candles
@@ -146,7 +147,7 @@ class _App:
         except ExchangeError as error:
             raise ConfigError(str(error)) from error
         await stack.enter_async_context(client)
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(open_session(config))
         app = cls(config, notifier, session, client)
         state_dir = config.collector.state_dir
         try:

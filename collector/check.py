@@ -9,6 +9,7 @@ import aiohttp
 
 from collector.config import Config, ConfigError, StoreSection, read_token, read_tokens
 from collector.influx import Retry, WriteClient, Written
+from collector.session import authorities, open_session
 from collector.store import StoreError, StoreReader
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
@@ -25,9 +26,12 @@ FAILED = 2
 async def run(config: Config) -> int:
     """Print what is wrong, or one line that says what is right; exit code 0 or 2."""
     problems = [problem async for problem in _exchange(config)]
-    async with aiohttp.ClientSession() as session:
-        for store in config.store:
-            problems += [problem async for problem in _store(store, session)]
+    try:
+        async with open_session(config) as session:
+            for store in config.store:
+                problems += [problem async for problem in _store(store, session)]
+    except ConfigError as error:
+        problems.append(str(error))
     for problem in problems:
         print(f"collector: {problem}", file=sys.stderr)
     if problems:
@@ -37,9 +41,10 @@ async def run(config: Config) -> int:
 
 
 def run_offline(config: Config) -> int:
-    """Look at the token files alone (the configuration has been read): nothing is asked, neither exchange nor store."""
+    """Look at token files and authorities alone (the configuration was read): neither exchange nor store is asked."""
     try:
         read_tokens(config)
+        authorities(config)
     except ConfigError as error:
         print(f"collector: {error}", file=sys.stderr)
         return FAILED

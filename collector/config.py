@@ -126,6 +126,7 @@ class StoreSection(_Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     url: str
+    ca_file: Annotated[Path | None, Field(strict=False)] = None
     org: str = "marketdata"
     ingest_token_file: Annotated[Path, Field(strict=False)]
     repair_token_file: Annotated[Path, Field(strict=False)]

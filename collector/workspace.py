@@ -26,6 +26,7 @@ from collector.normalize import candle_from_kline
 from collector.patience import patiently
 from collector.points import PointCounters
 from collector.rollups import RollupRepairer
+from collector.session import open_session
 from collector.spool import Spool
 from collector.store import StoreError, StoreReader
 from collector.writer import Writer
@@ -109,7 +110,7 @@ async def open_workspace(
         client = await stack.enter_async_context(
             ExchangeClient(config.exchange.rest_url, Budget(share_percent=share), ca_file=config.exchange.ca_file)
         )
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(open_session(config))
         clock = ExchangeClock(time.monotonic_ns)
         clock.observe(await client.server_time_ms())
         symbols = chosen(parse(await client.exchange_info()), config, patterns)

@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             schema_file=args.schema,
             tasks_dir=args.tasks_dir,
             operator_token_file=args.operator_token_file,
+            ca_file=args.ca_file,
             allow_destructive=args.allow_destructive,
             check=args.check,
         )
@@ -48,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="influx-reconcile", description="Make an InfluxDB 2 equal to schema.yml and the task files."
     )
-    parser.add_argument("--url", required=True, help="http://host:port of the server")
+    parser.add_argument("--url", required=True, help="http[s]://host:port of the server")
+    parser.add_argument("--ca-file", type=Path, help="an authority (PEM) to trust besides the system's")
     parser.add_argument(
         "--secrets-dir", type=Path, required=True, help="folder of the token files <kind>-<consumer>.token"
     )

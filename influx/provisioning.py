@@ -38,6 +38,7 @@ def provision(
     schema_file: Path = SCHEMA_FILE,
     tasks_dir: Path = TASKS_DIR,
     operator_token_file: Path | None = None,
+    ca_file: Path | None = None,
     allow_destructive: Iterable[str] = (),
     check: bool = False,
 ) -> Provisioned:
@@ -49,7 +50,7 @@ def provision(
     """
     operator_token_file = operator_token_file or secrets_dir / "operator.token"
     desired = load(schema_file, tasks_dir, consumers=consumers, allow_destructive=allow_destructive)
-    result = reconcile(url, desired, secrets_dir, operator_token_file=operator_token_file, check=check)
+    result = reconcile(url, desired, secrets_dir, operator_token_file=operator_token_file, ca_file=ca_file, check=check)
     return Provisioned(url, desired.org, secrets_dir, operator_token_file, result.lines, result.reports)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -29,7 +30,7 @@ from marketdata.funding import FundingRate, MarkPrice
 from marketdata.influxql import HEADERS, Query, Series, parse
 from marketdata.ohlcv import Steps
 from marketdata.schema import EARLIEST_MS, OHLCV_3M
-from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file
+from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file, trust
 
 __all__ = ["AsyncMarketData", "FundingRate", "MarkPrice", "MarketData", "Store", "Time"]
 
@@ -64,16 +65,17 @@ class MarketData:
         self._ranking = Ranking(self._stores)
         self._clock_ms = clock_ms
         # A store is one of ours: no proxy from the environment.
-        self._http = httpx.Client(headers=HEADERS, timeout=_timeouts(timeout_seconds), trust_env=False)
+        timeouts, context = _timeouts(timeout_seconds), _context(self._stores)
+        self._http = httpx.Client(headers=HEADERS, timeout=timeouts, verify=context, trust_env=False)
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read MARKETDATA_URL and MARKETDATA_TOKEN_FILE (or MARKETDATA_TOKEN). Raises InvalidRequest."""
+        """Read MARKETDATA_URL, MARKETDATA_TOKEN_FILE or MARKETDATA_TOKEN, MARKETDATA_CA_FILE. Raises InvalidRequest."""
         return cls(stores_from_env(os.environ))
 
     @classmethod
     def from_file(cls, path: Path | str) -> Self:
-        """Read a TOML file: a `[[store]]` with `url` and `token_file` for each store. Raises InvalidRequest."""
+        """Read a TOML file: a `[[store]]` with `url`, `token_file` and, for TLS, `ca_file`. Raises InvalidRequest."""
         return cls(stores_from_file(path))
 
     def get_ohlcv(
@@ -193,7 +195,8 @@ class AsyncMarketData:
         self._stores = _listed(stores)
         self._ranking = Ranking(self._stores)
         self._clock_ms = clock_ms
-        self._http = httpx.AsyncClient(headers=HEADERS, timeout=_timeouts(timeout_seconds), trust_env=False)
+        timeouts, context = _timeouts(timeout_seconds), _context(self._stores)
+        self._http = httpx.AsyncClient(headers=HEADERS, timeout=timeouts, verify=context, trust_env=False)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -300,6 +303,10 @@ def _listed(stores: Store | Sequence[Store]) -> list[Store]:
     if not listed:
         raise InvalidRequest("name at least one store")
     return listed
+
+
+def _context(stores: Iterable[Store]) -> ssl.SSLContext:
+    return trust(store.ca_file for store in stores)
 
 
 def _timeouts(timeout_seconds: float) -> httpx.Timeout:

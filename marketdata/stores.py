@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +22,14 @@ _RECHECK_DEAD_MS = 60_000
 class Store:
     """One InfluxDB 2. Give `token_file`, read at each query so that a new token needs no restart, or `token`.
 
-    The token alone decides the organization: `/query` takes no notice of one.
+    For an https address `ca_file` (PEM) is trusted besides the system's authorities. The token alone decides the
+    organization: `/query` takes no notice of one.
     """
 
     url: str
     token: str | None = field(default=None, repr=False)
     token_file: Path | str | None = None
+    ca_file: Path | str | None = None
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -49,11 +52,15 @@ class Store:
 
 
 def stores_from_env(environ: Mapping[str, str]) -> list[Store]:
-    """Return the one store of MARKETDATA_URL and MARKETDATA_TOKEN_FILE (or MARKETDATA_TOKEN). Raises InvalidRequest."""
+    """Return the one store of MARKETDATA_URL, MARKETDATA_TOKEN_FILE (or MARKETDATA_TOKEN) and MARKETDATA_CA_FILE.
+
+    Raises InvalidRequest.
+    """
     url = environ.get("MARKETDATA_URL")
     if not url:
         raise InvalidRequest("set MARKETDATA_URL, for example http://127.0.0.1:8086, and MARKETDATA_TOKEN_FILE")
-    return [Store(url, environ.get("MARKETDATA_TOKEN"), environ.get("MARKETDATA_TOKEN_FILE"))]
+    token, token_file = environ.get("MARKETDATA_TOKEN"), environ.get("MARKETDATA_TOKEN_FILE")
+    return [Store(url, token, token_file, environ.get("MARKETDATA_CA_FILE") or None)]
 
 
 def stores_from_file(path: Path | str) -> list[Store]:
@@ -63,6 +70,19 @@ def stores_from_file(path: Path | str) -> list[Store]:
         return [Store(**entry) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise InvalidRequest(f"{path}: write [[store]] with url and token_file for each store ({e})") from e
+
+
+def trust(ca_files: Iterable[Path | str | None]) -> ssl.SSLContext:
+    """Return what checks the stores' certificates: the system's authorities and the files'. Raises InvalidRequest."""
+    context = ssl.create_default_context()
+    for ca_file in ca_files:
+        if ca_file is None:
+            continue
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as e:  # ssl.SSLError is one
+            raise InvalidRequest(f"ca_file {ca_file} holds no readable certificate ({e}): name a PEM file") from e
+    return context
 
 
 class Ranking:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentinel import app, check
-from sentinel.config import Config, ConfigError, load
+from sentinel.config import Config, ConfigError, load, trusted
 
 BAD_CONFIG = 2
 """Exit code for what an operator must mend first: its systemd unit does not restart on it."""
@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load(arguments.config)
         _log_to_stderr(config.sentinel.log_level)
         if arguments.command == "check" and arguments.offline:
+            trusted(config)
             print("sentinel: the configuration is right; stores were not asked")
             return 0
         return asyncio.run(check.run(config) if arguments.command == "check" else _watch(config))

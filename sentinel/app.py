@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from sentinel.config import Config, ConfigError
+from sentinel.config import Config, ConfigError, trusted
 from sentinel.metrics import Exposition
 from sentinel.store import StoreReader
 from sentinel.watch import StoreWatch
@@ -29,7 +29,8 @@ async def run(config: Config) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
         # A store is one of ours: no proxy from the environment.
-        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        connector = aiohttp.TCPConnector(ssl=trusted(config))
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=False))
         timeout = config.sentinel.timeout_seconds
         watches = [
             StoreWatch(

@@ -8,7 +8,7 @@ import aiohttp
 from marketdata.errors import MarketDataError, Unauthorized
 from sentinel import candles
 from sentinel.candles import INTERVALS
-from sentinel.config import Config, StoreSection
+from sentinel.config import Config, ConfigError, StoreSection, trusted
 from sentinel.store import StoreReader
 
 FAILED = 2
@@ -16,7 +16,12 @@ FAILED = 2
 
 async def run(config: Config) -> int:
     """Print what is wrong, or one line that says what is right; exit code 0 or 2."""
-    async with aiohttp.ClientSession(trust_env=False) as session:
+    try:
+        context = trusted(config)
+    except ConfigError as error:
+        print(f"sentinel: {error}", file=sys.stderr)
+        return FAILED
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), trust_env=False) as session:
         timeout = config.sentinel.timeout_seconds
         answers = [await _store(store, session, timeout) for store in config.store]
     problems = [problem for problem in answers if problem]

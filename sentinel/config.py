@@ -1,10 +1,14 @@
 """The sentinel's configuration: one TOML file, read once, wrong input told in one line."""
 
+import ssl
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
+
+from marketdata.errors import InvalidRequest
+from marketdata.stores import trust
 
 
 class ConfigError(Exception):
@@ -40,6 +44,7 @@ class StoreSection(_Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     url: str
     token_file: Annotated[Path, Field(strict=False)]
+    ca_file: Annotated[Path | None, Field(strict=False)] = None
 
     @field_validator("url")
     @classmethod
@@ -60,6 +65,14 @@ class Config(_Section):
         if len(set(names)) < len(names):
             raise ValueError("store.name: every store needs a name of its own")
         return self
+
+
+def trusted(config: Config) -> ssl.SSLContext:
+    """Read each store's `ca_file`. Raises ConfigError."""
+    try:
+        return trust(store.ca_file for store in config.store)
+    except InvalidRequest as error:
+        raise ConfigError(f"store.{error}") from error
 
 
 def load(path: Path) -> Config:

@@ -94,7 +94,7 @@ def _server(arguments: argparse.Namespace) -> Server:
         token = arguments.token_file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         raise BackupError(f"{arguments.token_file}: cannot read the operator's token: {error}") from error
-    return Server(arguments.url, token)
+    return Server(arguments.url, token, ca_file=arguments.ca_file)
 
 
 def _write(file: Path, text: str) -> None:
@@ -111,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--folder", type=Path, required=True, help="where the backups are")
     server = argparse.ArgumentParser(add_help=False)
-    server.add_argument("--url", required=True, help="http://host:port of the server")
+    server.add_argument("--url", required=True, help="http[s]://host:port of the server")
+    server.add_argument("--ca-file", type=Path, help="an authority (PEM) to trust besides the system's")
     server.add_argument("--token-file", type=Path, required=True, help="file with the operator's token")
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("--backup", help="name of a backup; default: the newest")

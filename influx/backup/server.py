@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
@@ -17,12 +18,16 @@ METADATA = "/api/v2/backup/metadata"
 
 
 class Server:
-    """Requests to one server with a token that may do everything. Each raises BackupError where it is not answered."""
+    """Requests to one server with a token that may do everything. Each raises BackupError where it is not answered.
 
-    def __init__(self, url: str, token: str = "") -> None:
+    ca_file (PEM) is trusted besides the system's authorities. Raises BackupError if it cannot be read.
+    """
+
+    def __init__(self, url: str, token: str = "", *, ca_file: Path | None = None) -> None:
         self.url = url
         self.token = token
         self._parts = urlsplit(url)
+        self._context = _trust(ca_file)
 
     def json(self, method: str, path: str, body: Any = None, **params: str) -> Any:
         """The answer's content; None if it has none."""
@@ -79,8 +84,7 @@ class Server:
     def _answer(
         self, method: str, target: str, body: Any, headers: dict[str, str]
     ) -> Iterator[http.client.HTTPResponse]:
-        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_SECONDS)
+        connection = self._connection()
         if self.token:
             headers["Authorization"] = f"Token {self.token}"
         path = target.partition("?")[0]
@@ -95,3 +99,19 @@ class Server:
             raise BackupError(f"{self.url}: {method} {path}: {error or type(error).__name__}") from error
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=self._context)
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            raise BackupError(f"{ca_file}: holds no readable certificate: {error}") from error
+    return context

@@ -1,5 +1,6 @@
 """What every role, inventory and the Vagrantfile must have; what needs hosts is in tests/lab."""
 
+import json
 import os
 import re
 import shutil
@@ -59,6 +60,26 @@ def test_every_playbook_is_valid_with_the_inventory(inventory: str, tmp_path: Pa
         [*command, *PLAYBOOKS], cwd=ANSIBLE, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_an_inventory_says_wins_over_the_platforms_own_group_vars(tmp_path: Path) -> None:
+    """Ansible's own order is the other way round: an operator's value would have no effect, and nobody would say so."""
+    inventory = tmp_path / "inventory"
+    shutil.copytree(ANSIBLE / "inventories/production", inventory)
+    said = {"platform_viewers": ["10.20.0.0/16"], "platform_tls": True}
+    (inventory / "group_vars/all/ours.yml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    (inventory / "group_vars/all/site.yml").unlink()
+    (inventory / "group_vars/collectors/ours.yml").write_text("collector_listen: 0.0.0.0:9999\n", encoding="utf-8")
+    command = [str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(inventory), "--playbook-dir", "."]
+    environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path), "ANSIBLE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*command, "--host", "feed1"], cwd=ANSIBLE, env=environment, capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["platform_viewers"] == ["10.20.0.0/16"]
+    assert found["platform_tls"] is True
+    assert found["collector_listen"] == "0.0.0.0:9999"
+    assert found["collector_stores"] == "{{ platform_stores }}"
 
 
 def test_both_inventories_have_the_groups_that_the_table_of_ports_names() -> None:

@@ -12,7 +12,10 @@ PORTS = [
     {"name": "Grafana", "port": 3000, "group": "grafana", "clients": []},
 ]
 GROUPS = {"collectors": ["feed1", "feed2"]}
-HOSTVARS = {"feed1": {"base_address": "10.0.0.1"}, "feed2": {"base_address": "fd00::2"}}
+HOSTVARS = {
+    "feed1": {"base_address": "10.0.0.1", "platform_tls_name": "feed1.example"},
+    "feed2": {"base_address": "fd00::2", "platform_tls_name": "fd00::2"},
+}
 STORES = [{"name": "main", "url": "http://10.0.0.9:8086", "token_server": "store1"}]
 
 
@@ -54,3 +57,30 @@ def test_probes_say_what_they_ask_how_and_by_whom(targets: ModuleType) -> None:
     ]
     assert {probe["labels"]["__blackbox"] for probe in probes} == {"10.0.0.3:9115"}
     assert [probe["labels"]["__param_module"] for probe in probes] == ["http_2xx"] * 3 + ["exchange_ping"]
+
+
+def test_a_target_with_tls_is_asked_by_the_name_in_its_certificate(targets: ModuleType) -> None:
+    assert targets.scrape_targets("collector", PORTS, GROUPS, HOSTVARS, "https") == [
+        {"targets": ["feed1.example:9108"], "labels": {"host": "feed1", "__scheme__": "https"}},
+        {"targets": ["[fd00::2]:9108"], "labels": {"host": "feed2", "__scheme__": "https"}},
+    ]
+    assert targets.store_targets([{**STORES[0], "url": "https://store.example:8086"}]) == [
+        {
+            "targets": ["store.example:8086"],
+            "labels": {"host": "store1", "store": "main", "__scheme__": "https"},
+        }
+    ]
+
+
+def test_with_tls_the_probes_demand_it_and_look_at_grafanas_certificate_too(targets: ModuleType) -> None:
+    stores = [{**STORES[0], "url": "https://store.example:8086"}]
+    grafana = [
+        {"targets": ["monitor.example:3000"], "labels": {"host": "monitor1", "__scheme__": "https"}},
+        {"targets": ["10.0.0.3:3000"], "labels": {"host": "monitor2"}},
+    ]
+    probes = targets.probe_targets(stores, [], "https://exchange.example", "monitor1", "10.0.0.3:9115", grafana)
+    assert [(probe["targets"], probe["labels"]["__param_module"]) for probe in probes] == [
+        (["https://store.example:8086/health"], "https_2xx"),
+        (["https://monitor.example:3000/api/health"], "https_2xx"),
+        (["https://exchange.example/fapi/v1/ping"], "exchange_ping"),
+    ]

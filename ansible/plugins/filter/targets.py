@@ -12,16 +12,24 @@ def scrape_targets(
     ports: Iterable[Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
     hostvars: Mapping[str, Mapping[str, str]],
+    scheme: str = "http",
 ) -> list[dict[str, Any]]:
-    """The hosts that serve the port of this name in the table of ports; none if the inventory lacks their group."""
+    """The hosts that serve the port of this name in the table of ports; none if the inventory lacks their group.
+
+    With TLS a host is asked by the name that is in its certificate.
+    """
     entry = next(entry for entry in ports if entry["name"] == name)
     hosts = groups.get(entry["group"], ())
-    return [_target(_address(hostvars[host]["base_address"], entry["port"]), host) for host in hosts]
+    called = "platform_tls_name" if scheme == "https" else "base_address"
+    return [_target(_address(hostvars[host][called], entry["port"]), host, **_scheme(scheme)) for host in hosts]
 
 
 def store_targets(stores: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
     """The InfluxDBs, each with its name in the collectors' configuration."""
-    return [_target(urlsplit(store["url"]).netloc, store["token_server"], store=store["name"]) for store in stores]
+    split = [(urlsplit(store["url"]), store) for store in stores]
+    return [
+        _target(url.netloc, store["token_server"], store=store["name"], **_scheme(url.scheme)) for url, store in split
+    ]
 
 
 def probe_targets(
@@ -30,10 +38,12 @@ def probe_targets(
     rest_url: str,
     host: str,
     exporter: str,
+    grafana: Iterable[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """What blackbox_exporter at `exporter` (host:port), on `host`, asks: stores' and collectors' health, the exchange.
 
-    The exchange is on no host of ours: it counts as the exporter's.
+    The exchange is on no host of ours: it counts as the exporter's. Grafana's targets are asked if they speak TLS: a
+    probe tells when the certificate ends.
     """
 
     def probe(url: str, host: str, module: str, **labels: str) -> dict[str, Any]:
@@ -41,8 +51,19 @@ def probe_targets(
 
     return [
         *(
-            probe(f"{store['url']}/health", store["token_server"], "http_2xx", service="influxdb", store=store["name"])
+            probe(
+                f"{store['url']}/health",
+                store["token_server"],
+                "https_2xx" if store["url"].startswith("https://") else "http_2xx",
+                service="influxdb",
+                store=store["name"],
+            )
             for store in stores
+        ),
+        *(
+            probe(f"https://{entry['targets'][0]}/api/health", entry["labels"]["host"], "https_2xx", service="grafana")
+            for entry in grafana
+            if entry["labels"].get("__scheme__") == "https"
         ),
         *(
             probe(f"http://{entry['targets'][0]}/healthz", entry["labels"]["host"], "http_2xx", service="collector")
@@ -54,6 +75,11 @@ def probe_targets(
 
 def _target(address: str, host: str, **labels: str) -> dict[str, Any]:
     return {"targets": [address], "labels": {"host": host, **labels}}
+
+
+def _scheme(scheme: str) -> dict[str, str]:
+    """Prometheus asks by http unless this label says otherwise."""
+    return {"__scheme__": "https"} if scheme == "https" else {}
 
 
 def _address(host: str, port: int) -> str:

@@ -12,9 +12,12 @@ description:
   - Tokens go to files readable by their owner alone; none is ever an argument or a part of the result.
 options:
   url:
-    description: Address of the server, C(http://host:port).
+    description: Address of the server, C(http://host:port) or C(https://host:port).
     type: str
     required: true
+  ca_file:
+    description: File of the authority (PEM) that an https server's certificate is of, trusted besides the system's.
+    type: path
   schema:
     description: The content of influx/schema.yml.
     type: dict
@@ -97,6 +100,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "url": {"type": "str", "required": True},
+            "ca_file": {"type": "path"},
             "schema": {"type": "dict", "required": True},
             "tasks": {"type": "dict", "required": True},
             "consumers": {"type": "dict", "default": {}},
@@ -122,9 +126,17 @@ def _reconcile(module: AnsibleModule, desired: Desired) -> Result:
     """In check mode the server may be yet to be installed, or stopped: that is no failure then."""
     secrets_dir = Path(module.params["secrets_dir"])
     operator_token_file = Path(module.params["operator_token_file"] or secrets_dir / "operator.token")
+    ca_file = Path(module.params["ca_file"]) if module.params["ca_file"] else None
+    if module.check_mode and ca_file and not ca_file.exists():
+        ca_file = None  # it is made by the run that this is the rehearsal of
     try:
         return reconcile(
-            module.params["url"], desired, secrets_dir, operator_token_file=operator_token_file, check=module.check_mode
+            module.params["url"],
+            desired,
+            secrets_dir,
+            operator_token_file=operator_token_file,
+            ca_file=ca_file,
+            check=module.check_mode,
         )
     except Unreachable as error:
         if not module.check_mode:

@@ -11,9 +11,12 @@ description:
   - A token's right to write is asked for by a request without points.
 options:
   url:
-    description: Address of the server, C(http://host:port).
+    description: Address of the server, C(http://host:port) or C(https://host:port).
     type: str
     required: true
+  ca_file:
+    description: File of the authority (PEM) that an https server's certificate is of, trusted besides the system's.
+    type: path
   schema:
     description: The content of influx/schema.yml.
     type: dict
@@ -72,6 +75,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "url": {"type": "str", "required": True},
+            "ca_file": {"type": "path"},
             "schema": {"type": "dict", "required": True},
             "secrets_dir": {"type": "path", "required": True, "no_log": False},
             "operator_token_file": {"type": "path", "required": True, "no_log": False},
@@ -84,7 +88,7 @@ def main() -> None:
         operator = Path(params["operator_token_file"]).read_text(encoding="utf-8").strip()
     except OSError as error:
         module.exit_json(changed=False, proofs=[proof("the operator's token is there", [str(error)])])
-    store = Store(params["url"], params["schema"], operator)
+    store = Store(params["url"], params["schema"], operator, params["ca_file"])
     tokens = sorted(Path(params["secrets_dir"]).glob("*.token"))
     proofs = [
         told("tasks run", store.tasks),
@@ -105,10 +109,11 @@ def told(check: str, wrong: Callable[[], Iterator[str]]) -> dict[str, Any]:
 class Store:
     """One InfluxDB, asked with the operator's token or with the tokens in question. Every method may raise NoAnswer."""
 
-    def __init__(self, url: str, schema: Mapping[str, Any], operator: str) -> None:
+    def __init__(self, url: str, schema: Mapping[str, Any], operator: str, ca_file: str | None) -> None:
         self._url = url
         self._schema = schema
         self._operator = operator
+        self._ca_file = ca_file
 
     def tasks(self) -> Iterator[str]:
         """Tasks that are away, inactive, behind, or whose newest run failed."""
@@ -166,15 +171,15 @@ class Store:
         return self._post("/api/v2/write", token, "", "text/plain", bucket=bucket) == 204
 
     def _administers(self, token: str) -> bool:
-        status, content = request(f"{self._url}/api/v2/authorizations", token=token)
+        status, content = request(f"{self._url}/api/v2/authorizations", token=token, ca_file=self._ca_file)
         return status == 200 and bool(json.loads(content)["authorizations"])
 
     def _post(self, path: str, token: str, body: str, kind: str, **params: str) -> int:
         address = f"{self._url}{path}?{urlencode({'org': self._schema['org'], **params})}"
-        return request(address, token=token, body=body, kind=kind)[0]
+        return request(address, token=token, body=body, kind=kind, ca_file=self._ca_file)[0]
 
     def _get(self, path: str, **params: str) -> Any:
-        return get(f"{self._url}{path}", self._operator, **params)
+        return get(f"{self._url}{path}", self._operator, ca_file=self._ca_file, **params)
 
 
 def seconds(moment: str) -> float:

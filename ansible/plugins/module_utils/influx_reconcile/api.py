@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
@@ -23,8 +25,8 @@ PAGE = 100  # the most that /buckets gives at once; the default is 20
 class Api:
     """One server.
 
-    Raises Unreachable (no connection within connect_attempts, no answer within timeout_seconds) and ApiError (an error
-    status).
+    ca_file (PEM) is trusted besides the system's authorities. Raises InvalidInput, Unreachable (no connection within
+    connect_attempts, no answer within timeout_seconds) and ApiError (an error status).
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Api:
         url: str,
         token: str = "",
         *,
+        ca_file: Path | None = None,
         timeout_seconds: float = 30,
         connect_attempts: int = 4,
         wait: Callable[[float], None] = time.sleep,
@@ -39,6 +42,7 @@ class Api:
         self.url = url
         self.token = token
         self._parts = _address(url)
+        self._context = _trust(ca_file)
         self._timeout_seconds = timeout_seconds
         self._connect_attempts = connect_attempts
         self._wait = wait
@@ -86,19 +90,24 @@ class Api:
 
     def _connect(self) -> http.client.HTTPConnection:
         """An open connection; a server that is just starting gets a few seconds."""
-        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
         cause: OSError | None = None
         for attempt in range(self._connect_attempts):
             if attempt:
                 self._wait(0.5 * 2 ** (attempt - 1))
             try:
-                connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout_seconds)
+                connection = self._connection()
                 connection.connect()
             except OSError as error:
                 cause = error
             else:
                 return connection
         raise Unreachable(f"{self.url}: cannot connect: {cause}; is influxd running there?") from cause
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port, seconds = self._parts.hostname or "", self._parts.port, self._timeout_seconds
+        if self._parts.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=seconds, context=self._context)
+        return http.client.HTTPConnection(host, port, timeout=seconds)
 
 
 def is_fresh(api: Api) -> bool:
@@ -148,6 +157,16 @@ def retention_rules(bucket: Bucket) -> list[dict[str, Any]]:
 
 def run_path(task_id: str, run_id: str, *rest: str) -> str:
     return "/".join(("/api/v2/tasks", quote(task_id), "runs", quote(run_id), *rest))
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            raise InvalidInput(f"ca_file: {ca_file} holds no readable certificate: {error}") from error
+    return context
 
 
 def _address(url: str) -> SplitResult:

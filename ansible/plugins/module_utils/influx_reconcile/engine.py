@@ -26,16 +26,23 @@ class Result:
 
 
 def reconcile(
-    url: str, desired: Desired, secrets_dir: Path, *, operator_token_file: Path | None = None, check: bool = False
+    url: str,
+    desired: Desired,
+    secrets_dir: Path,
+    *,
+    operator_token_file: Path | None = None,
+    ca_file: Path | None = None,
+    check: bool = False,
 ) -> Result:
     """Make the server at url hold what is desired; a second call changes nothing.
 
     A server that nobody has set up is set up; the operator's token is then written to operator_token_file (default:
     operator.token in secrets_dir), the consumers' tokens to `<kind>-<consumer>.token` in secrets_dir, all readable by
-    their owner alone. With check nothing is written anywhere. Raises ReconcileError: one line that says what to do.
+    their owner alone. ca_file (PEM) is trusted besides the system's authorities. With check nothing is written
+    anywhere. Raises ReconcileError: one line that says what to do.
     """
     operator_token_file = operator_token_file or secrets_dir / "operator.token"
-    api = Api(url)
+    api = Api(url, ca_file=ca_file)
     files = token_files.observe_files(secrets_dir)
     if is_fresh(api):
         observed = Observed(fresh=True, files=files)
