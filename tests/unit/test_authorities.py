@@ -2,12 +2,14 @@
 
 import importlib.util
 import re
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from influx_reconcile.api import Api
-from influx_reconcile.errors import InvalidInput
+from influx_reconcile.errors import InvalidInput, Unreachable
 
 import collector.config
 import sentinel.config
@@ -87,3 +89,20 @@ def test_a_file_without_a_certificate_is_named_by_whoever_was_given_it(nothing: 
     file.write_text(f'{store}token_file = "t"\n', encoding="utf-8")
     with pytest.raises(sentinel.config.ConfigError, match=named):
         sentinel.config.trusted(sentinel.config.load(file))
+
+
+def test_a_server_that_was_asked_without_tls_and_speaks_it_is_no_server_that_answered() -> None:
+    """So a rehearsal of the change to TLS, or back, can go on."""
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=answer)
+        server.start()
+        with pytest.raises(Unreachable, match="https://"):
+            Api(f"http://127.0.0.1:{listener.getsockname()[1]}").get("/api/v2/setup")
+        server.join()

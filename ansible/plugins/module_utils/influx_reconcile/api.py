@@ -19,6 +19,7 @@ from .desired import Bucket
 from .errors import ApiError, InvalidInput, ReconcileError, Unreachable
 from .observed import Observed, ObservedBucket, ObservedTask, ObservedToken, TokenFile
 
+SPEAKS_TLS = b"Client sent an HTTP request to an HTTPS server"  # how Go's servers answer one that does not
 PAGE = 100  # the most that /buckets gives at once; the default is 20
 
 
@@ -83,6 +84,8 @@ class Api:
             raise Unreachable(f"{self.url}: no answer to {method} {path}: {error or type(error).__name__}") from error
         finally:
             connection.close()
+        if status == 400 and content.startswith(SPEAKS_TLS):
+            raise Unreachable(f"{self.url}: the server speaks TLS: name it https://")
         answer = _json(content)
         if status >= 400:
             raise ApiError(status, f"{self.url}: {method} {path}: {status} {_message(answer)}{_hint(status)}")
