@@ -1,0 +1,1 @@
+"""Reads a service's TOML file: one section a model, wrong input told in one line."""
