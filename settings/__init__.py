@@ -1,1 +1,1 @@
-"""Reads a service's TOML file: one section a model, wrong input told in one line."""
+"""What every service of ours begins with: its TOML file, told wrong in one line; systemd; an event loop that works."""
