@@ -53,4 +53,4 @@ wheel: setup ## Build the reader library's wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove what was made here (not the cache of programs)
-	rm -rf .venv .demo .faults dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .clients .demo .faults dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis
