@@ -50,6 +50,7 @@ _POLICIES = {
     weights.TICKER_24HR: _DAY,
     weights.EXCHANGE_INFO: _INFO,
     weights.FUNDING_INFO: _INFO,
+    weights.PREMIUM_INDEX: _DAY,
 }
 
 

@@ -120,6 +120,10 @@ class Upstream:
             return None
         return Answer(kept.body, age_ms=self._age_ms(kept), state="upstream")
 
+    def questions(self, route: str) -> int:
+        """Return how many different questions bots ask of a route at present."""
+        return sum(key[0] == route for key in self._rhythms)
+
     def snapshot(self) -> UpstreamSnapshot:
         """Return the counters for metrics."""
         return UpstreamSnapshot(dict(self._answers_total), len(self._kept), self._bytes, self._stretch)
