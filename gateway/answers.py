@@ -20,7 +20,7 @@ AGE_LIMIT_MS = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body of JSON. `gzipped` is the same body compressed, where the route keeps it so; else it is done on the way.
+    """A body of JSON. `gzipped` is, or returns, the same body compressed, where the route has that at hand.
 
     `age_ms`: how long ago the exchange said the newest of it.
     """
@@ -29,7 +29,7 @@ class Answer:
     status: int = 200
     age_ms: int | None = None
     state: State | None = None
-    gzipped: bytes | None = None
+    gzipped: bytes | Callable[[], bytes] | None = None
 
 
 class Refused(Exception):
