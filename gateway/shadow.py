@@ -27,6 +27,8 @@ _KLINE = (
 _MOVED = Decimal("0.02")
 
 type Row = Mapping[str, Any]
+type Both = tuple[dict[int, Row], dict[int, Row]]
+"""Our rows and the exchange's, by time."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ def near(name: str, ours: Any, theirs: Any) -> bool:
     return abs(one - other) <= _MOVED * abs(other)
 
 
-def candles(ours: Sequence[Sequence[Any]], theirs: Sequence[Sequence[Any]], now_ms: int) -> tuple[dict[int, Row], ...]:
+def candles(ours: Sequence[Sequence[Any]], theirs: Sequence[Sequence[Any]], now_ms: int) -> Both:
     """Return both sides' final candles in the span that both answered, by open time.
 
     The one that forms, and the one that has just ended, are left out: a later question sees other values.
@@ -114,13 +116,10 @@ def candles(ours: Sequence[Sequence[Any]], theirs: Sequence[Sequence[Any]], now_
     return _by_open(ours, first_ms, now_ms), _by_open(theirs, first_ms, now_ms)
 
 
-def settlements(ours: Sequence[Row], theirs: Sequence[Row], now_ms: int) -> tuple[dict[int, Row], ...]:
+def settlements(ours: Sequence[Row], theirs: Sequence[Row], now_ms: int) -> Both:
     """Return both sides' settled funding in the span that both answered, by time."""
     first_ms = max((rows[0]["fundingTime"] for rows in (ours, theirs) if rows), default=0)
-    return tuple(
-        {row["fundingTime"]: row for row in rows if first_ms <= row["fundingTime"] < now_ms - SETTLED_MS}
-        for rows in (ours, theirs)
-    )
+    return _settled(ours, first_ms, now_ms), _settled(theirs, first_ms, now_ms)
 
 
 def of_symbols(rows: Sequence[Row], symbols: frozenset[str]) -> dict[str, Row]:
@@ -134,3 +133,7 @@ def _by_open(rows: Sequence[Sequence[Any]], first_ms: int, now_ms: int) -> dict[
         for row in rows
         if row[0] >= first_ms and row[6] + FINAL_MS < now_ms
     }
+
+
+def _settled(rows: Sequence[Row], first_ms: int, now_ms: int) -> dict[int, Row]:
+    return {row["fundingTime"]: row for row in rows if first_ms <= row["fundingTime"] < now_ms - SETTLED_MS}
