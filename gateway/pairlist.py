@@ -13,7 +13,7 @@ STALE_MS = 60_000
 #: Startup candles asked for when a bot does not say how many it needs; freqtrade asks for 499 at a time.
 DEFAULT_CANDLES = 499
 
-#: freqtrade asks again after so many seconds ("refresh_period" in the answer comes before the bot's own setting).
+#: freqtrade asks no more often than the answer's `refresh_period` says, whatever its own setting.
 REFRESH_SECONDS = 60
 
 
