@@ -4,7 +4,7 @@ from exchange.universe import TRADING
 from gateway import params
 from gateway.answers import Answer, Query, json_bytes
 from gateway.exchange_info import listed
-from gateway.memory import KEPT, Memory, PairState
+from gateway.memory import Memory, PairState
 from marketdata.timeframes import BASE_MS
 
 #: A candle may be missing for so long after its close, and a mark price frame for so long at all: then a pair is stale.
@@ -12,6 +12,8 @@ STALE_MS = 60_000
 
 #: Startup candles asked for when a bot does not say how many it needs; freqtrade asks for 499 at a time.
 DEFAULT_CANDLES = 499
+#: So many are in memory soon after a start.
+MOST_CANDLES = 500
 
 #: freqtrade asks no more often than the answer's `refresh_period` says, whatever its own setting.
 REFRESH_SECONDS = 60
@@ -24,9 +26,9 @@ class PairList:
         self._memory = memory
 
     async def answer(self, query: Query) -> Answer:
-        """Return the pairs that trade, are fresh, and have their newest `limit` 3m candles (1500 at most), sorted."""
+        """Return the pairs that trade, are fresh, and have their newest `limit` 3m candles (500 at most), sorted."""
         symbols = listed(self._memory)
-        candles = params.limit(query, default=DEFAULT_CANDLES, most=KEPT)
+        candles = params.limit(query, default=DEFAULT_CANDLES, most=MOST_CANDLES)
         now_ms = self._memory.exchange_time_ms()
         healthy = [
             state.pair

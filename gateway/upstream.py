@@ -37,7 +37,7 @@ type Key = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSnapshot:
-    """For metrics. `answers_total` by route and outcome: asked, coalesced, shared, last-good, refused."""
+    """For metrics. `answers_total` by route and outcome: asked, coalesced, shared, stale, refused."""
 
     answers_total: dict[tuple[str, str], int]
     kept: int
@@ -109,7 +109,7 @@ class Upstream:
         if task.done() and not task.cancelled() and task.exception() is None:
             return self._answer(key, task.result(), outcome)
         if kept is not None and self._age_ms(kept) <= limit_ms:
-            return self._answer(key, kept, "last-good")
+            return self._answer(key, kept, "stale")
         self._answers_total[route, "refused"] += 1
         raise self._refusal(task)
 
@@ -197,7 +197,7 @@ class Upstream:
         self._answers_total[key[0], outcome] += 1
         if key in self._kept:
             self._kept.move_to_end(key)
-        return Answer(kept.body, age_ms=self._age_ms(kept), state="last-good" if outcome == "last-good" else "upstream")
+        return Answer(kept.body, age_ms=self._age_ms(kept), state="last-good" if outcome == "stale" else "upstream")
 
     def _age_ms(self, kept: _Kept) -> int:
         return self._now_ms() - kept.at_ms
