@@ -26,7 +26,7 @@ _INTEREST_SECONDS = 3_600.0
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-class PremiumIndex:
+class Premium:
     """The route of the premium index."""
 
     def __init__(self, memory: Memory, upstream: Upstream, *, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -24,7 +24,7 @@ _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _SYMBOL = msgspec.json.Decoder(_Row)
 
 
-class Tickers:
+class Ticker:
     """One of the three routes. A single symbol's row is taken from the answer for all symbols where that is cheaper."""
 
     def __init__(self, route: str, memory: Memory, upstream: Upstream) -> None:
