@@ -47,6 +47,8 @@ class PairState:
     """Final 3m candles by open time, also those held back."""
     absent: set[int] = field(default_factory=set)
     open: Candle | None = None
+    ended: Candle | None = None
+    """The last frame of the candle before `open`, which is not final yet."""
     mark: Mark | None = None
     event_ms: int = 0
     """The newest event of the pair, candle or mark price."""
@@ -69,9 +71,10 @@ class PairState:
         stop_ms = min(stop_ms, self.next_open_ms)
         return [(open_ms, rows[open_ms]) for open_ms in range(first_ms, stop_ms, BASE_MS) if open_ms in rows]
 
-    def forming(self) -> Candle | None:
-        """Return the newest frame of the forming candle if every candle before it is final."""
-        return self.open if self.open is not None and self.open.open_time_ms == self.next_open_ms else None
+    def unfinished(self) -> list[Candle]:
+        """Return the newest frame of the candle at `next_open_ms` and of the one after it, as far as there are any."""
+        frames = (self.ended, self.open)
+        return [frame for frame in frames if frame is not None and frame.open_time_ms >= self.next_open_ms]
 
 
 class Memory:
@@ -137,13 +140,14 @@ class Memory:
                 continue
         return True
 
-    def begin(self, source: str) -> set[str]:
-        """A collector tells everything anew; returns the pairs it told of before, for `end_of_snapshot`."""
-        return self._told_by.pop(source, set())
+    def begin(self, source: str) -> None:
+        """A collector tells everything anew."""
+        self._told_by.pop(source, None)
 
-    def end_of_snapshot(self, source: str, before: set[str]) -> None:
-        """The snapshot is complete: what the collector told of before and not now it has left."""
-        for pair in before - self._told_by.get(source, set()):
+    def end_of_snapshot(self, source: str) -> None:
+        """The snapshot is complete: what no collector tells of is collected no more."""
+        self._told_by.setdefault(source, set())
+        for pair in list(self._by_pair):
             self._drop_if_left(pair)
 
     def apply(self, source: str, event: Event) -> None:
@@ -171,6 +175,10 @@ class Memory:
         if state is None:
             state = self._by_symbol[symbol] = self._by_pair[pair] = PairState(symbol, pair, next_open_ms)
         return state
+
+    def learn_frame(self, state: PairState, candle: Candle) -> None:
+        """Take a frame of the forming candle, from REST."""
+        self._open(state, candle)
 
     def learn_rows(self, state: PairState, rows: Iterable[tuple[int, Row]], worth: int) -> None:
         """Take final 3m candles from the store (FROM_STORE) or from REST (CONFIRMED)."""
@@ -208,6 +216,8 @@ class Memory:
             return
         known = state.open
         if known is None or (known.open_time_ms, known.event_time_ms) < (candle.open_time_ms, candle.event_time_ms):
+            if known is not None and known.open_time_ms < candle.open_time_ms:
+                state.ended = known
             state.open = candle
             state.event_ms = max(state.event_ms, candle.event_time_ms)
 
@@ -238,7 +248,8 @@ class Memory:
         state.absent.discard(open_ms)
         if open_ms < state.next_open_ms:
             state.version += 1
-            self.changed(state, open_ms)
+            if worth > FROM_STORE:
+                self.changed(state, open_ms)
 
     def _advance(self, state: PairState) -> None:
         """Move over every candle that is final or absent, wake who waits, and forget the oldest."""

@@ -60,17 +60,6 @@ def of_kline(kline: Kline) -> Row:
     return encode((*kline, "0"))
 
 
-def untraded(open_ms: int, length_ms: int, close: str, quantity_digits: int, quote_digits: int) -> Row:
-    """Return the row of a window without a trade: its prices are the last close before it."""
-    base, quote = zero(quantity_digits), zero(quote_digits)
-    return encode((open_ms, close, close, close, close, base, open_ms + length_ms - 1, quote, 0, base, quote, "0"))
-
-
-def zero(digits: int) -> str:
-    """Return 0 with so many decimals."""
-    return f"{0:.{digits}f}"
-
-
 def body(rows: list[Row]) -> bytes:
     """Return the JSON array of rows."""
     return b"[" + b",".join(rows) + b"]"

@@ -55,7 +55,6 @@ class CollectorStream:
         self._jitter = jitter
         self._monotonic = monotonic
         self._seq = 0
-        self._before: set[str] = set()
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -112,10 +111,10 @@ class CollectorStream:
                 if line.protocol != stream_lines.PROTOCOL:
                     raise _Broken("protocol")
                 self._memory.clock.observe(line.exchange_time_ms)
-                self._before = self._memory.begin(self.name)
+                self._memory.begin(self.name)
             case Live():
                 self._memory.clock.observe(line.exchange_time_ms)
-                self._memory.end_of_snapshot(self.name, self._before)
+                self._memory.end_of_snapshot(self.name)
                 self._seq = line.seq
                 self.live = True
                 log.info("collector live name=%s pairs=%d", self.name, len(self._memory.pairs))
