@@ -31,10 +31,10 @@ from gateway.marks import MarkKlines
 from gateway.memory import Memory
 from gateway.metrics import Exposition, HeldRequests, Parts
 from gateway.pairlist import PairList
-from gateway.premium import PremiumIndex
+from gateway.premium import Premium
 from gateway.store_feed import StoreFeed
 from gateway.stream import CollectorStream
-from gateway.tickers import Tickers
+from gateway.tickers import Ticker
 from gateway.time import Time, ping
 from gateway.upstream import Upstream
 from gateway.web import Web
@@ -221,12 +221,12 @@ class _App:
             weights.EXCHANGE_INFO: self.info.answer,
             weights.KLINES: klines.answer,
             weights.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market).answer,
-            weights.PREMIUM_INDEX: PremiumIndex(memory, upstream).answer,
+            weights.PREMIUM_INDEX: Premium(memory, upstream).answer,
             weights.FUNDING_RATE: FundingRates(memory, upstream, market).answer,
             weights.FUNDING_INFO: FundingInfo(upstream).answer,
-            weights.TICKER_24HR: Tickers(weights.TICKER_24HR, memory, upstream).answer,
-            weights.TICKER_PRICE: Tickers(weights.TICKER_PRICE, memory, upstream).answer,
-            weights.TICKER_BOOK: Tickers(weights.TICKER_BOOK, memory, upstream).answer,
+            weights.TICKER_24HR: Ticker(weights.TICKER_24HR, memory, upstream).answer,
+            weights.TICKER_PRICE: Ticker(weights.TICKER_PRICE, memory, upstream).answer,
+            weights.TICKER_BOOK: Ticker(weights.TICKER_BOOK, memory, upstream).answer,
             weights.DEPTH: Depth(memory, upstream).answer,
             "/pairlist": PairList(memory).answer,
         }
