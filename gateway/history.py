@@ -23,7 +23,7 @@ from marketdata.influxql import Query
 from marketdata.ohlcv import where
 from marketdata.reader import AsyncMarketData
 from marketdata.schema import ROLLUP_TIMEFRAMES, bucket_of
-from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, WEEK_MS, timeframe_ms
+from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, TIMEFRAME_MS, WEEK_MS, timeframe_ms
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ KEPT_CHUNK_ROWS = 250_000
 
 QUIET_MS = 30_000
 """So long the exchange is not asked again for a pair's candles that it did not have or did not tell."""
+
+_EXCHANGE_LENGTHS = frozenset(TIMEFRAME_MS.values())
 
 _FIELDS = ", ".join(f'"{name}"' for name in COLUMNS)
 
@@ -189,6 +191,8 @@ class History:
 
     async def _fetched(self, state: PairState | None, info: SymbolInfo, grid: Grid, opens: list[int]) -> dict[int, Row]:
         """Windows from the exchange, in aligned chunks; what it does not answer it does not have."""
+        if grid.length_ms not in _EXCHANGE_LENGTHS:
+            return await self._merged(state, info, grid, opens)
         found: dict[int, Row] = {}
         chunk_ms = CHUNK * grid.length_ms
         wanted = set(opens)
@@ -201,6 +205,17 @@ class History:
             oldest_ms = state.next_open_ms - KEPT * BASE_MS
             self._memory.learn_absent(state, [at for at in opens if at not in found and at >= oldest_ms])
         return found
+
+    async def _merged(
+        self, state: PairState | None, info: SymbolInfo, grid: Grid, opens: list[int]
+    ) -> dict[int, Row]:
+        """Windows of a length the exchange does not know, from its 3m candles."""
+        base = Grid(BASE_TIMEFRAME, BASE_MS)
+        windows: dict[int, list[Values]] = {at: [] for at in opens}
+        for at, text in await self.rows(state, info, base, opens[0], opens[-1] + grid.length_ms):
+            if grid.open_of(at) in windows:
+                windows[grid.open_of(at)].append(decode(text))
+        return {at: row(merge(parts, at, grid.length_ms)) for at, parts in windows.items() if parts}
 
     async def _chunk(self, symbol: str, grid: Grid, start_ms: int, last_ms: int) -> dict[int, Row]:
         key = (symbol, grid.interval, start_ms)

@@ -15,7 +15,7 @@ from gateway.rows import Row, body
 from gateway.series import Series
 from gateway.upstream import Upstream
 from gateway.windows import Grid
-from marketdata.timeframes import BASE_MS, InvalidTimeframe, timeframe_ms
+from marketdata.timeframes import BASE_MS, TIMEFRAME_MS, InvalidTimeframe, timeframe_ms
 
 HOLD_MS = 5_000
 """So long a request is held at a close (design section 5)."""
@@ -191,6 +191,8 @@ class Klines:
 def _grid(interval: str) -> Grid | None:
     """Return the windows of an interval that 3m candles make, None for 1m, 5m, 3d and 1M."""
     try:
-        return Grid(interval, timeframe_ms(interval))
+        length_ms = timeframe_ms(interval)
     except InvalidTimeframe:
         return None
+    names = [name for name, known_ms in TIMEFRAME_MS.items() if known_ms == length_ms]  # 60m is 1h
+    return Grid(names[0] if names else interval, length_ms)
