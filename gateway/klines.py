@@ -86,7 +86,7 @@ class Klines:
         reaches_now = last_ms == grid.open_of(now_ms)
         if start_ms is not None:
             first_ms = max(grid.first_from(start_ms), grid.open_of(info.onboard_ms))
-            reaches_now = first_ms + limit * grid.length_ms > last_ms and reaches_now
+            reaches_now = first_ms <= last_ms < first_ms + limit * grid.length_ms and reaches_now
         if reaches_now:
             await self._hold(state, info, grid)
         final_ms = grid.open_of(state.next_open_ms)
