@@ -13,6 +13,8 @@ STRATEGIES = Path(__file__).with_name("strategies")
 
 type Config = dict[str, Any]
 
+STATIC: tuple[Config, ...] = ({"method": "StaticPairList"},)
+
 
 @dataclass(frozen=True)
 class Address:
@@ -38,6 +40,14 @@ def base_config(address: Address, pairs: Sequence[str]) -> Config:
     return config
 
 
+def healthy_pairlists(address: Address, pairs: int) -> tuple[Config, ...]:
+    """The busiest pairs, of these the healthy ones: from the gateway's tickers and its list."""
+    return (
+        {"method": "VolumePairList", "number_assets": pairs, "sort_key": "quoteVolume", "refresh_period": 600},
+        {"method": "RemotePairList", "pairlist_url": f"{address.url}/pairlist", "refresh_period": 60},
+    )
+
+
 def bot_config(
     address: Address,
     pairs: Sequence[str],
@@ -46,7 +56,7 @@ def bot_config(
     folder: Path,
     timeframes: Sequence[str] = (),
     startup_candles: int = 400,
-    pairlists: Sequence[Config] = ({"method": "StaticPairList"},),
+    pairlists: Sequence[Config] = STATIC,
 ) -> Config:
     """A dry-run bot with the witness strategy; everything it writes lies in `folder`."""
     return base_config(address, pairs) | {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.clients import fleet, scripts, truth
+from tools.clients.config import STATIC, healthy_pairlists
 from tools.clients.downloads import Comparison, Downloaded, download
 from tools.clients.fleet import Bot, Report
 from tools.clients.stack import Stack
@@ -21,8 +22,8 @@ STARTS_AT_ONCE = 2
 AFTER_CLOSE_MS = 40_000
 """A close counts once the bots have had it and its truth is settled."""
 
-UPSTREAM_REQUESTS = "marketdata_gateway_upstream_requests_total"
-UPSTREAM_WEIGHT = "marketdata_gateway_upstream_weight_total"
+EXCHANGE_REQUESTS = "marketdata_gateway_exchange_requests_total"
+EXCHANGE_WEIGHT = "marketdata_gateway_exchange_weight_total"
 
 FAULTS = (
     # The closing frame comes after the next candle's first frames: who takes a newer candle for a proof of the one
@@ -81,12 +82,21 @@ class Experiment:
         return downloaded, compared, spent
 
     async def start_bots(self, pairs: list[str], count: int) -> list[Bot]:
-        """Start bots, a few at a time, and wait for the first loop of each."""
+        """Start bots, a few at a time, and wait for the first loop of each. The second one uses the list of pairs."""
         bots: list[Bot] = []
         for first in range(0, count, STARTS_AT_ONCE):
             for number in range(first, min(first + STARTS_AT_ONCE, count)):
-                folder = self.folder / f"bot-{number + 1:02d}"
-                bots.append(fleet.start_bot(self.children, self.interpreter, self.stack.served, pairs, folder))
+                lists = healthy_pairlists(self.stack.served, len(pairs)) if number == 1 else STATIC
+                bots.append(
+                    fleet.start_bot(
+                        self.children,
+                        self.interpreter,
+                        self.stack.served,
+                        pairs,
+                        self.folder / f"bot-{number + 1:02d}",
+                        pairlists=lists,
+                    )
+                )
             await fleet.first_loops(bots)
         return bots
 
@@ -117,7 +127,7 @@ class Experiment:
     async def spent(self) -> Spent:
         """What the gateway has asked of the exchange so far."""
         metrics = await self.stack.gateway.metrics()
-        return Spent(_by_route(metrics, UPSTREAM_REQUESTS), _by_route(metrics, UPSTREAM_WEIGHT))
+        return Spent(_by_route(metrics, EXCHANGE_REQUESTS), _by_route(metrics, EXCHANGE_WEIGHT))
 
 
 def _by_route(metrics: Metrics, name: str) -> dict[str, float]:
