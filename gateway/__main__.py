@@ -1,4 +1,4 @@
-"""`gateway run|check --config FILE`: the command line."""
+"""`gateway run|check|compare --config FILE`: the command line."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway import app, check
+from gateway import app, check, compare
 from gateway.config import Config, load, read_tokens
 from settings.loop import loop_factory
 from settings.toml_file import ConfigError
@@ -27,10 +27,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             read_tokens(config)
             print("gateway: configuration and tokens are right; nobody was asked")
             return 0
-        return _run(check.run(config) if arguments.command == "check" else _serve(config))
+        return _run(_work(arguments, config))
     except ConfigError as error:
         print(f"gateway: {error}", file=sys.stderr)
         return BAD_CONFIG
+
+
+def _work(arguments: argparse.Namespace, config: Config) -> Coroutine[Any, Any, int]:
+    match arguments.command:
+        case "check":
+            return check.run(config)
+        case "compare":
+            return compare.run(config, arguments.pairs, url=arguments.url, timeframes=arguments.timeframes.split(","))
+        case _:
+            return _serve(config)
 
 
 async def _serve(config: Config) -> int:
@@ -58,9 +68,18 @@ def _parser() -> argparse.ArgumentParser:
     for name, help_text in (
         ("run", "serve until stopped"),
         ("check", "check configuration, tokens, collectors, stores and exchange; write nothing"),
+        ("compare", "ask a running gateway and the exchange the same, and tell what differs and what weight was saved"),
     ):
         command = commands.add_parser(name, help=help_text)
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
+        if name == "compare":
+            command.add_argument(
+                "--pairs", type=Path, required=True, metavar="FILE", help="a list of pairs, or a bot's configuration"
+            )
+            command.add_argument(
+                "--url", help="the gateway's address; by default where the configuration lets it listen"
+            )
+            command.add_argument("--timeframes", default="3m", help="of the candles compared, like 3m,1h (default: 3m)")
         if name == "check":
             command.add_argument("--offline", action="store_true", help="only what this host knows: file and tokens")
     return parser

@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs/freqtrade.md"
 @dataclass(frozen=True)
 class Sides:
     gateway: str
+    config: Path
     simulator: Simulator
 
 
@@ -43,7 +46,7 @@ def sides(influx: InfluxStack, tmp_path_factory: pytest.TempPathFactory) -> Iter
             )
             with gateway_process(config, gateway_url, folder) as gateway:
                 gateway.wait_until_ready()
-                yield Sides(gateway_url, simulator)
+                yield Sides(gateway_url, config, simulator)
 
 
 def symbols_of(simulator: Simulator) -> Symbols:
@@ -99,3 +102,27 @@ async def test_the_gateway_answers_as_the_exchange_does_or_as_documented(sides: 
 def test_every_difference_is_documented() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert [name for name in DIFFERENCES if f"**{name}**" not in text] == []
+
+
+def compared(sides: Sides, folder: Path, pairs: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `gateway compare` for these pairs against the running gateway."""
+    path = folder / "pairs.yml"
+    path.write_text(pairs, encoding="utf-8")
+    command = [sys.executable, "-m", "gateway", "compare", "--config", str(sides.config), "--pairs", str(path)]
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_shadow_mode_finds_no_difference_and_tells_the_weight_saved(sides: Sides, tmp_path: Path) -> None:
+    pairs = "pairs: [BTC/USDT:USDT, ETH/USDT:USDT, 币安人生/USDT:USDT]"
+    done = compared(sides, tmp_path, pairs, "--timeframes", "3m,15m,1h")
+    assert (done.returncode, done.stderr) == (0, "")
+    table = {line.split("  ")[0]: line.split() for line in done.stdout.splitlines()}
+    assert {"klines 3m", "klines 15m", "klines 1h", "markPriceKlines 1h", "fundingRate", "premiumIndex"} <= set(table)
+    assert int(table["klines 3m"][3]) > 3 * 490
+    assert "weight since the gateway's start" in done.stdout
+
+
+def test_shadow_mode_takes_no_file_without_pairs(sides: Sides, tmp_path: Path) -> None:
+    done = compared(sides, tmp_path, "bots: 3")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
