@@ -128,7 +128,8 @@ class FundingRates:
             answer = await self._upstream.get(weights.FUNDING_RATE, query, fresh_ms=_SETTLING_MS)
         except Refused:
             return []
-        return [row for row in _ROWS.decode(answer.body) if row["symbol"] == symbol and row["fundingTime"] <= until_ms]
+        newest = range(settled_ms - JITTER_MS, until_ms + 1)
+        return [row for row in _ROWS.decode(answer.body) if row["symbol"] == symbol and row["fundingTime"] in newest]
 
 
 def covers(times: Sequence[int], first_ms: int, until_ms: int) -> bool:
