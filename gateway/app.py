@@ -20,9 +20,11 @@ from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from gateway.answers import Handler
+from gateway.catch_up import CatchUp
 from gateway.config import Config, read_tokens
 from gateway.depth import Depth
 from gateway.exchange_info import ExchangeInfoRoute
+from gateway.fetched import Fetched, Once
 from gateway.funding import FundingInfo, FundingRates
 from gateway.health import not_ready
 from gateway.history import History
@@ -33,6 +35,7 @@ from gateway.metrics import Exposition, HeldRequests, Parts
 from gateway.pairlist import PairList
 from gateway.premium import Premium
 from gateway.store_feed import StoreFeed
+from gateway.stored import Stored
 from gateway.stream import CollectorStream
 from gateway.tickers import Ticker
 from gateway.time import Time, ping
@@ -91,8 +94,10 @@ class _App:
         stores = [Store(store.url, token_file=store.reader_token_file) for store in config.store]
         self.market = AsyncMarketData(stores, clock_ms=self.memory.exchange_time_ms, timeout_seconds=STORE_SECONDS)
         self.upstream = Upstream(client)
-        self.history = History(self.memory, self.market, client)
-        self.store_feed = StoreFeed(self.memory, self.market, streaming=self.streaming)
+        self.once = Once()
+        self.stored = Stored(self.market)
+        self.fetched = Fetched(self.memory, client, self.once)
+        self.store_feed = StoreFeed(self.memory, self.stored, streaming=self.streaming)
         self.streams = {one.name: CollectorStream(one.name, one.url, self.memory, session) for one in config.collector}
         self.info = ExchangeInfoRoute(self.memory, self.upstream, config.gateway.state_dir, streaming=self.streaming)
         self.registry = CollectorRegistry()
@@ -102,8 +107,8 @@ class _App:
                 Parts(
                     self.memory,
                     self.streams,
-                    self.store_feed,
-                    self.history,
+                    self.stored,
+                    self.fetched,
                     self.upstream,
                     client,
                     self.not_ready,
@@ -146,7 +151,7 @@ class _App:
         app = cls(config, session, client)
         stack.push_async_callback(app.market.close)
         stack.push_async_callback(app.upstream.close)
-        stack.push_async_callback(app.history.close)
+        stack.push_async_callback(app.once.close)
         app.info.load()
         await app._runner.setup()
         stack.push_async_callback(app._runner.cleanup)
@@ -169,7 +174,7 @@ class _App:
 
     def not_ready(self) -> list[str]:
         """Return why the gateway should not be asked."""
-        return not_ready(self.memory, streaming=self.streaming(), store_answers=self.store_feed.answered)
+        return not_ready(self.memory, streaming=self.streaming(), store_answers=self.stored.answered)
 
     async def work(self) -> None:
         """Run the parts until cancelled; an unexpected end of one ends the process, systemd starts it again."""
@@ -209,7 +214,8 @@ class _App:
         memory, upstream, market = self.memory, self.upstream, self.market
         klines = Klines(
             memory,
-            self.history,
+            History(memory, self.stored, self.fetched, self.once),
+            CatchUp(memory, self.stored, self.fetched, self.client, self.once),
             upstream,
             streaming=self.streaming,
             refuse_intervals=frozenset(self.config.gateway.refuse_intervals),

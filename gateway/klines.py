@@ -7,9 +7,11 @@ from exchange import weights
 from exchange.universe import TRADING, SymbolInfo
 from gateway import params
 from gateway.answers import AGE_LIMIT_MS, Answer, Query, Refused, State, not_now
+from gateway.catch_up import CatchUp
 from gateway.exchange_info import listed
+from gateway.fetched import FINAL_MS
 from gateway.forward import forward
-from gateway.history import FINAL_MS, History
+from gateway.history import History
 from gateway.memory import Memory, PairState
 from gateway.rows import Row, body
 from gateway.series import Series
@@ -39,6 +41,7 @@ class Klines:
         self,
         memory: Memory,
         history: History,
+        catch_up: CatchUp,
         upstream: Upstream,
         *,
         streaming: Callable[[], bool],
@@ -47,6 +50,7 @@ class Klines:
     ) -> None:
         self._memory = memory
         self._history = history
+        self._catch_up = catch_up
         self._upstream = upstream
         self._streaming = streaming
         self._refuse_intervals = refuse_intervals
@@ -139,12 +143,12 @@ class Klines:
             if not final and now_ms < began_ms + HOLD_MS:
                 final = await self._caught_up(state, info, ended_ms, began_ms + HOLD_MS)
             self._held((self._memory.exchange_time_ms() - began_ms) / 1000, final)
-        elif not self._history.is_quiet(state.symbol):
+        elif not self._catch_up.is_quiet(state.symbol):
             final = await self._caught_up(state, info, ended_ms, began_ms + HOLD_MS)
         else:
             final = False
         too_old = began_ms - state.next_open_ms - BASE_MS > AGE_LIMIT_MS
-        if not final and too_old and not self._history.has_ended(state.symbol):
+        if not final and too_old and not self._catch_up.has_ended(state.symbol):
             raise not_now("newer candles of this symbol cannot be had", 5)
 
     async def _caught_up(self, state: PairState, info: SymbolInfo, ended_ms: int, until_ms: int) -> bool:
@@ -152,7 +156,7 @@ class Klines:
         left_seconds = (until_ms - self._memory.exchange_time_ms()) / 1000
         try:
             async with asyncio.timeout(max(left_seconds, 0)):
-                await self._history.catch_up(state, info)
+                await self._catch_up.run(state, info)
         except (TimeoutError, Refused):
             return state.next_open_ms >= ended_ms
         return state.next_open_ms >= ended_ms
@@ -161,7 +165,7 @@ class Klines:
         """What is known of a pair that is collected. With no collector to say so, each one that could be is."""
         state = self._memory.pair_state(info.symbol)
         if state is None and not self._streaming() and info.ours and info.status == TRADING:
-            return await self._history.adopt(info)
+            return await self._catch_up.adopt(info)
         return state
 
     async def _forwarded(self, query: Query, interval: str, end_ms: int | None) -> Answer:

@@ -8,10 +8,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from exchange.client import ExchangeClient
+from gateway.fetched import Fetched
 from gateway.health import behind
-from gateway.history import History
 from gateway.memory import Memory
-from gateway.store_feed import StoreFeed
+from gateway.stored import Stored
 from gateway.stream import CollectorStream
 from gateway.upstream import Upstream
 
@@ -45,8 +45,8 @@ class Parts:
 
     memory: Memory
     streams: Mapping[str, CollectorStream]
-    store_feed: StoreFeed
-    history: History
+    stored: Stored
+    fetched: Fetched
     upstream: Upstream
     client: ExchangeClient
     not_ready: Callable[[], list[str]]
@@ -95,16 +95,14 @@ class Exposition(Collector):
         yield from (live, lines, broken)
 
     def _past(self) -> Iterator[Metric]:
-        feed, history = self._parts.store_feed, self._parts.history
-        yield _gauge("store_answers", "1 if a store answered when it was last asked.", float(feed.answered))
-        yield _counter(
-            "store_failed", "Questions that no store answered.", feed.failed_total + history.store_failed_total
-        )
+        stored, fetched = self._parts.stored, self._parts.fetched
+        yield _gauge("store_answers", "1 if a store answered when it was last asked.", float(stored.answered))
+        yield _counter("store_failed", "Questions that no store answered.", stored.failed_total)
         windows = CounterMetricFamily(
             f"{PREFIX}_history_windows", "Final candles read for answers, by where.", labels=["source"]
         )
-        for source in ("store", "exchange"):
-            windows.add_metric([source], history.windows_total[source])
+        windows.add_metric(["store"], stored.windows_total)
+        windows.add_metric(["exchange"], fetched.windows_total)
         yield windows
         answers = CounterMetricFamily(
             f"{PREFIX}_upstream_answers",

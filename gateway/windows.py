@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from exchange.universe import SymbolInfo
 from gateway.rows import Row, Values, encode
 from marketdata.influxql import Value
-from marketdata.timeframes import DAY_MS, WEEK_MS
+from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, WEEK_MS
 
 _MONDAY_MS = 4 * DAY_MS
 
@@ -63,6 +63,10 @@ class Grid:
     def opens(self, first_ms: int, stop_ms: int) -> range:
         """Return the open times in [first_ms, stop_ms); `first_ms` is one."""
         return range(first_ms, stop_ms, self.length_ms)
+
+
+BASE = Grid(BASE_TIMEFRAME, BASE_MS)
+"""What everything is made of."""
 
 
 def merge(candles: Sequence[Values], open_ms: int, length_ms: int) -> Values:
