@@ -1,6 +1,6 @@
 """`gateway compare`: shadow mode. Asks a running gateway and the exchange the same, for the pairs of a file.
 
-It costs about 4 weight and 1 funding request a pair and timeframe, paced by half of the gateway's share.
+It costs 3 weight and a funding request a pair, 2 more for each further timeframe, paced by half of the gateway's share.
 """
 
 import json
