@@ -54,3 +54,11 @@ def test_probes_say_what_they_ask_how_and_by_whom(targets: ModuleType) -> None:
     ]
     assert {probe["labels"]["__blackbox"] for probe in probes} == {"10.0.0.3:9115"}
     assert [probe["labels"]["__param_module"] for probe in probes] == ["http_2xx"] * 3 + ["exchange_ping"]
+
+
+def test_a_service_is_known_to_others_by_its_instance_and_its_url(targets: ModuleType) -> None:
+    named = {host: {**of, "platform_instance": host} for host, of in HOSTVARS.items()}
+    assert targets.service_urls("collector", PORTS, GROUPS, named) == [
+        {"name": "feed1", "url": "http://10.0.0.1:9108"},
+        {"name": "feed2", "url": "http://[fd00::2]:9108"},
+    ]
