@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exchange.client import ExchangeClient
+from exchange.errors import BadRequest, ExchangeError, Refused, ShareTooSmall, Unavailable, Unreachable, Untrusted
+from exchange.weights import ROUTES
 from gateway.fetched import Fetched
 from gateway.health import behind
 from gateway.memory import Memory
@@ -17,6 +19,7 @@ from gateway.upstream import Upstream
 
 PREFIX = "marketdata_gateway"
 BROKEN = ("ended", "gap", "malformed", "protocol", "refused", "silent", "unreachable")
+ERRORS = (Unreachable, Untrusted, Unavailable, Refused, BadRequest, ShareTooSmall, ExchangeError)
 OUTCOMES = ("asked", "coalesced", "shared", "stale", "refused")
 _HELD_BUCKETS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 
@@ -25,6 +28,7 @@ class HeldRequests:
     """How long requests were held at a close, and whether the candle came."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
         self._seconds = Histogram(
             f"{PREFIX}_held_seconds",
             "Time a candle request was held for the candle that had just ended, by whether it was final in the end.",
@@ -110,8 +114,9 @@ class Exposition(Collector):
             labels=["route", "outcome"],
         )
         snapshot = self._parts.upstream.snapshot()
-        for (route, outcome), count in sorted(snapshot.answers_total.items()):
-            answers.add_metric([route, outcome], count)
+        for route in ROUTES:
+            for outcome in OUTCOMES:
+                answers.add_metric([route, outcome], snapshot.answers_total.get((route, outcome), 0))
         yield answers
         yield _gauge("upstream_stretch", "Factor by which answers are shared longer than usual.", snapshot.stretch)
 
@@ -126,12 +131,11 @@ class Exposition(Collector):
         failed = CounterMetricFamily(
             f"{PREFIX}_exchange_failed", "Requests to the exchange that failed, by error.", labels=["error"]
         )
-        for route, count in sorted(snapshot.requests_total.items()):
-            requests.add_metric([route], count)
-        for route, count in sorted(snapshot.weight_total.items()):
-            weight.add_metric([route], count)
-        for error, count in sorted(snapshot.failed_total.items()):
-            failed.add_metric([error], count)
+        for route in ROUTES:
+            requests.add_metric([route], snapshot.requests_total.get(route, 0))
+            weight.add_metric([route], snapshot.weight_total.get(route, 0))
+        for error in ERRORS:
+            failed.add_metric([error.__name__], snapshot.failed_total.get(error.__name__, 0))
         yield from (requests, weight, failed)
         budget = snapshot.budget
         yield _gauge("budget_share", "Weight this gateway may spend in a minute.", budget.share)
