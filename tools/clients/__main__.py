@@ -18,6 +18,7 @@ from tools.clients import environment, experiment, stack
 from tools.clients.experiment import Experiment
 from tools.clients.fleet import BotTrouble
 from tools.clients.scripts import ScriptFailed
+from tools.clients.witness_log import EXAMPLES_KEPT
 from tools.demo.processes import ChildDied, Children
 from tools.demo.servers import CannotStart
 from tools.demo.servers import environment as of_children
@@ -26,6 +27,7 @@ from tools.uv import Missing
 
 IN_TIME_SECONDS = 6.0
 IN_TIME_SHARE = 0.99
+QUANTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
 
 def main() -> int:
@@ -48,6 +50,8 @@ def main() -> int:
     except (CannotStart, ChildDied, Missing, BotTrouble, ScriptFailed) as trouble:
         say(str(trouble))
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 async def _run(options: argparse.Namespace, influxd: Path, interpreter: Path) -> int:
@@ -69,40 +73,46 @@ async def _measure(options: argparse.Namespace, running: Experiment) -> int:
     pairs = running.stack.pairs[: options.pairs]
     direct, served = await running.refreshes(pairs)
     say(f"refresh of {len(pairs)} pairs: {direct} s at the exchange through ccxt's throttle, {served} s at the gateway")
+    good = await _history(running, pairs, options.days) if options.days else True
+    if options.bots:
+        good &= await _fleet(running, pairs, options.bots, options.minutes * 60)
+    return 0 if good else 1
+
+
+async def _history(running: Experiment, pairs: list[str], days: int) -> bool:
+    await running.backfill(pairs, days)
     good = True
-    if options.days:
-        downloaded, compared, spent = await running.history(pairs, options.days)
-        good = all(comparison.exact for comparison in compared.values()) and not spent.requests
-        say(
-            f"download-data of {options.days} days: {downloaded.seconds:.0f} s, {len(downloaded.complaints)} complaints"
-        )
+    for bot in ("first-download", "next-download"):
+        downloaded, compared, spent = await running.download(bot, pairs, days)
+        say(f"{bot} of {days} days: {downloaded.seconds:.0f} s, {len(downloaded.complaints)} complaints")
         for name, comparison in compared.items():
             say(f"  {name}: {comparison}")
-        say(f"  asked of the exchange for it: {dict(spent.requests) or 'nothing'}")
+        say(f"  asked of the exchange for it: {dict(spent.requests) or 'nothing'}, weight {dict(spent.weight)}")
+        good &= all(comparison.exact for comparison in compared.values()) and not downloaded.complaints
+    return good and not spent.requests
+
+
+async def _fleet(running: Experiment, pairs: list[str], count: int, seconds: float) -> bool:
     for kind, parameters in experiment.FAULTS:
         await running.stack.simulated.fault(kind, **parameters)
-    bots = await running.start_bots(pairs, options.bots)
+    bots = await running.start_bots(pairs, count)
     before = await running.spent()
-    say(f"{len(bots)} bots have begun; {options.minutes} min from here")
-    await running.run_bots(bots, options.minutes * 60)
+    say(f"{count} bots have begun; {seconds / 60:.1f} min from here")
+    await running.run_bots(bots, seconds)
     spent = (await running.spent()).since(before)
     told = await running.report(bots)
     judged = told.judgement
-    good &= not (judged.wrong or judged.missed or told.complaints) and told.entries > 0
-    good &= judged.within(IN_TIME_SECONDS) >= IN_TIME_SHARE
+    in_time = judged.within(IN_TIME_SECONDS)
     say(f"candles given: {judged.candles}, wrong {judged.wrong}, missed {judged.missed}; closes {told.closes}")
-    say(
-        f"close to loop: p50 {judged.quantile(0.5):.1f} s, p99 {judged.quantile(0.99):.1f} s, max "
-        f"{judged.quantile(1):.1f} s; within {IN_TIME_SECONDS:.0f} s {judged.within(IN_TIME_SECONDS):.2%}"
-    )
-    say(
-        f"entries {told.entries}; complaints {sum(map(len, told.complaints.values()))}; "
-        f"bots' CPU {told.cpu_seconds:.0f} s"
-    )
+    delays = ", ".join(f"{name} {judged.quantile(share):.1f} s" for name, share in QUANTILES.items())
+    say(f"close to loop: {delays}; within {IN_TIME_SECONDS:.0f} s {in_time:.2%}")
+    complaints = [line for lines in told.complaints.values() for line in lines]
+    say(f"entries {told.entries}; complaints {len(complaints)}; bots' CPU {told.cpu_seconds:.0f} s")
     say(f"asked of the exchange meanwhile: requests {dict(spent.requests)}, weight {dict(spent.weight)}")
-    for example in (*judged.examples, *(line for lines in told.complaints.values() for line in lines[:3])):
+    for example in (*judged.examples, *complaints[:EXAMPLES_KEPT]):
         say(f"  {example}")
-    return 0 if good else 1
+    right = not (judged.wrong or judged.missed or complaints) and told.entries > 0
+    return right and in_time >= IN_TIME_SHARE and not spent.of(experiment.STORED_ROUTES).requests
 
 
 def say(line: str) -> None:

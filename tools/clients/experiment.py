@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from tools.demo.processes import ChildDied, Children
 
 DAY_MS = 86_400_000
 TIMEFRAMES = ("3m", "1h")
-BACKFILL_SHARE_PERCENT = 20
+BACKFILL_SHARE_PERCENT = 60
 STARTS_AT_ONCE = 2
 AFTER_CLOSE_MS = 40_000
 """A close counts once the bots have had it and its truth is settled."""
 
 EXCHANGE_REQUESTS = "marketdata_gateway_exchange_requests_total"
+STORED_ROUTES = ("/fapi/v1/klines", "/fapi/v1/markPriceKlines", "/fapi/v1/fundingRate", "/fapi/v1/exchangeInfo")
 EXCHANGE_WEIGHT = "marketdata_gateway_exchange_weight_total"
 
 FAULTS = (
@@ -39,6 +40,10 @@ class Spent:
 
     requests: Mapping[str, float]
     weight: Mapping[str, float]
+
+    def of(self, routes: Sequence[str]) -> "Spent":
+        """Of these routes alone."""
+        return Spent(_chosen(self.requests, routes), _chosen(self.weight, routes))
 
     def since(self, before: "Spent") -> "Spent":
         """What was added; routes of which nothing was asked are left out."""
@@ -65,16 +70,23 @@ class Experiment:
         )
         return direct, served
 
-    async def history(self, pairs: list[str], days: int) -> tuple[Downloaded, dict[str, Comparison], Spent]:
-        """Backfill, then download; the comparison by kind, and what the gateway asked of the exchange meanwhile."""
+    async def backfill(self, pairs: list[str], days: int) -> None:
+        """Bring so many days into the store. Raises ChildDied."""
         from_ms = self.stack.simulated.now_ms() // DAY_MS * DAY_MS - days * DAY_MS
         await self.stack.collector.backfill(from_ms, pairs, BACKFILL_SHARE_PERCENT)
+
+    async def download(self, name: str, pairs: list[str], days: int) -> tuple[Downloaded, dict[str, Comparison], Spent]:
+        """Download as the bot `name`; the comparison by kind, and what the gateway asked of the exchange for it.
+
+        freqtrade first asks for the oldest candle of each pair and timeframe (startTime=0). Where that is older than
+        the store, the gateway asks the exchange, once for all bots.
+        """
         before = await self.spent()
-        folder = self.folder / "download"
+        folder = self.folder / name
         downloaded = await download(
             self.children, self.interpreter, self.stack.served, pairs, folder, days=days, timeframes=TIMEFRAMES
         )
-        spent = (await self.spent()).since(before)
+        spent = (await self.spent()).since(before).of(STORED_ROUTES)
         symbols = {pair: self.stack.symbols[pair] for pair in pairs}
         compared = await truth.compare_download(
             self.stack.simulated, downloaded, symbols, days=days, timeframes=TIMEFRAMES
@@ -132,6 +144,10 @@ class Experiment:
 
 def _by_route(metrics: Metrics, name: str) -> dict[str, float]:
     return {route: metrics.total(name, route=route) for route in sorted(metrics.values_of(name, "route"))}
+
+
+def _chosen(values: Mapping[str, float], routes: Sequence[str]) -> dict[str, float]:
+    return {route: value for route, value in values.items() if route in routes}
 
 
 def _added(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from tools.faults.world import CollectorServer, StoreServer
 COLLECTOR = "collector-1"
 FILL_SECONDS = 900.0
 POLL_SECONDS = 0.5
+STEADY_POLLS = 10
 
 COLLECTOR_SHARE_PERCENT = 55
 GATEWAY_SHARE_PERCENT = 20
@@ -60,13 +61,15 @@ class GatewayServer:
         await answers(f"{self.url}/readyz", self._child)
 
     async def metrics(self) -> Metrics:
-        """A scrape."""
-        timeout = aiohttp.ClientTimeout(total=5)
+        """A scrape; its text is kept beside the configuration."""
+        timeout = aiohttp.ClientTimeout(total=15)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(f"{self.url}/metrics") as answer,
         ):
-            return parse(await answer.text())
+            text = await answer.text()
+        self._config.with_suffix(".metrics").write_text(text, encoding="utf-8")
+        return parse(text)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ async def start(
                 "ca_file": simulated.ca_file,
                 "weight_share_percent": COLLECTOR_SHARE_PERCENT,
             },
+            # download-data begins at midnight: 30 days of it reach back further than 30 days.
+            "funding": {"history_days": 31},
             "store": {
                 "name": "main",
                 "url": store.url,
@@ -134,14 +139,22 @@ async def start(
 
 
 async def filled(collector: CollectorServer) -> None:
-    """Return when the collector has stored what it begins with. Raises CannotStart."""
+    """Return when the stores hold what the collector begins with: candles, funding, mark prices. Raises CannotStart."""
     deadline = time.monotonic() + FILL_SECONDS
+    seen = 0
     while collector.running and time.monotonic() < deadline:
-        status = await collector.status()
-        if status and status["fill"]["stage"] == "done":
+        status, metrics = await collector.status(), await collector.metrics()
+        done = bool(status and status["fill"]["stage"] == "done" and metrics and _is_whole(metrics))
+        seen = seen + 1 if done else 0  # what is missing is counted a moment after the fill
+        if seen == STEADY_POLLS:
             return
         await asyncio.sleep(POLL_SECONDS)
     raise CannotStart(f"the collector's fill did not end: see {collector.log}")
+
+
+def _is_whole(metrics: Metrics) -> bool:
+    owed = ("marketdata_funding_settled_missing", "marketdata_mark_candles_missing", "marketdata_points_in_spool")
+    return not any(metrics.total(name) for name in owed)
 
 
 async def _symbols(simulated: Simulated) -> dict[str, str]:
