@@ -49,6 +49,7 @@ EMPTY_IN_HEALTH = {
     "pair: Alerts": "no alert fires",
     "exchange: Alerts": "no alert fires",
     "pipeline: Alerts": "no alert fires",
+    "gateway: Alerts": "no alert fires",
     "hosts: Alerts": "no alert fires",
     "freshness: Which pairs were stale, and when?": "no pair was stale",
     "freshness: Which streams are silent?": "no stream is silent",
@@ -174,6 +175,8 @@ def test_every_query_of_every_dashboard_returns_rows_and_the_truth(
 
     def all_answered() -> bool:
         asking.panel("marketdata-funding", "Pairs with a rate")  # InfluxDB has durations to tell while somebody asks
+        for route in ("klines?interval=3m&", "depth?"):  # and the gateway, too
+            asking.http.get(f"{asking.run.gateway_url}/fapi/v1/{route}symbol={SYMBOL}").raise_for_status()
         left[:] = [query for query in left if not asking.rows(query)]
         return not left
 
@@ -189,6 +192,7 @@ def test_every_query_of_every_dashboard_returns_rows_and_the_truth(
     funding_is_true(asking)
     exchange_is_true(asking, control)
     pipeline_is_true(asking)
+    gateway_is_true(asking)
     hosts_are_true(asking)
 
     for kind in ("silent_symbol", "rest_frozen"):
@@ -294,6 +298,15 @@ async def rollup_series(run: Run) -> int:
         return sum([len(await store.series(interval)) for interval in ("15m", "1h", "4h", "1d")])
 
 
+def gateway_is_true(asking: Asking) -> None:
+    """It is ready with every pair, refuses nothing, and what it was asked for cost the exchange next to nothing."""
+    assert asking.value("marketdata-gateway", "Are all ready?") == 1
+    assert asking.value("marketdata-gateway", "Refused") == 0
+    assert asking.value("marketdata-gateway", "Requests a second") > 0
+    (pairs,) = asking.panel("marketdata-gateway", "Pairs in memory, and behind")
+    assert float(pairs["value"]) == PAIRS
+
+
 def hosts_are_true(asking: Asking) -> None:
     """Disks are as full as the system says, and every program that was started is up."""
     for row in asking.panel("marketdata-hosts", "Disk"):
@@ -304,6 +317,7 @@ def hosts_are_true(asking: Asking) -> None:
         "alertmanager": asking.run.alertmanager_url,
         "blackbox": asking.run.blackbox_url,
         "collector": asking.run.collector_url,
+        "gateway": asking.run.gateway_url,
         "grafana": asking.run.grafana_url,
         "influxdb": asking.run.influx_url,
         "node": asking.run.node_url,
