@@ -23,6 +23,9 @@ soak: setup ## 164 pairs, two collectors, a random fault each minute, then an au
 clients: setup ## Real freqtrade bots on one gateway, measured (CLIENTS_ARGUMENTS="--bots 12 --minutes 15 --days 30")
 	@exec .venv/bin/python -m tools.clients $(CLIENTS_ARGUMENTS)
 
+bench: setup ## How fast the gateway answers, on servers of its own (some minutes; wants a quiet machine)
+	@.venv/bin/python -m bench.gateway
+
 test: ## Every test, on real servers in containers (offers to install Docker)
 	@$(PYTHON3) -m tools.test
 

@@ -87,24 +87,30 @@ class Klines:
     ) -> Answer:
         now_ms = self._memory.exchange_time_ms()
         last_ms = grid.open_of(now_ms if end_ms is None else min(end_ms, now_ms))
-        reaches_now = last_ms == grid.open_of(now_ms)
+        first_ms = grid.open_of(info.onboard_ms)
         if start_ms is not None:
-            first_ms = max(grid.first_from(start_ms), grid.open_of(info.onboard_ms))
-            reaches_now = first_ms <= last_ms < first_ms + limit * grid.length_ms and reaches_now
-        if reaches_now:
+            first_ms = max(grid.first_from(start_ms), first_ms)
+        if first_ms > last_ms:
+            return Answer(b"[]", state="history")
+        wanted_ms = last_ms if start_ms is None else min(last_ms, first_ms + (limit - 1) * grid.length_ms)
+        if wanted_ms >= grid.open_of(state.next_open_ms):
             await self._hold(state, info, grid)
         final_ms = grid.open_of(state.next_open_ms)
+        stop_ms = min(last_ms + grid.length_ms, final_ms)
         if start_ms is not None:
-            rows = await self._forward_from(state, info, grid, first_ms, min(last_ms + grid.length_ms, final_ms), limit)
+            rows = await self._forward_from(state, info, grid, first_ms, stop_ms, limit)
         else:
-            rows = await self._backward_from(state, info, grid, min(last_ms + grid.length_ms, final_ms), limit)
+            rows = await self._backward_from(state, info, grid, stop_ms, limit)
         now_ms = self._memory.exchange_time_ms()
-        if reaches_now and (start_ms is None or len(rows) < limit):
+        reaches_now = last_ms == grid.open_of(now_ms) and (start_ms is None or len(rows) < limit)
+        if reaches_now and final_ms == last_ms:
             forming = (await self._history.series(state, info, grid, 1)).forming(state, now_ms)
-            if forming is not None and grid.open_of(now_ms) == final_ms == last_ms:
-                rows = [*rows, forming][-limit:]
-        state_name: State = "live" if reaches_now and final_ms >= grid.open_of(now_ms) else "history"
-        return Answer(body(rows), 200, self._age_ms(state, now_ms) if reaches_now else None, state_name)
+            rows = rows if forming is None else [*rows, forming][-limit:]
+        if not rows and wanted_ms >= final_ms:
+            raise not_now("the candles asked for are not final yet", 2)
+        if not reaches_now:
+            return Answer(body(rows), state="history")
+        return Answer(body(rows), 200, self._age_ms(state, now_ms), "live" if final_ms == last_ms else "behind")
 
     async def _forward_from(
         self, state: PairState, info: SymbolInfo, grid: Grid, first_ms: int, stop_ms: int, limit: int
