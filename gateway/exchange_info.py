@@ -1,6 +1,7 @@
 """/fapi/v1/exchangeInfo: from collectors, else by REST, and on disk: bots can start while the exchange is down."""
 
 import asyncio
+import contextlib
 import gzip
 import logging
 import os
@@ -43,7 +44,9 @@ class ExchangeInfoRoute:
         self._upstream = upstream
         self._file = state_dir / FILE
         self._streaming = streaming
-        self._confirmed = -float("inf")  # monotonic seconds
+        self._confirmed: float | None = None  # monotonic seconds
+        self._due = 0.0
+        self._failing = False
         self._saved_version = 0
         self._built: tuple[int, int, Answer] | None = None
 
@@ -64,10 +67,14 @@ class ExchangeInfoRoute:
     async def run(self) -> None:
         """Ask the exchange where no collector tells, and save what is new, until cancelled."""
         while True:
+            now = time.monotonic()
             if self._streaming():
-                self._confirmed = time.monotonic()
-            elif time.monotonic() - self._confirmed >= _REFRESH_SECONDS:
-                await self._ask()
+                self._confirmed = now
+            if now >= self._due:
+                if not self._streaming():
+                    await self._ask()
+                self._due = now + (_LOOK_SECONDS if self._memory.exchange_info is None else _REFRESH_SECONDS)
+                self._confirm_on_disk()
             if self._memory.exchange_info_version != self._saved_version:
                 await self._save()
             await asyncio.sleep(_LOOK_SECONDS)
@@ -87,22 +94,28 @@ class ExchangeInfoRoute:
         built = self._built[2]
         return Answer(built.body, age_ms=self.age_ms(), state=self._state(), gzipped=built.gzipped)
 
-    def age_ms(self) -> int:
-        """How long ago the exchange, or a collector, last said that this is how things are."""
-        return 0 if self._streaming() else round((time.monotonic() - self._confirmed) * 1000)
+    def age_ms(self) -> int | None:
+        """How long ago the exchange, or a collector, last said that this is how things are; None if nobody knows."""
+        if self._streaming():
+            return 0
+        return None if self._confirmed is None else round((time.monotonic() - self._confirmed) * 1000)
 
     def _state(self) -> State:
         if self._streaming():
             return "live"
-        return "upstream" if self.age_ms() < AGE_LIMIT_MS else "last-good"
+        age_ms = self.age_ms()
+        return "upstream" if age_ms is not None and age_ms < AGE_LIMIT_MS else "last-good"
 
     async def _ask(self) -> None:
         try:
             answer = await self._upstream.get(weights.EXCHANGE_INFO, {})
             info = msgspec.json.decode(answer.body, type=dict)
         except (Refused, msgspec.DecodeError) as error:
-            log.warning("exchangeInfo could not be had: %s", error)
+            if not self._failing:
+                log.warning("exchangeInfo cannot be had; what is known is served meanwhile: %s", error)
+            self._failing = True
             return
+        self._failing = False
         self._confirmed = time.monotonic() - (answer.age_ms or 0) / 1000
         known = self._memory.exchange_info
         if known is None or info | {"serverTime": 0} != known | {"serverTime": 0}:
@@ -110,6 +123,13 @@ class ExchangeInfoRoute:
                 self._memory.learn_exchange_info(info)
             except ValueError as error:
                 log.warning("exchangeInfo is not as documented: %s", error)
+
+    def _confirm_on_disk(self) -> None:
+        """The file's time says when its content was last known to be right."""
+        if self._confirmed is None or time.monotonic() - self._confirmed > _REFRESH_SECONDS:
+            return
+        with contextlib.suppress(OSError):  # not there yet, or not ours to touch: `_save` says so
+            os.utime(self._file)
 
     async def _save(self) -> None:
         version, info = self._memory.exchange_info_version, self._memory.exchange_info
