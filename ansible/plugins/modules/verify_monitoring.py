@@ -73,6 +73,7 @@ def main() -> None:
         told("every target answers", lambda: prometheus.targets(params["targets"])),
         told("every probe succeeds", prometheus.probes),
         told("every pair is fresh", prometheus.pairs),
+        told("every gateway is ready", prometheus.gateways),
         told("rules are loaded as shipped", lambda: prometheus.rules(params["rules"])),
         told("alerts reach an Alertmanager", prometheus.alertmanagers),
         told("retention is long enough", lambda: prometheus.retention(params["retention_days"])),
@@ -121,6 +122,10 @@ class Prometheus:
             yield "Prometheus knows no pair"
         for sample in self._query(f"{STALE} == 1"):
             yield "{exchange} {pair} {channel} is stale".format(**sample["metric"])
+
+    def gateways(self) -> Iterator[str]:
+        for sample in self._query("marketdata_gateway_ready == 0"):
+            yield f"gateway {sample['metric']['instance']} has nothing fresh to serve"
 
     def rules(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[str]:
         loaded = {group["name"]: group["rules"] for group in self._get("rules")["groups"]}
