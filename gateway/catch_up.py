@@ -48,6 +48,27 @@ class CatchUp:
         """Begin to know a pair of which no collector tells."""
         return await self._once.do(("adopt", info.symbol), self._adopt(info))
 
+    async def frame(self, state: PairState) -> None:
+        """Ask the exchange for the forming candle, once a candle for all: what is final needs no newer one."""
+        if not self.is_quiet(state.symbol) and not state.unfinished():
+            await self._once.do(("frame", state.symbol), self._frame(state))
+
+    async def _frame(self, state: PairState) -> None:
+        try:
+            klines = await self._client.klines(
+                state.symbol, BASE.interval, limit=1, start_ms=state.next_open_ms, priority=Priority.UNIVERSE
+            )
+        except ExchangeError:
+            self._quiet_until_ms[state.symbol] = self._memory.exchange_time_ms() + REFUSED_MS
+            raise
+        self._take_frames(state, klines)
+
+    def _take_frames(self, state: PairState, klines: list[Kline]) -> None:
+        now_ms = self._memory.exchange_time_ms()
+        for kline in klines:
+            if kline.close_time_ms >= now_ms:
+                self._memory.learn_frame(state, _as_frame(kline, now_ms))
+
     async def _adopt(self, info: SymbolInfo) -> PairState:
         ended_ms = BASE.open_of(self._memory.exchange_time_ms() - FINAL_MS)
         rows = await self._stored.windows(info, BASE, ended_ms - CHUNK * BASE_MS, ended_ms)
@@ -80,9 +101,7 @@ class CatchUp:
         self._memory.learn_rows(state, final.items(), CONFIRMED)
         newest_ms = max(final, default=first_ms)
         self._memory.learn_absent(state, [at for at in range(first_ms, newest_ms, BASE_MS) if at not in final])
-        for kline in klines:
-            if kline.close_time_ms >= now_ms:
-                self._memory.learn_frame(state, _frame(kline, now_ms))
+        self._take_frames(state, klines)
         if state.next_open_ms < ended_ms:
             self._quiet_until_ms[state.symbol] = now_ms + QUIET_MS
             self._halted.add(state.symbol)
@@ -90,7 +109,7 @@ class CatchUp:
             self._halted.discard(state.symbol)
 
 
-def _frame(kline: Kline, now_ms: int) -> Candle:
+def _as_frame(kline: Kline, now_ms: int) -> Candle:
     return Candle(
         kline.open_time_ms,
         now_ms,

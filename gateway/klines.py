@@ -28,6 +28,9 @@ OVERDUE_MS = 60_000
 CONFIRMED_BY_MS = 7_000
 """A collector has a candle confirmed by REST 4 s after its close. So long we leave it that, before we ask ourselves."""
 
+FRAME_SECONDS = 3.0
+"""So long a request waits for the exchange's forming candle, where no collector tells."""
+
 _FORWARDED_MS = {"1m": 60_000, "5m": 300_000}
 
 _NAMES = ("symbol", "interval", "startTime", "endTime", "limit")
@@ -77,6 +80,9 @@ class Klines:
         series = await self._history.series(state, info, grid, limit)
         now_ms = self._memory.exchange_time_ms()
         forming = series.forming(state, now_ms)
+        if forming is None and not self._streaming() and series.until_ms == grid.open_of(now_ms):
+            await self._frame(state)
+            forming = series.forming(state, self._memory.exchange_time_ms())
         text, gzipped = series.body(limit, forming)
         if len(text) <= len("[]"):
             raise not_now("no candle of this symbol is known yet", 5)
@@ -166,6 +172,14 @@ class Klines:
         except (TimeoutError, Refused):
             return state.next_open_ms >= ended_ms
         return state.next_open_ms >= ended_ms
+
+    async def _frame(self, state: PairState) -> None:
+        """Without a collector nobody tells of the forming candle, and bots take the last row for it."""
+        try:
+            async with asyncio.timeout(FRAME_SECONDS):
+                await self._catch_up.frame(state)
+        except (TimeoutError, Refused):
+            return
 
     async def _known(self, info: SymbolInfo) -> PairState | None:
         """What is known of a pair that is collected. With no collector to say so, each one that could be is."""

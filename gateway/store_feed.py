@@ -1,6 +1,7 @@
 """Memory from the stores: the newest candles of every pair at the start, and each new one while no collector tells."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from itertools import batched
 
@@ -11,6 +12,8 @@ from marketdata.errors import MarketDataError
 from marketdata.ohlcv import where
 from marketdata.schema import OHLCV_3M
 from marketdata.timeframes import BASE_MS
+
+log = logging.getLogger(__name__)
 
 WARM_CANDLES = 500
 """Candles of each pair read at the start: what freqtrade asks for, and one."""
@@ -29,12 +32,14 @@ class StoreFeed:
         self._stored = stored
         self._streaming = streaming
         self._warm: set[str] = set()
+        self._was_streaming: bool | None = None
 
     async def run(self) -> None:
         """Read what memory lacks until cancelled; never raises for what a store does."""
         while True:
             delay_seconds = POLL_SECONDS
             try:
+                self._tell_source(streaming=self._streaming())
                 if not self._streaming():
                     await self._adopt()
                     await self._poll()
@@ -42,6 +47,13 @@ class StoreFeed:
             except MarketDataError:
                 delay_seconds = RETRY_SECONDS
             await asyncio.sleep(delay_seconds)
+
+    def _tell_source(self, *, streaming: bool) -> None:
+        if streaming != self._was_streaming:
+            log.info("candles come from collectors") if streaming else log.warning(
+                "no collector tells: the stores are polled, and the exchange asked for what they lack"
+            )
+        self._was_streaming = streaming
 
     async def _warm_up(self) -> None:
         """Read the newest candles of pairs that were not read yet, before bots ask for them."""
