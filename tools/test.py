@@ -2,7 +2,7 @@
 
     python3 -m tools.test [STAGE ...]
 
-Stages: setup docker images unit+contract integration faults. By name alone: lab.
+Stages: setup docker images unit+contract integration faults clients. By name alone: lab.
 
 The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
 the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest.
@@ -30,6 +30,8 @@ STAGES = {
     "integration": [PYTHON, "-m", "pytest", "-n", "5", "tests/integration"],
     # Alone and one after the other: each starts a dozen servers of its own.
     "faults": [PYTHON, "-m", "pytest", "tests/faults"],
+    # freqtrade and ccxt themselves, in an environment of their own.
+    "clients": [PYTHON, "-m", "pytest", "tests/clients"],
 }
 # Run only when they are named.
 ON_DEMAND = {
