@@ -77,7 +77,7 @@ class Exposition(Collector):
             "pairs_behind", "Pairs whose newest candle is not final 60 s after its close.", len(behind(memory))
         )
         candles = sum(len(state.rows) for state in memory.pairs.values())
-        yield _gauge("memory_candles", "Final 3m candles in memory.", candles)
+        yield _gauge("memory_candles", "Final 3m candles in memory; diagnostic.", candles)
         ages = [memory.age_ms(symbol) for symbol in memory.pairs]
         known = [age for age in ages if age is not None]
         if known:
@@ -87,9 +87,13 @@ class Exposition(Collector):
 
     def _collectors(self) -> Iterator[Metric]:
         live = GaugeMetricFamily(f"{PREFIX}_collector_live", "1 while a collector tells.", labels=["collector"])
-        lines = CounterMetricFamily(f"{PREFIX}_collector_lines", "Lines read from a collector.", labels=["collector"])
+        lines = CounterMetricFamily(
+            f"{PREFIX}_collector_lines", "Lines read from a collector; diagnostic.", labels=["collector"]
+        )
         broken = CounterMetricFamily(
-            f"{PREFIX}_collector_broken", "Ends of a collector's answer, by reason.", labels=["collector", "reason"]
+            f"{PREFIX}_collector_broken",
+            "Ends of a collector's answer, by reason; diagnostic.",
+            labels=["collector", "reason"],
         )
         for name, stream in self._parts.streams.items():
             live.add_metric([name], float(stream.live))
@@ -101,7 +105,7 @@ class Exposition(Collector):
     def _past(self) -> Iterator[Metric]:
         stored, fetched = self._parts.stored, self._parts.fetched
         yield _gauge("store_answers", "1 if a store answered when it was last asked.", float(stored.answered))
-        yield _counter("store_failed", "Questions that no store answered.", stored.failed_total)
+        yield _counter("store_failed", "Questions that no store answered; diagnostic.", stored.failed_total)
         windows = CounterMetricFamily(
             f"{PREFIX}_history_windows", "Final candles read for answers, by where.", labels=["source"]
         )
@@ -123,7 +127,7 @@ class Exposition(Collector):
     def _exchange(self) -> Iterator[Metric]:
         snapshot = self._parts.client.snapshot()
         requests = CounterMetricFamily(
-            f"{PREFIX}_exchange_requests", "Requests sent to the exchange, by route.", labels=["route"]
+            f"{PREFIX}_exchange_requests", "Requests sent to the exchange, by route; diagnostic.", labels=["route"]
         )
         weight = CounterMetricFamily(
             f"{PREFIX}_exchange_weight", "Request weight spent at the exchange, by route.", labels=["route"]
