@@ -81,7 +81,7 @@ def test_a_gateway_that_does_not_come_up_is_put_back_as_it_was(lab: Lab, host: M
     # An address that the host does not have: the file is right, the process ends.
     rolled = play(lab, PLAY, "-e", "gateway_listen=203.0.113.9:8090", "-e", "gateway_gate_seconds=6")
     assert not rolled
-    assert "The roll ended at feeder1: Gate after" in rolled.output
+    assert "The roll ended at feeder1: Roll | Restart the gateway" in rolled.output
     assert "cannot listen" in rolled.output
     assert f"Running as before: {release}" in rolled.output
     eventually(lambda: is_ready(host), 60, what="the gateway ready again")
