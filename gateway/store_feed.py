@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from itertools import batched
 
+from gateway.health import behind
 from gateway.memory import FROM_STORE, Memory, PairState
 from gateway.stored import Stored
 from gateway.windows import BASE, row
@@ -21,18 +23,28 @@ WARM_CANDLES = 500
 PAIRS_A_QUERY = 20
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 10.0
+MEND_SECONDS = 20.0
 RECENT_MS = 3_600_000
 
 
 class StoreFeed:
     """`streaming` says whether any collector tells us of candles now."""
 
-    def __init__(self, memory: Memory, stored: Stored, *, streaming: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        stored: Stored,
+        *,
+        streaming: Callable[[], bool],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._memory = memory
         self._stored = stored
         self._streaming = streaming
         self._warm: set[str] = set()
         self._was_streaming: bool | None = None
+        self._monotonic = monotonic
+        self._mended = -MEND_SECONDS
 
     async def run(self) -> None:
         """Read what memory lacks until cancelled; never raises for what a store does."""
@@ -42,6 +54,10 @@ class StoreFeed:
                 self._tell_source(streaming=self._streaming())
                 if not self._streaming():
                     await self._adopt()
+                    await self._poll()
+                elif behind(self._memory) and self._monotonic() - self._mended > MEND_SECONDS:
+                    # Collectors were away for longer than they remember: the store has what lies between.
+                    self._mended = self._monotonic()
                     await self._poll()
                 await self._warm_up()
             except MarketDataError:
@@ -79,10 +95,10 @@ class StoreFeed:
 
     async def _poll(self) -> None:
         ended_ms = BASE.open_of(self._memory.exchange_time_ms())
-        behind = [state for state in self._memory.pairs.values() if state.next_open_ms < ended_ms]
-        if behind:
+        late = [state for state in self._memory.pairs.values() if state.next_open_ms < ended_ms]
+        if late:
             oldest_ms = ended_ms - WARM_CANDLES * BASE_MS
-            await self._read(behind, max(min(state.next_open_ms for state in behind), oldest_ms), ended_ms)
+            await self._read(late, max(min(state.next_open_ms for state in late), oldest_ms), ended_ms)
 
     async def _read(self, states: Sequence[PairState], first_ms: int, stop_ms: int) -> None:
         symbols = self._memory.symbols

@@ -194,6 +194,21 @@ def test_without_a_collector_the_gateway_asks_the_exchange_itself(platform: Plat
     assert platform.gateway.answers("/readyz"), "what it serves is fresh"
 
 
+def test_without_any_collector_the_store_is_polled_and_the_forming_candle_asked_for(
+    platform: Platform, tmp_path: Path
+) -> None:
+    platform.gateway.stop()
+    folder = tmp_path / "polling"
+    folder.mkdir()
+    config, url = write_gateway_config(folder, platform.simulator, platform.influx, {})
+    with gateway_process(config, url, folder) as platform.gateway:
+        platform.gateway.wait_until_ready()
+        close_ms = platform.after_next_close()
+        answer = settled(platform, "BTCUSDT", close_ms)
+        assert_final(platform, "BTCUSDT", answer.body, close_ms - CANDLE_MS)
+        assert answer.body[-1][0] == close_ms, "bots take the last row for the one that forms"
+
+
 def test_while_influxdb_is_down_new_candles_come_and_older_ones_are_fetched_once(platform: Platform) -> None:
     assert platform.klines().status == 200
     spent = platform.weight().get("/fapi/v1/klines", 0)
