@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo faults soak test test-unit test-integration lab-up lab-converge lab-verify lab-down lab-test lint format wheel clean
+.PHONY: help setup demo faults soak clients bench test test-unit test-integration lab-up lab-converge lab-verify lab-down lab-test lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ faults: setup ## Every fault on real servers, side by side: is each candle there
 
 soak: setup ## 164 pairs, two collectors, a random fault each minute, then an audit (SOAK_MINUTES=60)
 	@exec env SOAK_MINUTES="$(SOAK_MINUTES)" SOAK_PAIRS="$(SOAK_PAIRS)" SOAK_SEED="$(SOAK_SEED)" .venv/bin/python -m tools.faults.soak
+
+clients: setup ## Real freqtrade bots on one gateway, measured (CLIENTS_ARGUMENTS="--bots 12 --minutes 15 --days 30")
+	@exec .venv/bin/python -m tools.clients $(CLIENTS_ARGUMENTS)
+
+bench: setup ## How fast the gateway answers, on servers of its own (some minutes; wants a quiet machine)
+	@.venv/bin/python -m bench.gateway
 
 test: ## Every test, on real servers in containers (offers to install Docker; FAST=1 leaves the lab out)
 	@$(PYTHON3) -m tools.test
@@ -56,4 +62,4 @@ wheel: setup ## Build the reader library's wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove what was made here (not the cache of programs)
-	rm -rf .venv .demo .faults dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .clients .clients-run .demo .faults dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis

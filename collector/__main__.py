@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from collector import app, audit_command, backfill_command, check, options, status
-from collector.config import Config, ConfigError, load
-from collector.loop import loop_factory
+from collector.config import Config, load
 from collector.store import StoreError
 from exchange.errors import ExchangeError
 from exchange.universe import UnknownPair
+from settings.loop import loop_factory
+from settings.toml_file import ConfigError
 
 BAD_CONFIG = 2
 """Exit code for what an operator must mend first: its systemd unit does not restart on it."""

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from collector import health, supervision, web
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
-from collector.config import Config, ConfigError, StoreSection, read_token, read_tokens
+from collector.config import Config, StoreSection, read_tokens
 from collector.confirm import Confirmer
 from collector.coverage import Coverage
 from collector.deliver import Deliverer
@@ -33,7 +33,6 @@ from collector.ingest import Ingest
 from collector.late import LateDelivery
 from collector.marks import MarkCandles
 from collector.metrics import Exposition, Histograms, Parts
-from collector.notify import Notifier
 from collector.points import PointCounters
 from collector.repair import Repairer, StoreRepair
 from collector.rollups import RollupRepairer
@@ -54,6 +53,8 @@ from exchange.errors import ExchangeError
 from exchange.universe import SymbolInfo, Universe, parse, select
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
+from settings.systemd import Notifier
+from settings.toml_file import ConfigError, read_token
 
 log = logging.getLogger(__name__)
 

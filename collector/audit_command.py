@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from collector.audit import Audit, Finding, Tally
-from collector.config import Config, ConfigError
+from collector.config import Config
 from collector.mend import Mender
 from collector.workspace import open_workspace
+from settings.toml_file import ConfigError
 
 EQUAL, DIFFERENT = 0, 1
 DEFAULT_HOURS = 48

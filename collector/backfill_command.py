@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from collector.backfill import Backfill
 from collector.backfill_progress import BackfillProgress
-from collector.config import Config, ConfigError
+from collector.config import Config
 from collector.coverage import Coverage
 from collector.workspace import open_workspace
+from settings.toml_file import ConfigError
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import aiohttp
 
-from collector.config import Config, ConfigError, StoreSection, read_token, read_tokens
+from collector.config import Config, StoreSection, read_tokens
 from collector.influx import Retry, WriteClient, Written
 from collector.session import authorities, open_session
 from collector.store import StoreError, StoreReader
@@ -16,6 +16,7 @@ from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.universe import UnknownPair, parse, select
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES
+from settings.toml_file import ConfigError, read_token
 
 NOTHING = gzip.compress(b"# collector check writes this comment only\n")
 """A body without points: InfluxDB checks token, permission and bucket, and stores nothing."""

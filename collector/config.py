@@ -1,68 +1,52 @@
 """The collector's configuration: one TOML file, read once, wrong input told in one line."""
 
-import os
 import time
-import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import EARLIEST_MS
-
-CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
-CREDENTIALS = f"${CREDENTIALS_VARIABLE}"
+from settings import toml_file
+from settings.systemd import in_credentials
+from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of, read_token
 
 type Share = Annotated[int, Field(ge=1, le=100)]
 
 
-class ConfigError(Exception):
-    """The configuration cannot be used; the message names file, key, value and what is allowed."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class CollectorSection(_Section):
+class CollectorSection(Section):
     """Who this collector is and where it keeps its state."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    state_dir: Annotated[Path, Field(strict=False)]
-    listen: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")] = "127.0.0.1:9108"
+    name: Name
+    state_dir: LocalPath
+    listen: Listen = "127.0.0.1:9108"
     log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
 
     @property
     def listen_host(self) -> str:
         """Address the HTTP server binds."""
-        return self.listen.rsplit(":", 1)[0]
+        return host_of(self.listen)
 
     @property
     def listen_port(self) -> int:
         """Port the HTTP server binds."""
-        return int(self.listen.rsplit(":", 1)[1])
+        return port_of(self.listen)
 
 
-class ExchangeSection(_Section):
+class ExchangeSection(Section):
     """Where the exchange is and which of its pairs are ours."""
 
-    rest_url: str = "https://fapi.binance.com"
+    rest_url: HttpAddress = "https://fapi.binance.com"
     websocket_url: str = "wss://fstream.binance.com"
     ca_file: Annotated[Path | None, Field(strict=False)] = None
     weight_share_percent: Share = 30
     pairs: Literal["all"] | list[str] = "all"
-    include: list[str] = ["*"]
-    exclude: list[str] = []
+    include: list[str] = Field(default=["*"])
+    exclude: list[str] = Field(default=[])
     include_index: bool = False
-    major: list[Annotated[str, Field(min_length=1)]] = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
-
-    @field_validator("rest_url")
-    @classmethod
-    def _http(cls, value: str) -> str:
-        HttpUrl(value)
-        return value.rstrip("/")
+    major: list[Annotated[str, Field(min_length=1)]] = Field(default=["BTC/USDT:USDT", "ETH/USDT:USDT"])
 
     @field_validator("websocket_url")
     @classmethod
@@ -82,14 +66,14 @@ class ExchangeSection(_Section):
         return value
 
 
-class FillSection(_Section):
+class FillSection(Section):
     """What a store is filled with at its first run."""
 
     hours: Annotated[int, Field(ge=1, le=720)] = 49
     rollup_windows: Annotated[int, Field(ge=1, le=499)] = 499
 
 
-class LedgerSection(_Section):
+class LedgerSection(Section):
     """From where on a store must hold every candle, and how often that is looked at."""
 
     start: datetime | date | None = None
@@ -108,46 +92,36 @@ class LedgerSection(_Section):
         return None if self.start is None else _utc_ms(self.start)
 
 
-class FundingSection(_Section):
+class FundingSection(Section):
     """How far back settled funding and hourly mark price candles are kept complete."""
 
     history_days: Annotated[int, Field(ge=1, le=365)] = 30
 
 
-class SpoolSection(_Section):
+class SpoolSection(Section):
     """Bounds of the spool, for each store. At a bound the oldest file goes, counted."""
 
     max_bytes: Annotated[int, Field(ge=1_000_000)] = 2_000_000_000
     max_files: Annotated[int, Field(ge=100)] = 500_000
 
 
-class StoreSection(_Section):
+class StoreSection(Section):
     """One InfluxDB. A token file may lie in `$CREDENTIALS_DIRECTORY`, where systemd puts this service's credentials."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    url: str
-    ca_file: Annotated[Path | None, Field(strict=False)] = None
+    name: Name
+    url: HttpAddress
+    ca_file: LocalPath | None = None
     org: str = "marketdata"
-    ingest_token_file: Annotated[Path, Field(strict=False)]
-    repair_token_file: Annotated[Path, Field(strict=False)]
+    ingest_token_file: LocalPath
+    repair_token_file: LocalPath
 
     @field_validator("ingest_token_file", "repair_token_file")
     @classmethod
     def _in_credentials(cls, value: Path) -> Path:
-        if value.parts[:1] != (CREDENTIALS,):
-            return value
-        if CREDENTIALS_VARIABLE not in os.environ:
-            raise ValueError(f"systemd sets {CREDENTIALS} for its service: use marketdata-collector, or name a file")
-        return Path(os.environ[CREDENTIALS_VARIABLE], *value.parts[1:])
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, value: str) -> str:
-        HttpUrl(value)
-        return value.rstrip("/")
+        return in_credentials(value, "marketdata-collector")
 
 
-class Config(_Section):
+class Config(Section):
     """The whole file."""
 
     collector: CollectorSection
@@ -160,24 +134,13 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _store_names_differ(self) -> Self:
-        names = [store.name for store in self.store]
-        if len(set(names)) < len(names):
-            raise ValueError("store.name: every store needs a name of its own")
+        all_differ([store.name for store in self.store], "store.name")
         return self
 
 
 def load(path: Path) -> Config:
     """Read and check the file. Raises ConfigError with one line."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
-    try:
-        return Config.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_line(error)}") from error
+    return toml_file.load(path, Config)
 
 
 def read_tokens(config: Config) -> None:
@@ -187,32 +150,7 @@ def read_tokens(config: Config) -> None:
         read_token(store.repair_token_file)
 
 
-def read_token(path: Path) -> str:
-    """Read a token file. Raises ConfigError if it is missing, unreadable or empty."""
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"{path}: token file cannot be read: {error.strerror}") from error
-    if not token:
-        raise ConfigError(f"{path}: token file is empty: write the InfluxDB token into it")
-    return token
-
-
 def _utc_ms(start: date) -> int:
     moment = start if isinstance(start, datetime) else datetime(start.year, start.month, start.day, tzinfo=UTC)
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return round(aware.timestamp() * 1000)
-
-
-def _first_line(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    # The same key may fail each branch of a union: the last one is the most general.
-    first = problems[0]
-    key = ".".join(str(part) for part in first["loc"]) or "file"
-    if first["type"] == "extra_forbidden":
-        return f"{key}: unknown key: remove it or correct its name"
-    if first["type"] == "missing":
-        return f"{key}: is missing"
-    value = first.get("input")
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
-    return f"{key}{shown}: {first['msg'].removeprefix('Value error, ')}"

@@ -93,6 +93,7 @@ def mark_price_from_premium_index(pair: str, row: PremiumIndex) -> MarkPrice:
         index=row.index_price,
         rate=row.last_funding_rate or "0",
         next_funding_time_ms=row.next_funding_time_ms if funded else 0,
+        estimated_settle=row.estimated_settle_price,
     )
 
 

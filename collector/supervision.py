@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from collector.connection import ConnectionState
-from collector.notify import Notifier
 from collector.pacing import WINDOW_SECONDS
 from collector.writer import Writer
+from settings.systemd import Notifier
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ import aiohttp
 
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
-from collector.config import Config, ConfigError, StoreSection, read_token, read_tokens
+from collector.config import Config, StoreSection, read_tokens
 from collector.deliver import Deliverer
 from collector.dirty import DirtyWindows
 from collector.erase import Eraser
@@ -36,6 +36,7 @@ from exchange.universe import SymbolInfo, Universe, parse, select
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.serializer import Unserializable
 from marketdata.timeframes import timeframe_ms
+from settings.toml_file import ConfigError, read_token
 
 log = logging.getLogger(__name__)
 

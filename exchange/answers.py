@@ -41,7 +41,7 @@ def read_json(status: int, body: bytes, asked: str) -> Any:
     except (ValueError, TypeError, KeyError, RecursionError):
         code, message = status, _excerpt(body)
     action = "the pair is not listed, or no longer" if code == -1121 else "check exchange.rest_url and the parameters"
-    raise BadRequest(code, f"{asked} answered {status}: {code} {message}", action)
+    raise BadRequest(code, f"{asked} answered {status}: {code} {message}", action, message)
 
 
 def refused(status: int, seconds: float, now_ms: int) -> Refused:

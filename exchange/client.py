@@ -48,6 +48,8 @@ class ClientSnapshot:
 
     requests_total: dict[str, int]
     """By route; every attempt counts."""
+    weight_total: dict[str, int]
+    """By route, as `weights.weight` has it; every attempt counts."""
     failed_total: dict[str, int]
     """Failed attempts by the name of the error, Refused among them."""
     retries_total: int
@@ -90,6 +92,7 @@ class ExchangeClient:
         self._backoff_seconds = backoff_seconds
         self._jitter = jitter
         self._requests_total: Counter[str] = Counter()
+        self._weight_total: Counter[str] = Counter()
         self._failed_total: Counter[str] = Counter()
         self._retries_total = 0
 
@@ -237,20 +240,32 @@ class ExchangeClient:
         answer = await self._get(weights.PREMIUM_INDEX, _params(symbol=symbol), priority)
         return _read(weights.PREMIUM_INDEX, read_premium_index, answer)
 
+    async def raw(self, route: str, params: weights.Params, *, priority: Priority = Priority.UNIVERSE) -> bytes:
+        """Return the answer to a GET of `route` (one of `weights.ROUTES`) byte by byte, for passing it on: it is JSON.
+
+        Raises ValueError for a route of unknown weight.
+        """
+        return (await self._ask(route, dict(params), priority))[0]
+
     def snapshot(self) -> ClientSnapshot:
         """Return the counters for metrics."""
         return ClientSnapshot(
             requests_total=dict(self._requests_total),
+            weight_total=dict(self._weight_total),
             failed_total=dict(self._failed_total),
             retries_total=self._retries_total,
             budget=self.budget.snapshot(),
         )
 
     async def _get(self, route: str, params: dict[str, str | int], priority: Priority) -> Any:
+        return (await self._ask(route, params, priority))[1]
+
+    async def _ask(self, route: str, params: dict[str, str | int], priority: Priority) -> tuple[bytes, Any]:
+        """Return the answer's body and the JSON in it."""
         attempt = 1
         while True:
             try:
-                return await self._get_once(route, params, priority)
+                return await self._ask_once(route, params, priority)
             except ExchangeError as error:
                 self._failed_total[type(error).__name__] += 1
                 if not error.retryable or attempt == ATTEMPTS:
@@ -260,7 +275,7 @@ class ExchangeClient:
             attempt += 1
             self._retries_total += 1
 
-    async def _get_once(self, route: str, params: dict[str, str | int], priority: Priority) -> Any:
+    async def _ask_once(self, route: str, params: dict[str, str | int], priority: Priority) -> tuple[bytes, Any]:
         session = self._session
         if session is None:
             raise closed()
@@ -272,6 +287,7 @@ class ExchangeClient:
             if session.closed:
                 raise closed()
             self._requests_total[route] += 1
+            self._weight_total[route] += weight
             async with session.get(
                 self._rest_url + route,
                 params=params,
@@ -290,7 +306,7 @@ class ExchangeClient:
             self._gate.leave(ticket, limits)
         if limits.refusal is not None:
             raise refused(response.status, self.budget.circuit.wait_ms() / 1000, clock.now_ms())
-        return read_json(response.status, body, f"{route} {params or ''}".strip())
+        return body, read_json(response.status, body, f"{route} {params or ''}".strip())
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

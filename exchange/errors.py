@@ -51,12 +51,14 @@ class Refused(ExchangeError):
 class BadRequest(ExchangeError):
     """The exchange understood and said no: wrong symbol, interval, parameter or path.
 
-    `code` is Binance's (-1121 "Invalid symbol."), or the HTTP status where the body names none.
+    `code` is Binance's (-1121), or the HTTP status where the body names none; `reason` is its own text ("Invalid
+    symbol.").
     """
 
-    def __init__(self, code: int, message: str, action: str) -> None:
+    def __init__(self, code: int, message: str, action: str, reason: str = "") -> None:
         super().__init__(message, action)
         self.code = code
+        self.reason = reason
 
 
 class ShareTooSmall(ExchangeError):

@@ -63,6 +63,8 @@ class PremiumIndex(NamedTuple):
     """Mark and index price with the rate of the running funding period, an estimate until `next_funding_time_ms`.
 
     Contracts without funding (quarterly, delisted) have `next_funding_time_ms` 0 and `last_funding_rate` None or zero.
+    `estimated_settle_price` means something in the last hour before a settlement; it and `interest_rate` are None where
+    an answer lacks them.
     """
 
     symbol: str
@@ -71,6 +73,8 @@ class PremiumIndex(NamedTuple):
     last_funding_rate: str | None
     next_funding_time_ms: int
     time_ms: int
+    estimated_settle_price: str | None = None
+    interest_rate: str | None = None
 
 
 _KLINE_TYPES = (int, str, str, str, str, str, int, str, int, str, str)
@@ -118,6 +122,8 @@ def read_premium_index(answer: Any) -> list[PremiumIndex]:
             row.get("lastFundingRate") or None,
             _int(row, "nextFundingTime"),
             _int(row, "time"),
+            row.get("estimatedSettlePrice") or None,
+            row.get("interestRate") or None,
         )
         for row in map(_object, _rows([answer] if isinstance(answer, dict) else answer))
     ]

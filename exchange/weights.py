@@ -22,6 +22,9 @@ PREMIUM_INDEX = "/fapi/v1/premiumIndex"
 FUNDING_RATE = "/fapi/v1/fundingRate"
 FUNDING_INFO = "/fapi/v1/fundingInfo"
 TICKER_24HR = "/fapi/v1/ticker/24hr"
+TICKER_PRICE = "/fapi/v1/ticker/price"
+TICKER_BOOK = "/fapi/v1/ticker/bookTicker"
+DEPTH = "/fapi/v1/depth"
 
 #: Cost no weight: they share a limit of 500 requests per 5 minutes and IP instead ("Get Funding Rate History").
 FUNDING_ROUTES = frozenset({FUNDING_RATE, FUNDING_INFO})
@@ -29,6 +32,9 @@ FUNDING_ROUTES = frozenset({FUNDING_RATE, FUNDING_INFO})
 #: The most rows one kline request may ask for (-1130 above), and one funding-history request.
 MAX_KLINES = 1500
 MAX_FUNDING_RATES = 1000
+
+#: The numbers of levels "Order Book" allows; up to the 50th they cost the same.
+DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 
 #: Rows of one kline request that buy the most history: 499 rows for a weight of 2.
 BEST_KLINES_LIMIT = 499
@@ -65,6 +71,15 @@ def _klines(params: Params) -> int:
     return 5 if limit <= 1000 else 10
 
 
+def _depth(params: Params) -> int:
+    limit = int(params.get("limit", 500))
+    if limit <= 50:
+        return 2
+    if limit <= 100:
+        return 5
+    return 10 if limit <= 500 else 20
+
+
 def _one_or_all(one: int, every: int) -> Callable[[Params], int]:
     return lambda params: one if "symbol" in params else every
 
@@ -78,6 +93,9 @@ _TABLE: Mapping[str, Callable[[Params], int]] = MappingProxyType(
         MARK_PRICE_KLINES: _klines,
         PREMIUM_INDEX: _one_or_all(1, 10),
         TICKER_24HR: _one_or_all(1, 40),
+        TICKER_PRICE: _one_or_all(1, 2),
+        TICKER_BOOK: _one_or_all(2, 5),
+        DEPTH: _depth,
         FUNDING_RATE: lambda _: 0,
         FUNDING_INFO: lambda _: 0,
     }

@@ -12,10 +12,19 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana import exchange, freshness, funding, hosts, overview, pair, pipeline
+from grafana import exchange, freshness, funding, gateway, hosts, overview, pair, pipeline
 
 FOLDER = Path(__file__).parent / "dashboards"
-BUILDERS = (overview.build, freshness.build, pair.build, funding.build, exchange.build, pipeline.build, hosts.build)
+BUILDERS = (
+    overview.build,
+    freshness.build,
+    pair.build,
+    funding.build,
+    exchange.build,
+    pipeline.build,
+    gateway.build,
+    hosts.build,
+)
 
 
 def documents() -> dict[str, str]:

@@ -136,6 +136,11 @@ def check_known(pairs: Sequence[str], measurement: str) -> Steps[None]:
         raise UnknownPair(unknown, known)
 
 
+def answer(query: Query) -> Steps[list[Series]]:
+    """Return the answer to one query as it is."""
+    return (yield query)
+
+
 def newest_candle_ms(now_ms: int) -> Steps[int]:
     """Return the open time of the newest 3m candle of any pair in the last hour, 0 if there is none."""
     condition, params = where((), now_ms - 3_600_000, now_ms + BASE_MS)

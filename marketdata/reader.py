@@ -131,6 +131,10 @@ class MarketData:
         """Return the newest mark and index price of a pair. Raises UnknownPair, InvalidPair."""
         return self._run(partial(funding.newest_mark, pair, self._clock_ms()))
 
+    def query(self, query: Query) -> list[Series]:
+        """Return the answer to one query in InfluxQL, for what has no method here. Values are floats, times in ms."""
+        return self._run(partial(ohlcv.answer, query))
+
     def pairs(self) -> list[str]:
         """Return the pairs the store has 3m candles of, in order."""
         return self._run(partial(ohlcv.known_pairs, OHLCV_3M))
@@ -245,6 +249,10 @@ class AsyncMarketData:
     async def get_mark_price(self, pair: str) -> MarkPrice:
         """See MarketData."""
         return await self._run(partial(funding.newest_mark, pair, self._clock_ms()))
+
+    async def query(self, query: Query) -> list[Series]:
+        """See MarketData."""
+        return await self._run(partial(ohlcv.answer, query))
 
     async def pairs(self) -> list[str]:
         """See MarketData."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentinel import app, check
-from sentinel.config import Config, ConfigError, load, trusted
+from sentinel.config import Config, load, trusted
+from settings.toml_file import ConfigError
 
 BAD_CONFIG = 2
 """Exit code for what an operator must mend first: its systemd unit does not restart on it."""

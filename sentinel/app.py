@@ -11,10 +11,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from sentinel.config import Config, ConfigError, trusted
+from sentinel.config import Config, trusted
 from sentinel.metrics import Exposition
 from sentinel.store import StoreReader
 from sentinel.watch import StoreWatch
+from settings.toml_file import ConfigError
 
 log = logging.getLogger(__name__)
 

@@ -1,28 +1,22 @@
 """The sentinel's configuration: one TOML file, read once, wrong input told in one line."""
 
 import ssl
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
+from pydantic import Field, model_validator
+
+from settings import toml_file
+from settings.toml_file import ConfigError, HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of
 
 from marketdata.errors import InvalidRequest
 from marketdata.stores import trust
 
 
-class ConfigError(Exception):
-    """The configuration cannot be used; the message names file, key, value and what is allowed."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class SentinelSection(_Section):
+class SentinelSection(Section):
     """Where it listens and how often it looks."""
 
-    listen: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")] = "127.0.0.1:9109"
+    listen: Listen = "127.0.0.1:9109"
     every_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     timeout_seconds: Annotated[int, Field(ge=1, le=120)] = 20
     log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
@@ -30,30 +24,24 @@ class SentinelSection(_Section):
     @property
     def listen_host(self) -> str:
         """Address the HTTP server binds."""
-        return self.listen.rsplit(":", 1)[0]
+        return host_of(self.listen)
 
     @property
     def listen_port(self) -> int:
         """Port the HTTP server binds."""
-        return int(self.listen.rsplit(":", 1)[1])
+        return port_of(self.listen)
 
 
-class StoreSection(_Section):
+class StoreSection(Section):
     """One InfluxDB. The token file is read at every round: a new token needs no restart."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    url: str
-    token_file: Annotated[Path, Field(strict=False)]
-    ca_file: Annotated[Path | None, Field(strict=False)] = None
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, value: str) -> str:
-        HttpUrl(value)
-        return value.rstrip("/")
+    name: Name
+    url: HttpAddress
+    token_file: LocalPath
+    ca_file: LocalPath | None = None
 
 
-class Config(_Section):
+class Config(Section):
     """The whole file."""
 
     sentinel: SentinelSection = SentinelSection()
@@ -61,9 +49,7 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _store_names_differ(self) -> Self:
-        names = [store.name for store in self.store]
-        if len(set(names)) < len(names):
-            raise ValueError("store.name: every store needs a name of its own")
+        all_differ([store.name for store in self.store], "store.name")
         return self
 
 
@@ -77,25 +63,4 @@ def trusted(config: Config) -> ssl.SSLContext:
 
 def load(path: Path) -> Config:
     """Read and check the file. Raises ConfigError with one line."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
-    try:
-        return Config.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_line(error)}") from error
-
-
-def _first_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or "file"
-    if first["type"] == "extra_forbidden":
-        return f"{key}: unknown key: remove it or correct its name"
-    if first["type"] == "missing":
-        return f"{key}: is missing"
-    value = first.get("input")
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
-    return f"{key}{shown}: {first['msg'].removeprefix('Value error, ')}"
+    return toml_file.load(path, Config)

@@ -24,6 +24,7 @@ EMPTY_IN_HEALTH = {
     "pair: Alerts": "no alert fires",
     "exchange: Alerts": "no alert fires",
     "pipeline: Alerts": "no alert fires",
+    "gateway: Alerts": "no alert fires",
     "hosts: Alerts": "no alert fires",
     "freshness: Which pairs were stale, and when?": "no pair was stale",
     "freshness: Which streams are silent?": "no stream is silent",

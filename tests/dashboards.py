@@ -9,7 +9,8 @@ from typing import Any
 
 FOLDER = Path(__file__).parent.parent / "grafana" / "dashboards"
 UIDS = tuple(
-    f"marketdata-{name}" for name in ("overview", "freshness", "pair", "funding", "exchange", "pipeline", "hosts")
+    f"marketdata-{name}"
+    for name in ("overview", "freshness", "pair", "funding", "exchange", "pipeline", "gateway", "hosts")
 )
 WIDTH_PIXELS = 1_440
 """Of the laptop screen that the dashboards are made for."""

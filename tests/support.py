@@ -67,9 +67,9 @@ def _late(predicate: object, timeout_seconds: float, what: str, value: object) -
 
 @asynccontextmanager
 async def http_server(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """A server on a free port whose every GET goes to `handle`; gives its URL."""
+    """A server on a free port whose every request goes to `handle`; gives its URL."""
     app = web.Application()
-    app.router.add_get("/{path:.*}", handle)
+    app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app)
     await runner.setup()
     port = free_port()

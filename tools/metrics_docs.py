@@ -32,7 +32,18 @@ from collector.stream import Stream
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
+from gateway.fetched import Fetched, Once
+from gateway.memory import Memory
+from gateway.metrics import Exposition as GatewayExposition
+from gateway.metrics import HeldRequests
+from gateway.metrics import Parts as GatewayParts
+from gateway.stored import Stored
+from gateway.stream import CollectorStream
+from gateway.upstream import Upstream
+from gateway.web import Web
 from influx.backup.metrics import METRICS as BACKUP_METRICS
+from marketdata.reader import AsyncMarketData
+from marketdata.stores import Store
 from sentinel import store as sentinel_store
 from sentinel.metrics import SECTIONS as SENTINEL_SECTIONS
 from sentinel.watch import StoreWatch
@@ -42,6 +53,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
 DISTRIBUTIONS = "Distributions"
 BACKUP = "Backup"
 HEADER = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+GATEWAY_REQUESTS = "Gateway: requests"
+GATEWAY = "Gateway: what it answers from"
 PAIR = "BTC/USDT:USDT"
 NOWHERE = "http://127.0.0.1:1"
 """The parts exist and ask nobody anything."""
@@ -52,7 +65,7 @@ class PageError(Exception):
 
 
 async def sections() -> dict[str, list[Metric]]:
-    """Every metric of collector, sentinel and backup, by its heading. Each has a sample that shows its labels."""
+    """Every metric of every service, by its heading. Each has a sample that shows its labels."""
     with tempfile.TemporaryDirectory() as folder:
         async with aiohttp.ClientSession() as session:
             registry = CollectorRegistry()
@@ -63,6 +76,7 @@ async def sections() -> dict[str, list[Metric]]:
                 found[title] = [family for reading in readings for family in reading(parts)]
             for title, reading in SENTINEL_SECTIONS.items():
                 found[title] = list(reading([watch]))
+            found[GATEWAY_REQUESTS], found[GATEWAY] = await _gateway(session)
             found[BACKUP] = [_backup(name, meaning) for name, meaning in BACKUP_METRICS.items()]
             parts.spool.close()
     return found
@@ -149,6 +163,31 @@ def _watch(session: aiohttp.ClientSession) -> StoreWatch:
     watch.query_seconds = {"3m": 0.0}
     watch.buckets = {"0123456789abcdef": "market_data"}
     return watch
+
+
+async def _gateway(session: aiohttp.ClientSession) -> tuple[list[Metric], list[Metric]]:
+    """A gateway that has answered one request and knows one pair."""
+    registry = CollectorRegistry()
+    web = Web({}, registry, not_ready=list, used_weight=lambda: 0)
+    web.requests.labels("other", 404)
+    web.seconds.labels("other")
+    web.weight.labels("other")
+    HeldRequests(registry)
+    client = ExchangeClient(NOWHERE, Budget())
+    client.budget.clock.observe(time.time_ns() // 1_000_000)
+    memory = Memory(client.budget.clock)
+    memory.adopt("BTCUSDT", PAIR, client.budget.clock.now_ms()).event_ms = client.budget.clock.now_ms()
+    async with AsyncMarketData(Store(NOWHERE, token_file=PAGE)) as market:
+        parts = GatewayParts(
+            memory,
+            {"collector-1": CollectorStream("collector-1", NOWHERE, memory, session)},
+            Stored(market),
+            Fetched(memory, client, Once()),
+            Upstream(client),
+            client,
+            list,
+        )
+        return list(registry.collect()), list(GatewayExposition(parts).collect())
 
 
 def _backup(name: str, meaning: str) -> Metric:

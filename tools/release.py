@@ -1,4 +1,4 @@
-"""A release of the collector as one file: its wheels and those of everything it needs, by the hashes of uv.lock.
+"""A release of all services as one file: its wheels and those of everything they need, by the hashes of uv.lock.
 
     python -m tools.release [--machine x86_64]      prints dist/marketdata-collector-<version>-<8 of its digest>.tar
 
@@ -23,8 +23,6 @@ from tools.uv import Missing, find_uv
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 OWN = ("marketdata", "marketdata-platform")
-READER_ONLY = ("httpx", "numpy", "pandas")
-"""What marketdata needs for reading alone: the collector imports none of it, and it would be half of a release."""
 PYTHON = "3.13"
 GLIBC_MINORS = range(5, 42)
 """Wheels for any glibc from the oldest (2.5) to Debian 13's (2.41) will do."""
@@ -32,7 +30,7 @@ GLIBC_MINORS = range(5, 42)
 
 def main(argv: list[str] | None = None) -> int:
     """Make the release and print its path; 1 and one line if that is not possible."""
-    parser = argparse.ArgumentParser(prog="python -m tools.release", description="Make the collector's release.")
+    parser = argparse.ArgumentParser(prog="python -m tools.release", description="Make the release.")
     parser.add_argument("--machine", default=platform.machine(), help="of the hosts, as uname -m says (%(default)s)")
     machine = parser.parse_args(argv).machine
     try:
@@ -57,8 +55,7 @@ def build(machine: str) -> Path:
         for package in OWN:
             _run([*uv, "build", "--quiet", "--wheel", "--package", package, "--python", sys.executable,
                   "--out-dir", str(wheels)])  # fmt: skip
-        pruned = [option for package in READER_ONLY for option in ("--prune", package)]
-        locked = _locked(uv, "--no-default-groups", *pruned)
+        locked = _locked(uv, "--no-default-groups")
         installer = _locked(uv, "--only-group", "release")
         requirements = requirements_text(machine, locked, {path: path.read_bytes() for path in wheels.glob("*.whl")})
         path = DIST / f"{release_name(requirements)}.tar"

@@ -2,8 +2,8 @@
 
     python3 -m tools.test [STAGE ...]
 
-Stages: setup docker images unit+contract integration faults lab. By name alone: lab-test, which is
-all of the lab. FAST=1 in the environment leaves the lab out.
+Stages: setup docker images unit+contract integration faults clients lab. By name alone: lab-test,
+which is all of the lab. FAST=1 in the environment leaves the lab out.
 
 The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
 the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest.
@@ -31,6 +31,8 @@ STAGES = {
     "integration": [PYTHON, "-m", "pytest", "-n", "5", "tests/integration"],
     # Alone and one after the other: each starts a dozen servers of its own.
     "faults": [PYTHON, "-m", "pytest", "tests/faults"],
+    # freqtrade and ccxt themselves, in an environment of their own.
+    "clients": [PYTHON, "-m", "pytest", "tests/clients"],
     # In order: a host is new only once.
     "lab": [PYTHON, "-m", "pytest", "-p", "no:randomly", "-m", "short", "tests/lab"],
 }

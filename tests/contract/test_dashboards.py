@@ -62,7 +62,7 @@ def test_the_committed_dashboards_are_what_the_source_says() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_there_are_the_seven_dashboards_and_no_other() -> None:
+def test_there_are_the_eight_dashboards_and_no_other() -> None:
     assert sorted(file.stem for file in FOLDER.glob("*.json")) == sorted(UIDS)
 
 

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "tools" / "demo").glob("*.py"))
 FAULTS = sorted((ROOT / "tools" / "faults").glob("*.py"))
-JUDGED = {"collector", "exchange", "marketdata", "simulator", "influx", "influx_reconcile", "sentinel"}
+JUDGED = {"collector", "gateway", "exchange", "marketdata", "simulator", "influx", "influx_reconcile", "sentinel"}
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -94,7 +94,10 @@ async def test_the_recorded_answers_of_the_other_routes_are_read(client: Exchang
         "85516.50151449",
     )
     assert [rate.mark_price for rate in await client.funding_rates("BTCUSDT")] == [None, None]
-    assert [row.symbol for row in await client.premium_index()] == ["BTCUSDT", "XAUUSDT", "币安人生USDT"]
+    premium = await client.premium_index()
+    assert [row.symbol for row in premium] == ["BTCUSDT", "XAUUSDT", "币安人生USDT"]
+    assert [row.estimated_settle_price for row in premium] == ["83143.75188043", "4100.15069930", "0.47533920"]
+    assert [row.interest_rate for row in premium] == ["0.00010000", "0.00000000", "0.00010000"]
     assert (await client.mark_price_klines("BTCUSDT", "1h", limit=2))[1].close == "83139.90"
     assert len((await client.exchange_info())["symbols"]) == 5
 
@@ -111,6 +114,27 @@ async def test_the_recorded_funding_intervals_are_read_and_a_row_without_one_is_
     assert client.snapshot().budget.funding_requests == 1
     with pytest.raises(Unavailable, match="fundingIntervalHours"):
         await client.funding_info()
+
+
+@pytest.mark.parametrize("name", ["depth.json", "ticker_24hr.json", "exchange_info.json"])
+async def test_an_answer_to_pass_on_comes_byte_by_byte(client: ExchangeClient, venue: Venue, name: str) -> None:
+    venue.say(name)
+    assert await client.raw("/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": 5}) == (RECORDED / name).read_bytes()
+    assert venue.asked[0].query_string == "symbol=BTCUSDT&limit=5"
+    assert client.snapshot().weight_total == {"/fapi/v1/depth": 2}
+
+
+async def test_a_refusal_to_pass_on_keeps_the_exchanges_own_text(client: ExchangeClient, venue: Venue) -> None:
+    venue.say(answer(400, {"code": -1121, "msg": "Invalid symbol."}))
+    with pytest.raises(BadRequest) as caught:
+        await client.raw("/fapi/v1/depth", {"symbol": "NOSUCHUSDT"})
+    assert (caught.value.code, caught.value.reason) == (-1121, "Invalid symbol.")
+
+
+async def test_what_is_not_json_is_not_passed_on(client: ExchangeClient, venue: Venue) -> None:
+    venue.say(answer(200, "<html>log in to the hotel's network</html>"))
+    with pytest.raises(Unavailable):
+        await client.raw("/fapi/v1/depth", {"symbol": "BTCUSDT"})
 
 
 async def test_a_chinese_symbol_is_sent_percent_encoded(client: ExchangeClient, venue: Venue) -> None:

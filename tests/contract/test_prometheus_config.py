@@ -12,7 +12,7 @@ from tools import programs
 from tools.demo.configs import Target, blackbox_targets, blackbox_yml, target_files
 from tools.demo.monitoring import SHIPPED, prometheus_folder
 
-JOBS = ("collector", "sentinel", "influxdb", "prometheus", "alertmanager", "node", "grafana", "blackbox")
+JOBS = ("collector", "gateway", "sentinel", "influxdb", "prometheus", "alertmanager", "node", "grafana", "blackbox")
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tools.demo.run import Run
 from tools.demo.store_truth import Store as StoredTruth
 
 PAIRS = 164
+SYMBOL = "BTCUSDT"
 SILENCED, SILENCED_SYMBOL = "ETH/USDT:USDT", "ETHUSDT"
 LIVE_SECONDS = 600
 """Filling 164 pairs takes three UTC minutes of the exchange's weight, and a quiet pair may miss two closes in a row."""
@@ -55,6 +56,8 @@ def test_every_query_of_every_dashboard_returns_rows_and_the_truth(
     left = [query for query in all_queries() if str(query) not in EMPTY_IN_HEALTH]
 
     def all_answered() -> bool:
+        for route in ("klines?interval=3m&", "depth?"):  # and the gateway, too
+            asking.http.get(f"{run.gateway_url}/fapi/v1/{route}symbol={SYMBOL}").raise_for_status()
         asking.panel("marketdata-funding", "Pairs with a rate")  # InfluxDB has durations to tell while somebody asks
         left[:] = [query for query in left if not asking.rows(query)]
         return not left
@@ -70,6 +73,7 @@ def test_every_query_of_every_dashboard_returns_rows_and_the_truth(
     pair_is_true(asking, run)
     funding_is_true(asking, run)
     exchange_is_true(asking, control)
+    gateway_is_true(asking)
     pipeline_is_true(asking, run)
     hosts_are_true(asking, run)
 
@@ -152,6 +156,15 @@ def exchange_is_true(asking: Asking, control: httpx.Client) -> None:
     assert sum(per_second) == pytest.approx(received, rel=0.2)
 
 
+def gateway_is_true(asking: Asking) -> None:
+    """It is ready with every pair, refuses nothing, and what it was asked for cost the exchange next to nothing."""
+    assert asking.value("marketdata-gateway", "Are all ready?") == 1
+    assert asking.value("marketdata-gateway", "Refused") == 0
+    assert asking.value("marketdata-gateway", "Requests a second") > 0
+    (pairs,) = asking.panel("marketdata-gateway", "Pairs in memory, and behind")
+    assert float(pairs["value"]) == PAIRS
+
+
 def pipeline_is_true(asking: Asking, run: Run) -> None:
     """The buckets go by their names, and the roll-ups hold as many series as the store lists: four a pair.
 
@@ -186,6 +199,7 @@ def hosts_are_true(asking: Asking, run: Run) -> None:
         "alertmanager": run.alertmanager_url,
         "blackbox": run.blackbox_url,
         "collector": run.collector_url,
+        "gateway": run.gateway_url,
         "grafana": run.grafana_url,
         "influxdb": run.influx_url,
         "node": run.node_url,

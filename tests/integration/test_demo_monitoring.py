@@ -14,7 +14,7 @@ from tools.demo.run import Run
 
 PAIRS = 8
 SCRAPED_SECONDS = 60
-JOBS = {"collector", "sentinel", "influxdb", "prometheus", "alertmanager", "node"}
+JOBS = {"collector", "gateway", "sentinel", "influxdb", "prometheus", "alertmanager", "node"}
 SERVICES = {"collector", "influxdb", "exchange"}
 
 
@@ -73,7 +73,7 @@ def test_a_demo_scrapes_and_probes_all_of_its_parts_and_no_rule_fails(tmp_path: 
             SCRAPED_SECONDS,
             what="Alertmanager has the Watchdog",
         )
-        for url in (run.collector_url, run.sentinel_url):
+        for url in (run.collector_url, run.gateway_url, run.sentinel_url):
             assert check_metrics(fetch(f"{url}/metrics")) == "", url
         stored = (folder / "secrets").glob("*")
         assert all(file.stat().st_mode & 0o077 == 0 for file in stored)

@@ -85,7 +85,7 @@ DRIFTS = {
 @pytest.mark.short
 def test_check_mode_on_new_hosts_succeeds_and_shows_what_will_be(virgin: VirginCheck) -> None:
     assert virgin.played, virgin.played.output
-    assert set(virgin.played.changed) == {"influx1", "collector1", "collector2", "monitor1"}
+    assert set(virgin.played.changed) == {"influx1", "collector1", "collector2", "feeder1", "monitor1"}
     assert "+ token ingest-collector1: may write " in virgin.played.diffs
     assert "+ExecStart=/usr/local/bin/influxd\n" in virgin.played.diffs
 

@@ -11,7 +11,7 @@ from tools.lab.hosts import ROOT, Lab
 
 pytestmark = pytest.mark.usefixtures("converged")
 
-PLATFORM = ["influx1", "collector1", "collector2", "monitor1"]
+PLATFORM = ["influx1", "collector1", "collector2", "feeder1", "monitor1"]
 
 HARDENED = [
     ("influx1", "influxdb.service", 20),
@@ -49,7 +49,7 @@ def test_influxd_serves_under_a_unit_of_its_own(lab: Lab) -> None:
 
 def test_the_store_is_open_to_those_who_need_it_alone(machines: dict[str, Machine]) -> None:
     reached = {name for name, machine in machines.items() if machine.reaches(machines["influx1"], 8086)}
-    assert reached == {"influx1", "collector1", "collector2", "monitor1"}
+    assert reached == {"influx1", "collector1", "collector2", "feeder1", "monitor1"}
 
 
 def test_a_host_of_no_group_reaches_nothing_of_the_platform(machines: dict[str, Machine]) -> None:

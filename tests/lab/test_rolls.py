@@ -86,9 +86,10 @@ def test_an_operator_runs_the_collectors_commands_with_its_tokens(machines: dict
     assert "1 store(s) and tokens are right" in said
 
 
-def test_the_collectors_are_open_to_prometheus_alone(machines: dict[str, Machine]) -> None:
+def test_the_collectors_are_open_to_prometheus_and_the_gateways_alone(machines: dict[str, Machine]) -> None:
     target = machines["collector1"]
-    assert {name for name, machine in machines.items() if machine.reaches(target, 9108)} == {"collector1", "monitor1"}
+    reached = {name for name, machine in machines.items() if machine.reaches(target, 9108)}
+    assert reached == {"collector1", "feeder1", "monitor1"}
 
 
 def test_a_collector_that_hangs_is_ended_by_the_watchdog_and_started_again(machines: dict[str, Machine]) -> None:

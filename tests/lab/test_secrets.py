@@ -42,5 +42,5 @@ def test_each_token_can_do_what_the_design_gives_it_and_none_administers(machine
     assert {name: kinds[name.partition("-")[0]] for name in found} == found
     assert set(found) == {
         *("ingest-collector1", "ingest-collector2", "repair-collector1", "repair-collector2"),
-        *("reader-grafana-monitor1", "reader-sentinel-monitor1"),
+        *("reader-gateway-feeder1", "reader-grafana-monitor1", "reader-sentinel-monitor1"),
     }

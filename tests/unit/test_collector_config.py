@@ -8,7 +8,6 @@ import pytest
 from collector.__main__ import main
 from collector.config import (
     CollectorSection,
-    ConfigError,
     ExchangeSection,
     FillSection,
     FundingSection,
@@ -16,8 +15,8 @@ from collector.config import (
     SpoolSection,
     StoreSection,
     load,
-    read_token,
 )
+from settings.toml_file import ConfigError, read_token
 
 GOOD = """
 [collector]

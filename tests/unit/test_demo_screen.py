@@ -49,6 +49,7 @@ def a_view() -> View:
         prometheus_url="http://127.0.0.1:54539",
         provisioned_ms=0,
         collector_started_ms=0,
+        gateway_url="http://127.0.0.1:58090",
         alertmanager_url="http://127.0.0.1:59093",
         grafana_url="http://127.0.0.1:53000",
         grafana_password_file="/home/somebody/marketdata-platform/.demo/secrets/grafana.password",
@@ -82,7 +83,7 @@ def test_what_a_person_looks_for_is_on_the_screen(width: int, height: int) -> No
     text = "\n".join(lines(a_view(), width, height))
     for word in ("164 live", "stale", "freshest", "stalest", "400", "p99", "spool", "roll-ups", "Ctrl-C", "logs"):
         assert word in text
-    for address in (":41075", ":60561", ":51999", ":54539", ":59093", ":53000"):
+    for address in (":41075", ":60561", ":51999", ":54539", ":59093", ":53000", ":58090"):
         assert address in text
     assert "admin, secrets/grafana.password" in text
 

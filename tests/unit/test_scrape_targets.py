@@ -84,3 +84,11 @@ def test_with_tls_the_probes_demand_it_and_look_at_grafanas_certificate_too(targ
         (["https://monitor.example:3000/api/health"], "https_2xx"),
         (["https://exchange.example/fapi/v1/ping"], "exchange_ping"),
     ]
+
+
+def test_a_service_is_known_to_others_by_its_instance_and_its_url(targets: ModuleType) -> None:
+    named = {host: {**of, "platform_instance": host} for host, of in HOSTVARS.items()}
+    assert targets.service_urls("collector", PORTS, GROUPS, named) == [
+        {"name": "feed1", "url": "http://10.0.0.1:9108"},
+        {"name": "feed2", "url": "http://[fd00::2]:9108"},
+    ]

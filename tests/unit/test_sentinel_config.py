@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sentinel.__main__ import main
-from sentinel.config import ConfigError, SentinelSection, StoreSection, load
+from sentinel.config import SentinelSection, StoreSection, load
+from settings.toml_file import ConfigError
 
 GOOD = """
 [[store]]

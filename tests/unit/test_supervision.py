@@ -11,7 +11,6 @@ import pytest
 from collector.batch import Batcher
 from collector.connection import ConnectionState
 from collector.events import CANDLES, MARK_PRICE
-from collector.notify import Notifier
 from collector.pacing import WINDOW_SECONDS
 from collector.points import PointCounters
 from collector.spool import Spool
@@ -23,6 +22,7 @@ from collector.supervision import (
     stuck,
 )
 from collector.writer import Writer
+from settings.systemd import Notifier
 
 BUCKET = "market_data"
 

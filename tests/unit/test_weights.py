@@ -19,7 +19,23 @@ def test_klines_without_a_limit_cost_as_much_as_the_exchange_charges() -> None:
     assert weight(KLINES, {"symbol": "BTCUSDT", "interval": "3m"}) == 5
 
 
-@pytest.mark.parametrize(("route", "one", "every"), [("/fapi/v1/premiumIndex", 1, 10), ("/fapi/v1/ticker/24hr", 1, 40)])
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(5, 2), (10, 2), (20, 2), (50, 2), (100, 5), (500, 10), (1000, 20), (None, 10)]
+)
+def test_an_order_book_costs_by_its_levels(limit: int | None, expected: int) -> None:
+    params = {"symbol": "BTCUSDT"} | ({} if limit is None else {"limit": str(limit)})
+    assert weight("/fapi/v1/depth", params) == expected
+
+
+@pytest.mark.parametrize(
+    ("route", "one", "every"),
+    [
+        ("/fapi/v1/premiumIndex", 1, 10),
+        ("/fapi/v1/ticker/24hr", 1, 40),
+        ("/fapi/v1/ticker/price", 1, 2),
+        ("/fapi/v1/ticker/bookTicker", 2, 5),
+    ],
+)
 def test_a_question_about_all_symbols_costs_more_than_one_about_one(route: str, one: int, every: int) -> None:
     assert weight(route, {"symbol": "BTCUSDT"}) == one
     assert weight(route, {}) == every
@@ -36,8 +52,8 @@ def test_funding_costs_no_weight(route: str) -> None:
 
 
 def test_a_route_of_unknown_weight_is_not_asked() -> None:
-    with pytest.raises(ValueError, match="/fapi/v1/depth"):
-        weight("/fapi/v1/depth", {"symbol": "BTCUSDT"})
+    with pytest.raises(ValueError, match="/fapi/v1/order"):
+        weight("/fapi/v1/order", {"symbol": "BTCUSDT"})
 
 
 @pytest.fixture(scope="module")

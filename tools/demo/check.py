@@ -1,10 +1,11 @@
-"""The check: every candle of every eligible pair in the store against the exchange, by plain readers."""
+"""The check: every candle of every eligible pair, stored and served, against the exchange, by plain readers."""
 
 from collections.abc import Callable, Sequence
 
 from tools.demo import due
-from tools.demo.compare import LENGTH_MS, Verdict, compare
+from tools.demo.compare import BASE, LENGTH_MS, Verdict, compare
 from tools.demo.exchange_truth import Exchange, ListedPair
+from tools.demo.gateway_truth import Gateway, served_wrong
 from tools.demo.run import Run
 from tools.demo.store_truth import RAW, SAMPLES, TAGS, Store
 from tools.demo.summary import Findings
@@ -20,25 +21,31 @@ async def check(run: Run, store: Store, exchange: Exchange, progress: Callable[[
     findings.stale = await _stale(pairs, run, store, now_ms)
     for interval in LENGTH_MS:
         findings.failures += odd_series(interval, pairs, await store.series(interval))
-    for done, pair in enumerate(pairs):
-        progress(done, len(pairs))
-        await _check_pair(pair, run, store, exchange, now_ms, findings)
+    async with Gateway(run.gateway_url) as gateway:
+        for done, pair in enumerate(pairs):
+            progress(done, len(pairs))
+            await _check_pair(pair, run, store, exchange, gateway, now_ms, findings)
     progress(len(pairs), len(pairs))
     return findings
 
 
 async def _check_pair(
-    pair: ListedPair, run: Run, store: Store, exchange: Exchange, now_ms: int, findings: Findings
+    pair: ListedPair, run: Run, store: Store, exchange: Exchange, gateway: Gateway, now_ms: int, findings: Findings
 ) -> None:
     for interval, total in findings.verdicts.items():
         stored = await store.candles(pair.pair, interval)
         last_ms = due.last_due_open_ms(interval, run, now_ms)
         first_ms = max(due.first_due_open_ms(interval, run, last_ms), _floor(pair.listed_ms, interval))
+        truth = await exchange.candles(pair.symbol, interval, first_ms, last_ms)
+        if interval == BASE:
+            served = await gateway.candles(pair.symbol)
+            findings.served += len(served.keys() & truth.keys())
+            findings.failures += served_wrong(pair.pair, served, truth)
         verdict = compare(
             interval,
             pair.pair,
             stored.rows,
-            await exchange.candles(pair.symbol, interval, first_ms, last_ms),
+            truth,
             quantity_precision=pair.quantity_precision,
             rolled_from_ms=due.rolled_from_ms(pair.listed_ms, run),
         )

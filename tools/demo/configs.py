@@ -1,4 +1,4 @@
-"""The configuration files the demo writes: of the collector, the sentinel, Prometheus and what it watches. Pure."""
+"""The configuration files the demo writes: of collector, gateway, sentinel, Prometheus and what it watches. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,9 @@ import yaml
 from tools.demo.due import FILL_HOURS, ROLLUP_WINDOWS
 
 WEIGHT_SHARE_PERCENT = 30
+GATEWAY_SHARE_PERCENT = 20
 COLLECTOR = "collector-1"
+GATEWAY = "gateway"
 READER = "probe"
 SENTINEL = "sentinel"
 GRAFANA = "grafana"
@@ -50,6 +52,30 @@ def collector_toml(
         f"org = {json.dumps(org)}",
         f"ingest_token_file = {json.dumps(str(secrets / f'ingest-{COLLECTOR}.token'))}",
         f"repair_token_file = {json.dumps(str(secrets / f'repair-{COLLECTOR}.token'))}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def gateway_toml(
+    *, state: Path, listen: str, rest_url: str, ca_file: str | None, collector_url: str, influx_url: str, secrets: Path
+) -> str:
+    """The gateway's configuration: for bots of this machine, from the one collector and the one store."""
+    lines = [
+        "[gateway]",
+        f"name = {json.dumps(GATEWAY)}",
+        f"state_dir = {json.dumps(str(state))}",
+        f"listen = {json.dumps(listen)}",
+        "[exchange]",
+        f"rest_url = {json.dumps(rest_url)}",
+        *([f"ca_file = {json.dumps(ca_file)}"] if ca_file else []),
+        f"weight_share_percent = {GATEWAY_SHARE_PERCENT}",
+        "[[collector]]",
+        f"name = {json.dumps(COLLECTOR)}",
+        f"url = {json.dumps(collector_url)}",
+        "[[store]]",
+        f"name = {json.dumps(STORE)}",
+        f"url = {json.dumps(influx_url)}",
+        f"reader_token_file = {json.dumps(str(secrets / f'reader-{GATEWAY}.token'))}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -33,11 +33,12 @@ MACHINE = "demo"
 
 @dataclass(frozen=True)
 class Watched:
-    """What there is to watch: URLs, and the collector's host:port."""
+    """What there is to watch: URLs, and host:port of collector and gateway."""
 
     influx_url: str
     org: str
     collector: str
+    gateway: str
     rest_url: str
     ca_file: str | None
 
@@ -70,6 +71,7 @@ class _Starting:
 
     async def start(self) -> Monitoring:
         self.jobs["collector"] = [(self.watched.collector, {})]
+        self.jobs["gateway"] = [(self.watched.gateway, {})]
         self.jobs["influxdb"] = [(self.watched.influx_url.removeprefix("http://"), {"store": configs.STORE})]
         sentinel_url = await self._sentinel()
         node_url = await self._node_exporter()

@@ -24,6 +24,7 @@ class Run:
     sentinel_url: str | None = None
     node_url: str | None = None
     blackbox_url: str | None = None
+    gateway_url: str | None = None
     grafana_url: str | None = None
     grafana_password_file: str | None = None
 

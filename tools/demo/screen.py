@@ -109,6 +109,8 @@ def _places(view: View) -> Iterator[tuple[str, str | Text]]:
         alerts = f"   Alertmanager {run.alertmanager_url}" if run.alertmanager_url else ""
         yield "Prometheus", f"{run.prometheus_url}{alerts}" if run.prometheus_url else left_out
         yield "collector", f"{run.collector_url}/metrics  /status"
+        if run.gateway_url:
+            yield "gateway", f"{run.gateway_url}/fapi/v1  /pairlist  /metrics"
         yield view.exchange, run.rest_url
     yield "logs", f"{view.logs}/*.log"
     yield "", Text("Ctrl-C ends it and leaves nothing running", style="dim")

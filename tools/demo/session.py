@@ -93,7 +93,9 @@ class Session:
             closes_from_rest=_closes(end, "rest") - _closes(start, "rest"),
             delays_seconds=probe.kept(),
             broken_laws=broken_laws(end),
-            errors_logged=logged_errors(self._folder.logs / "collector.log"),
+            errors_logged=[
+                line for name in ("collector", "gateway") for line in logged_errors(self._folder.logs / f"{name}.log")
+            ],
             start=_process(start),
             end=_process(end),
             steady=steady,

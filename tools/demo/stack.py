@@ -1,4 +1,4 @@
-"""Starts everything, in order: the exchange, InfluxDB, what must be in it, the collector, and what watches it."""
+"""Starts everything, in order: exchange, InfluxDB, what must be in it, collector, gateway, and what watches them."""
 
 import os
 import sys
@@ -69,11 +69,15 @@ async def start(settings: Settings, folder: Folder, children: Children, say: Cal
     child = children.start("collector", [*collector, "run", "--config", str(config)])
     await answers(f"http://{listen}/healthz", child)
     say(f"collector    http://{listen}/status /metrics")
+    gateway = await _gateway(folder, children, rest_url, ca_file, listen, influx_url)
+    say(f"gateway      http://{gateway}/fapi/v1 /pairlist /metrics: bots ask it, docs/freqtrade.md")
     watching = await monitoring.start(
         folder,
         children,
         say,
-        monitoring.Watched(influx_url=influx_url, org=ORG, collector=listen, rest_url=rest_url, ca_file=ca_file),
+        monitoring.Watched(
+            influx_url=influx_url, org=ORG, collector=listen, gateway=gateway, rest_url=rest_url, ca_file=ca_file
+        ),
     )
     return Run(
         rest_url=rest_url,
@@ -89,6 +93,7 @@ async def start(settings: Settings, folder: Folder, children: Children, say: Cal
         sentinel_url=watching.sentinel_url,
         node_url=watching.node_url,
         blackbox_url=watching.blackbox_url,
+        gateway_url=f"http://{gateway}",
         grafana_url=watching.grafana_url,
         grafana_password_file=watching.grafana_password_file,
     )
@@ -104,6 +109,28 @@ async def _exchange(
     url = await simulator_url(children.start("simulator", simulator_command(folder.tls, *pairs)))
     say(f"simulator    {url}")
     return url, url.replace("https://", "wss://", 1), str(folder.tls / "ca.pem")
+
+
+async def _gateway(
+    folder: Folder, children: Children, rest_url: str, ca_file: str | None, collector: str, influx_url: str
+) -> str:
+    listen = f"{HOST}:{free_port()}"
+    config = folder.path / "gateway.toml"
+    config.write_text(
+        configs.gateway_toml(
+            state=folder.data / "gateway",
+            listen=listen,
+            rest_url=rest_url,
+            ca_file=ca_file,
+            collector_url=f"http://{collector}",
+            influx_url=influx_url,
+            secrets=folder.secrets,
+        ),
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "gateway", "run", "--config", str(config)]
+    await answers(f"http://{listen}/healthz", children.start("gateway", command))
+    return listen
 
 
 async def _influx(influxd: Path, folder: Folder, children: Children) -> str:

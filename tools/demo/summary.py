@@ -29,6 +29,7 @@ class Findings:
     """What the comparison of store and exchange found."""
 
     pairs: int = 0
+    served: int = 0
     stale: list[str] = field(default_factory=list)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -72,6 +73,7 @@ def summarize(findings: Findings, figures: Figures) -> dict[str, Any]:
         "missing": {name: verdict.missing for name, verdict in verdicts.items()},
         "off_grid": {name: verdict.off_grid for name, verdict in verdicts.items()},
         "differing": {name: verdict.differing for name, verdict in verdicts.items()},
+        "served_by_gateway": findings.served,
         "compared": {name: verdict.compared for name, verdict in verdicts.items()},
         "windows_fetched": {name: verdict.windows_fetched for name, verdict in verdicts.items() if name != BASE},
         "not_rolled": {name: verdict.not_rolled for name, verdict in verdicts.items() if name != BASE},
@@ -107,6 +109,7 @@ def in_short(summary: Mapping[str, Any]) -> list[str]:
             + (f", fetched {summary['windows_fetched'][name]:,}" if name != BASE else "")
             for name in summary["missing"]
         ),
+        f"the gateway served {summary['served_by_gateway']:,} candles as the exchange has them",
         f"closes from the stream {summary['closes_from_stream']:,}, from REST {summary['closes_from_rest']:,}",
         f"frame to queryable p50 {lag['p50']} s, p99 {lag['p99']} s of {lag['samples']:,} samples",
         *(f"FAILED: {failure}" for failure in summary["failures"]),
@@ -136,7 +139,7 @@ def _wrong_figures(figures: Figures, share: float | None, closes: int) -> list[s
     if share is not None and closes >= JUDGED_CLOSES and share < STREAM_PERCENT:
         failures.append(f"only {share} % of {closes} closes came from the stream, at least {STREAM_PERCENT} % should")
     if figures.errors_logged:
-        failures.append(f"{len(figures.errors_logged)} errors in the collector's log: {figures.errors_logged[0]}")
+        failures.append(f"{len(figures.errors_logged)} errors in the logs: {figures.errors_logged[0]}")
     if not figures.delays_seconds and figures.live_seconds > SAMPLED_SECONDS:
         failures.append("the probe saw no new mark price in the store")
     if figures.steady is not None:

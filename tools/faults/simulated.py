@@ -68,6 +68,10 @@ class Simulated:
         rows = await self._ask("GET", f"/_control/truth?{query}") if first_open_ms <= last_open_ms else []
         return {row[0]: candle_of(row) for row in rows}
 
+    async def rest(self, path: str) -> Any:
+        """The exchange's answer to a request. It is in the log, with its weight."""
+        return await self._ask("GET", path)
+
     async def _ask(self, method: str, path: str, body: object = None) -> Any:
         async with self._session.request(method, self.url + path, json=body) as answer:
             if answer.status != 200:

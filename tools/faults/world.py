@@ -115,6 +115,11 @@ class CollectorServer:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
 
     @property
+    def url(self) -> str:
+        """Its address."""
+        return self._url
+
+    @property
     def spool(self) -> Path:
         """The folder of its spool."""
         return self.state / "spool"
@@ -138,6 +143,11 @@ class CollectorServer:
         """Run `collector audit` beside it. Raises ChildDied if it finds a difference or cannot compare."""
         span = ("--from", iso(from_ms), "--to", iso(to_ms))
         await self._children.run(f"{self.name}-audit", self._command("audit", *span))
+
+    async def backfill(self, from_ms: int, pairs: Sequence[str], share_percent: int) -> None:
+        """Run `collector backfill` beside it, for these pairs alone. Raises ChildDied if it does not reach the end."""
+        options = ("--from", iso(from_ms), "--share", str(share_percent), "--pairs", *pairs)
+        await self._children.run(f"{self.name}-backfill", self._command("backfill", *options))
 
     async def kill(self) -> None:
         """SIGKILL: nothing is flushed."""

@@ -24,6 +24,19 @@ def scrape_targets(
     return [_target(_address(hostvars[host][called], entry["port"]), host, **_scheme(scheme)) for host in hosts]
 
 
+def service_urls(
+    name: str,
+    ports: Iterable[Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    hostvars: Mapping[str, Mapping[str, str]],
+) -> list[dict[str, str]]:
+    """The instances of a service in the table of ports, each with its name and its URL."""
+    return [
+        {"name": hostvars[target["labels"]["host"]]["platform_instance"], "url": f"http://{target['targets'][0]}"}
+        for target in scrape_targets(name, ports, groups, hostvars)
+    ]
+
+
 def store_targets(stores: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
     """The InfluxDBs, each with its name in the collectors' configuration."""
     split = [(urlsplit(store["url"]), store) for store in stores]
@@ -90,4 +103,5 @@ class FilterModule:
     """What Ansible looks for."""
 
     def filters(self) -> dict[str, Any]:
-        return {"scrape_targets": scrape_targets, "store_targets": store_targets, "probe_targets": probe_targets}
+        filters = (scrape_targets, service_urls, store_targets, probe_targets)
+        return {function.__name__: function for function in filters}

@@ -88,6 +88,7 @@ def main() -> None:
         told("every probe succeeds", prometheus.probes),
         told("every pair is fresh", prometheus.pairs),
         told("backups are young", lambda: prometheus.backups(params["stores"], params["backup_hours"])),
+        told("every gateway is ready", prometheus.gateways),
         told("rules are loaded as shipped", lambda: prometheus.rules(params["rules"])),
         told("alerts reach an Alertmanager", prometheus.alertmanagers),
         told("retention is long enough", lambda: prometheus.retention(params["retention_days"])),
@@ -146,6 +147,10 @@ class Prometheus:
             if hours > allowed_hours:
                 host, bucket = sample["metric"]["host"], sample["metric"]["bucket"]
                 yield f"{host}: the newest backup of {bucket} is {hours:.0f} h old, allowed are {allowed_hours}"
+
+    def gateways(self) -> Iterator[str]:
+        for sample in self._query("marketdata_gateway_ready == 0"):
+            yield f"gateway {sample['metric']['instance']} has nothing fresh to serve"
 
     def rules(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[str]:
         loaded = {group["name"]: group["rules"] for group in self._get("rules")["groups"]}

@@ -1,11 +1,27 @@
-"""What the service tells systemd: that it is ready, that it lives, how it stands (sd_notify(3)).
+"""What systemd tells a service, where its credentials lie, and what it is told: ready, alive, how things stand.
 
-Started by hand there is nobody to tell, and nothing is sent.
+sd_notify(3), systemd.exec(5). Started by hand there is nobody to tell, and nothing is sent.
 """
 
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+CREDENTIALS = f"${CREDENTIALS_VARIABLE}"
+
+
+def in_credentials(path: Path, command: str) -> Path:
+    """Return a path whose first part may be `$CREDENTIALS_DIRECTORY`, where systemd puts a service's credentials.
+
+    `command` is what an operator calls instead, to have it set. Raises ValueError, for a model's validator.
+    """
+    if path.parts[:1] != (CREDENTIALS,):
+        return path
+    if CREDENTIALS_VARIABLE not in os.environ:
+        raise ValueError(f"systemd sets {CREDENTIALS} for its service: use {command}, or name a file")
+    return Path(os.environ[CREDENTIALS_VARIABLE], *path.parts[1:])
 
 
 class Notifier:

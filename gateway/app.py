@@ -1,0 +1,238 @@
+"""Builds the gateway, runs it, and stops it in order.
+
+Collectors' streams and the stores fill the memory; the routes answer from memory, from the stores, and what neither has
+from the exchange, within its budget.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from contextlib import AsyncExitStack
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from exchange import weights
+from exchange.budget import Budget
+from exchange.client import ExchangeClient
+from exchange.errors import ExchangeError
+from gateway.answers import Handler
+from gateway.catch_up import CatchUp
+from gateway.config import Config, read_tokens
+from gateway.depth import Depth
+from gateway.exchange_info import ExchangeInfoRoute
+from gateway.fetched import Fetched, Once
+from gateway.funding import FundingInfo, FundingRates
+from gateway.health import not_ready
+from gateway.history import History
+from gateway.klines import Klines
+from gateway.marks import MarkKlines
+from gateway.memory import Memory
+from gateway.metrics import Exposition, HeldRequests, Parts
+from gateway.pairlist import PairList
+from gateway.premium import Premium
+from gateway.store_feed import StoreFeed
+from gateway.stored import Stored
+from gateway.stream import CollectorStream
+from gateway.tickers import Ticker
+from gateway.time import Time, ping
+from gateway.upstream import Upstream
+from gateway.web import Web
+from marketdata.reader import AsyncMarketData
+from marketdata.stores import Store
+from settings.systemd import Notifier
+from settings.toml_file import ConfigError
+
+log = logging.getLogger(__name__)
+
+STORE_SECONDS = 5.0
+"""So long a store may take to answer."""
+
+DRAIN_SECONDS = 1.0
+"""After /readyz has begun to refuse, balancers have this long to notice before the gateway stops to listen."""
+
+STOP_SECONDS = 6.0
+"""How long a stop waits for open requests: those held at a close are answered."""
+
+START_PATIENCE_SECONDS = 10.0
+"""So long a start waits to be ready before it says that it has started all the same."""
+
+TICK_SECONDS = 0.5
+
+
+async def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigError for what an operator must mend."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with AsyncExitStack() as stack:
+        app = await _App.build(config, stack)
+        work = asyncio.create_task(app.work())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        app.web.drain()
+        if work.done():
+            work.result()
+        await asyncio.sleep(DRAIN_SECONDS)
+        await app.stop_listening()
+        work.cancel()
+        await asyncio.wait((work,))
+    log.info("stopped")
+
+
+class _App:
+    """The gateway's parts, wired."""
+
+    def __init__(self, config: Config, session: aiohttp.ClientSession, client: ExchangeClient) -> None:
+        self.config = config
+        self.client = client
+        self.memory = Memory(client.budget.clock)
+        stores = [Store(store.url, token_file=store.reader_token_file) for store in config.store]
+        self.market = AsyncMarketData(stores, clock_ms=self.memory.exchange_time_ms, timeout_seconds=STORE_SECONDS)
+        self.upstream = Upstream(client)
+        self.once = Once()
+        self.stored = Stored(self.market)
+        self.fetched = Fetched(self.memory, client, self.once)
+        self.store_feed = StoreFeed(self.memory, self.stored, streaming=self.streaming)
+        self.streams = {one.name: CollectorStream(one.name, one.url, self.memory, session) for one in config.collector}
+        self.info = ExchangeInfoRoute(self.memory, self.upstream, config.gateway.state_dir, streaming=self.streaming)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.registry.register(
+            Exposition(
+                Parts(
+                    self.memory,
+                    self.streams,
+                    self.stored,
+                    self.fetched,
+                    self.upstream,
+                    client,
+                    self.not_ready,
+                )
+            )
+        )
+        self._weight = (0.0, 0)
+        self.web = Web(
+            self._handlers(),
+            self.registry,
+            not_ready=self.not_ready,
+            used_weight=self._used_weight,
+            allow=config.gateway.networks,
+        )
+        self._runner = web.AppRunner(self.web.application(), access_log=None, shutdown_timeout=STOP_SECONDS)
+        self._notifier = Notifier(os.environ)
+
+    @classmethod
+    async def build(cls, config: Config, stack: AsyncExitStack) -> "_App":
+        """Wire the parts and listen. Raises ConfigError."""
+        read_tokens(config)
+        try:
+            config.gateway.state_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"gateway.state_dir = {config.gateway.state_dir}: {error.strerror}") from error
+        # Collectors are ours: no proxy from the environment.
+        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        exchange = config.exchange
+        try:
+            client = await stack.enter_async_context(
+                ExchangeClient(
+                    exchange.rest_url,
+                    Budget(exchange.weight_share_percent),
+                    ca_file=exchange.ca_file,
+                    patience_seconds=0,
+                )
+            )
+        except ExchangeError as error:
+            raise ConfigError(str(error)) from error
+        app = cls(config, session, client)
+        stack.push_async_callback(app.market.close)
+        stack.push_async_callback(app.upstream.close)
+        stack.push_async_callback(app.once.close)
+        app.info.load()
+        await app._runner.setup()
+        stack.push_async_callback(app._runner.cleanup)
+        try:
+            await web.TCPSite(app._runner, config.gateway.listen_host, config.gateway.listen_port).start()
+        except OSError as error:
+            raise ConfigError(f"gateway.listen = {config.gateway.listen}: cannot listen: {error}") from error
+        log.info("serving listen=%s collectors=%d stores=%d", app.address, len(app.streams), len(config.store))
+        return app
+
+    @property
+    def address(self) -> str:
+        """``host:port`` it listens on; the port is the real one where 0 was configured."""
+        host, port = self._runner.addresses[0][:2]
+        return f"{host}:{port}"
+
+    def streaming(self) -> bool:
+        """Whether any collector tells us of candles now."""
+        return any(stream.live for stream in self.streams.values())
+
+    def not_ready(self) -> list[str]:
+        """Return why the gateway should not be asked."""
+        return not_ready(self.memory, streaming=self.streaming(), store_answers=self.stored.answered)
+
+    async def work(self) -> None:
+        """Run the parts until cancelled; an unexpected end of one ends the process, systemd starts it again."""
+        async with asyncio.TaskGroup() as group:
+            for stream in self.streams.values():
+                group.create_task(stream.run())
+            group.create_task(self.store_feed.run())
+            group.create_task(self.info.run())
+            group.create_task(self._tell_systemd())
+
+    async def stop_listening(self) -> None:
+        """Answer what is open and take no more."""
+        await self._runner.cleanup()
+
+    async def _tell_systemd(self) -> None:
+        """READY=1 once ready, or after a while all the same; then the watchdog: a turn of the loop is the proof."""
+        patience_ends = time.monotonic() + START_PATIENCE_SECONDS
+        started = False
+        while True:
+            reasons = self.not_ready()
+            lines = ["WATCHDOG=1", f"STATUS={'; '.join(reasons) or 'ready'}"]
+            if not started and (not reasons or time.monotonic() > patience_ends):
+                started = True
+                lines.insert(0, "READY=1")
+                log.info("started ready=%s", "; ".join(reasons) or "yes")
+            self._notifier.tell(*lines)
+            await asyncio.sleep(TICK_SECONDS if not started else 5.0)
+
+    def _used_weight(self) -> int:
+        """This gateway's weight in the running minute, read once a second at most."""
+        now = time.monotonic()
+        if now - self._weight[0] > 1.0:
+            self._weight = (now, self.client.budget.snapshot().used_in_minute)
+        return self._weight[1]
+
+    def _handlers(self) -> dict[str, Handler]:
+        memory, upstream, market = self.memory, self.upstream, self.market
+        klines = Klines(
+            memory,
+            History(memory, self.stored, self.fetched, self.once),
+            CatchUp(memory, self.stored, self.fetched, self.client, self.once),
+            upstream,
+            streaming=self.streaming,
+            refuse_intervals=frozenset(self.config.gateway.refuse_intervals),
+            held=HeldRequests(self.registry),
+        )
+        return {
+            weights.PING: ping,
+            weights.TIME: Time(memory).answer,
+            weights.EXCHANGE_INFO: self.info.answer,
+            weights.KLINES: klines.answer,
+            weights.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market).answer,
+            weights.PREMIUM_INDEX: Premium(memory, upstream).answer,
+            weights.FUNDING_RATE: FundingRates(memory, upstream, market).answer,
+            weights.FUNDING_INFO: FundingInfo(upstream).answer,
+            weights.TICKER_24HR: Ticker(weights.TICKER_24HR, memory, upstream).answer,
+            weights.TICKER_PRICE: Ticker(weights.TICKER_PRICE, memory, upstream).answer,
+            weights.TICKER_BOOK: Ticker(weights.TICKER_BOOK, memory, upstream).answer,
+            weights.DEPTH: Depth(memory, upstream).answer,
+            "/pairlist": PairList(memory).answer,
+        }

@@ -1,0 +1,110 @@
+"""The gateway's configuration: one TOML file, read once, wrong input told in one line."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from gateway.params import EXCHANGE_INTERVALS
+from settings import toml_file
+from settings.systemd import in_credentials
+from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of, read_token
+
+type Network = IPv4Network | IPv6Network
+
+
+class GatewaySection(Section):
+    """Who this gateway is, where it listens, and for whom."""
+
+    name: Name
+    state_dir: LocalPath
+    listen: Listen = "127.0.0.1:8090"
+    allow: list[str] = Field(default=[])
+    refuse_intervals: list[str] = Field(default=[])
+    log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for text in value:
+            ip_network(text)
+        return value
+
+    @field_validator("refuse_intervals")
+    @classmethod
+    def _intervals(cls, value: list[str]) -> list[str]:
+        unknown = [text for text in value if text not in EXCHANGE_INTERVALS]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none of {' '.join(EXCHANGE_INTERVALS)}")
+        return value
+
+    @property
+    def networks(self) -> list[Network]:
+        """Who may ask; everybody if empty."""
+        return [ip_network(text) for text in self.allow]
+
+    @property
+    def listen_host(self) -> str:
+        """Address the HTTP server binds."""
+        return host_of(self.listen)
+
+    @property
+    def listen_port(self) -> int:
+        """Port the HTTP server binds."""
+        return port_of(self.listen)
+
+
+class ExchangeSection(Section):
+    """Where the exchange is, and how much of its weight the gateway may spend."""
+
+    rest_url: HttpAddress = "https://fapi.binance.com"
+    ca_file: LocalPath | None = None
+    weight_share_percent: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class CollectorSection(Section):
+    """One collector, whose /stream is read."""
+
+    name: Name
+    url: HttpAddress
+
+
+class StoreSection(Section):
+    """One InfluxDB. The token file is read at every query; it may lie in `$CREDENTIALS_DIRECTORY`."""
+
+    name: Name
+    url: HttpAddress
+    org: str = "marketdata"
+    reader_token_file: LocalPath
+
+    @field_validator("reader_token_file")
+    @classmethod
+    def _in_credentials(cls, value: Path) -> Path:
+        return in_credentials(value, "marketdata-gateway")
+
+
+class Config(Section):
+    """The whole file. Without a collector the stores are polled."""
+
+    gateway: GatewaySection
+    exchange: ExchangeSection = ExchangeSection()
+    collector: list[CollectorSection] = Field(default=[])
+    store: Annotated[list[StoreSection], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        all_differ([collector.name for collector in self.collector], "collector.name")
+        all_differ([store.name for store in self.store], "store.name")
+        return self
+
+
+def load(path: Path) -> Config:
+    """Read and check the file. Raises ConfigError with one line."""
+    return toml_file.load(path, Config)
+
+
+def read_tokens(config: Config) -> None:
+    """Read every token once, as a proof that all are there. Raises ConfigError."""
+    for store in config.store:
+        read_token(store.reader_token_file)

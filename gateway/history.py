@@ -1,0 +1,118 @@
+"""Final windows of any age: from memory, from the stores, and what neither has once from the exchange, for all bots."""
+
+from collections.abc import Sequence
+
+from exchange.universe import SymbolInfo
+from gateway.fetched import Fetched, Once
+from gateway.memory import FROM_STORE, KEPT, Memory, PairState
+from gateway.rows import Row, Values, decode
+from gateway.series import Series
+from gateway.stored import Stored
+from gateway.windows import BASE, Digits, Grid, merge, row
+from marketdata.timeframes import BASE_MS, DAY_MS, TIMEFRAME_MS, WEEK_MS
+
+_EXCHANGE_LENGTHS = frozenset(TIMEFRAME_MS.values())
+
+
+class History:
+    """The past of every pair. Both public methods may raise Refused."""
+
+    def __init__(self, memory: Memory, stored: Stored, fetched: Fetched, once: Once) -> None:
+        self._memory = memory
+        self._stored = stored
+        self._fetched = fetched
+        self._once = once
+        self._series: dict[tuple[str, str], Series] = {}
+        memory.changed = self._changed
+
+    async def series(self, state: PairState, info: SymbolInfo, grid: Grid, count: int) -> Series:
+        """Return the newest windows of a pair, at least `count` of those that exist."""
+        series = self._series.get((state.symbol, grid.interval))
+        if series is None or not _reaches(series, info, count) or not series.extend(state):
+            load = self._load(state, info, grid, count)
+            series = await self._once.do(("series", state.symbol, grid.interval, count), load)
+            series.extend(state)
+        return series
+
+    async def rows(
+        self, state: PairState, info: SymbolInfo, grid: Grid, first_ms: int, stop_ms: int
+    ) -> list[tuple[int, Row]]:
+        """Return every final window that opens in [first_ms, stop_ms), oldest first; those are over."""
+        first_ms = max(first_ms, grid.open_of(info.onboard_ms))
+        is_base = grid.length_ms == BASE_MS
+        have = dict(state.shown(first_ms, stop_ms)) if is_base else {}
+        missing = [
+            at for at in grid.opens(first_ms, stop_ms) if at not in have and not (is_base and at in state.absent)
+        ]
+        if missing:
+            have |= await self._stored.windows(info, grid, missing[0], missing[-1] + grid.length_ms)
+            missing = [at for at in missing if at not in have]
+        if missing and not is_base:
+            have |= _built(state, grid, missing)
+            missing = [at for at in missing if at not in have]
+        if missing:
+            have |= await self._from_exchange(state, info, grid, missing)
+        return sorted(have.items())
+
+    def _changed(self, state: PairState, open_ms: int) -> None:
+        for (symbol, _), series in self._series.items():
+            if symbol == state.symbol:
+                series.rewind(open_ms)
+
+    async def _load(self, state: PairState, info: SymbolInfo, grid: Grid, count: int) -> Series:
+        key = (state.symbol, grid.interval)
+        until_ms = grid.open_of(state.next_open_ms)
+        known = self._series.get(key)
+        if known is not None and _reaches(known, info, count):
+            from_ms = known.until_ms
+            rows = await self.rows(state, info, grid, from_ms, until_ms)
+            if known.until_ms == from_ms:  # nothing was added or taken back meanwhile
+                known.append(rows, until_ms)
+            return known
+        days = None
+        if grid.length_ms == WEEK_MS:
+            days = await self.series(state, info, Grid("1d", DAY_MS), 7)
+        first_ms = until_ms - count * grid.length_ms
+        rows = await self.rows(state, info, grid, first_ms, until_ms)
+        series = Series(grid, Digits.of(info), first_ms, until_ms, days=days)
+        series.append(rows, until_ms)
+        self._series[key] = series
+        return series
+
+    async def _from_exchange(
+        self, state: PairState, info: SymbolInfo, grid: Grid, opens: Sequence[int]
+    ) -> dict[int, Row]:
+        if grid.length_ms not in _EXCHANGE_LENGTHS:
+            return await self._merged(state, info, grid, opens)
+        found = await self._fetched.windows(info.symbol, grid, opens)
+        if grid.length_ms == BASE_MS:
+            # Kept with the others, as far as memory reaches.
+            self._memory.learn_rows(state, found.items(), FROM_STORE)
+            oldest_ms = state.next_open_ms - KEPT * BASE_MS
+            self._memory.learn_absent(state, [at for at in opens if at not in found and at >= oldest_ms])
+        return found
+
+    async def _merged(self, state: PairState, info: SymbolInfo, grid: Grid, opens: Sequence[int]) -> dict[int, Row]:
+        """Windows of a length the exchange does not know, from its 3m candles."""
+        windows: dict[int, list[Values]] = {at: [] for at in opens}
+        for at, text in await self.rows(state, info, BASE, opens[0], opens[-1] + grid.length_ms):
+            if grid.open_of(at) in windows:
+                windows[grid.open_of(at)].append(decode(text))
+        return {at: row(merge(parts, at, grid.length_ms)) for at, parts in windows.items() if parts}
+
+
+def _reaches(series: Series, info: SymbolInfo, count: int) -> bool:
+    wanted_ms = series.until_ms - count * series.grid.length_ms
+    return series.first_ms <= max(wanted_ms, series.grid.open_of(info.onboard_ms))
+
+
+def _built(state: PairState, grid: Grid, opens: Sequence[int]) -> dict[int, Row]:
+    """Windows that the 3m candles in memory make: those that the store's tasks have not rolled yet."""
+    built = {}
+    for at in opens:
+        stop_ms = at + grid.length_ms
+        if stop_ms <= state.next_open_ms and not state.lacks(at, stop_ms):
+            candles = [decode(text) for _, text in state.shown(at, stop_ms)]
+            if candles:
+                built[at] = row(merge(candles, at, grid.length_ms))
+    return built

@@ -1,0 +1,25 @@
+"""`freqtrade download-data` of 30 days from the gateway."""
+
+from tests.clients.conftest import Served
+
+DAYS = 30
+PAIRS = 3
+TIMEFRAMES = 2
+
+
+def test_thirty_days_of_candles_marks_and_funding_are_exact_and_come_from_the_store(served: Served) -> None:
+    """But for freqtrade's question which candle of each pair is its oldest: the exchange is asked that once."""
+    pairs = served.stack.pairs[:PAIRS]
+    served.run(served.experiment.backfill(pairs, DAYS))
+    downloaded, compared, spent = served.run(served.experiment.download("first-download", pairs, DAYS))
+    assert downloaded.complaints == []
+    assert {name: comparison.examples for name, comparison in compared.items() if not comparison.exact} == {}
+    assert spent.requests.get("/fapi/v1/klines", 0) <= 2 * TIMEFRAMES * PAIRS
+    assert spent.requests.get("/fapi/v1/markPriceKlines", 0) <= 2 * PAIRS
+
+    downloaded, compared, spent = served.run(served.experiment.download("next-download", pairs, DAYS))
+    assert downloaded.complaints == []
+    assert {name: comparison.examples for name, comparison in compared.items() if not comparison.exact} == {}
+    # The oldest page of mark prices is not kept by the gateway: it is asked for again.
+    assert spent.requests.get("/fapi/v1/markPriceKlines", 0) <= PAIRS
+    assert spent.requests.keys() <= {"/fapi/v1/markPriceKlines"}

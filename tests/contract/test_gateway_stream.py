@@ -1,0 +1,115 @@
+"""What the gateway makes of GET /stream: the documented lines, gaps, silence, other protocols."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from exchange.clock import ExchangeClock
+from gateway import stream
+from gateway.memory import Memory
+from gateway.stream import CollectorStream
+from gateway.stream_lines import MalformedLine, PairTold, parse
+from tests.support import eventually_async, http_server
+
+DOCUMENT = Path(__file__).parents[2] / "docs/stream.md"
+EXAMPLES = re.findall(r"```json\n(\{.*?\})\n```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+OPEN_MS = 1_791_383_760_000
+
+
+def line(kind: str, **values: Any) -> bytes:
+    return json.dumps({"type": kind, **values}).encode() + b"\n"
+
+
+HELLO = line("hello", protocol=1, collector="c", exchange="E", boot_id="b", exchange_time_ms=OPEN_MS)
+PAIR = next(example for example in EXAMPLES if '"type":"pair"' in example).encode() + b"\n"
+LIVE = line("live", seq=5, exchange_time_ms=OPEN_MS)
+
+
+@asynccontextmanager
+async def reading(*answers: list[bytes]) -> AsyncIterator[tuple[CollectorStream, Memory]]:
+    """A collector that gives these answers one after the other; after the last it is silent."""
+    left = list(answers)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for text in left.pop(0) if left else []:
+            await response.write(text)
+        if not left:
+            await asyncio.Event().wait()
+        return response
+
+    memory = Memory(ExchangeClock())
+    async with http_server(handle) as url, aiohttp.ClientSession() as session:
+        reader = CollectorStream("c", url, memory, session, jitter=lambda: 0.0)
+        task = asyncio.create_task(reader.run())
+        try:
+            yield reader, memory
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: json.loads(text)["type"])
+def test_every_documented_line_is_read(example: str) -> None:
+    told = parse(example.encode())
+    assert told is not None
+    assert told.__struct_config__.tag == json.loads(example)["type"]
+
+
+def test_unknown_keys_and_types_are_ignored_and_wrong_lines_are_told() -> None:
+    assert parse(b'{"type":"weather","rain":true}') is None
+    assert isinstance(parse(PAIR.replace(b'"seq"', b'"new_key":1,"seq"', 1)), PairTold)
+    for wrong in (b"", b"{", b'{"seq":1}', b'{"type":"live","seq":"five"}'):
+        with pytest.raises(MalformedLine):
+            parse(wrong)
+
+
+async def test_a_snapshot_fills_the_memory_wherever_the_chunks_are_cut() -> None:
+    text = HELLO + PAIR + LIVE
+    async with reading([text[:70], text[70:900], text[900:]]) as (reader, memory):
+        await eventually_async(lambda: reader.live)
+        state = memory.pair_state("BTCUSDT")
+        assert state is not None
+        assert state.next_open_ms == OPEN_MS
+        assert memory.exchange_time_ms() >= OPEN_MS
+
+
+async def test_a_gap_in_seq_has_everything_read_anew() -> None:
+    gap = line("left", seq=7, pair="ETH/USDT:USDT")
+    async with reading([HELLO, PAIR, LIVE, gap], [HELLO, PAIR, LIVE]) as (reader, _):
+        await eventually_async(lambda: reader.broken_total["gap"] == 1 and reader.live)
+
+
+async def test_a_heartbeat_must_repeat_the_last_seq() -> None:
+    good, wrong = (line("heartbeat", seq=seq, exchange_time_ms=OPEN_MS) for seq in (5, 6))
+    async with reading([HELLO, PAIR, LIVE, good, wrong], [HELLO, PAIR, LIVE, good]) as (reader, _):
+        await eventually_async(lambda: reader.broken_total["gap"] == 1 and reader.live)
+
+
+async def test_silence_ends_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SILENCE_SECONDS", 0.2)
+    async with reading([HELLO, PAIR, LIVE]) as (reader, memory):
+        await eventually_async(lambda: reader.broken_total["silent"] >= 1)
+        assert not reader.live
+        assert memory.pair_state("BTCUSDT") is not None, "what is known stays known"
+
+
+async def test_another_protocol_is_not_read() -> None:
+    other = HELLO.replace(b'"protocol": 1', b'"protocol": 2')
+    async with reading([other], [HELLO, LIVE]) as (reader, _):
+        await eventually_async(lambda: reader.broken_total["protocol"] == 1 and reader.live)
+
+
+async def test_a_line_that_is_not_as_documented_ends_the_answer() -> None:
+    async with reading([HELLO, b'{"type":"live"}\n'], [HELLO, LIVE]) as (reader, _):
+        await eventually_async(lambda: reader.broken_total["malformed"] == 1 and reader.live)

@@ -1,0 +1,73 @@
+"""The FreqAI strategy of examples/ in a backtest: candles as downloaded, funding from the store."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.clients import bot_log
+from tools.clients.config import ROOT
+from tools.clients.downloads import DAY_MS, download
+from tools.clients.experiment import Experiment
+
+DAYS = 8
+TRAIN_DAYS = 4
+TIMEFRAMES = ("3m", "15m", "1h")
+# A small model on a few days: that it runs and sees the funding is the point, not what it earns.
+SMALL = {
+    "freqai": {
+        "identifier": "example",
+        "train_period_days": TRAIN_DAYS,
+        "backtest_period_days": 1,
+        "model_training_parameters": {"n_estimators": 20},
+    }
+}
+
+
+@dataclass(frozen=True)
+class Backtested:
+    """Names of the features that a model was trained with; lines of the log above INFO."""
+
+    features: list[str]
+    complaints: list[str]
+
+
+async def backtest(running: Experiment, pairs: list[str]) -> Backtested:
+    """Download and backtest. Raises ChildDied if freqtrade fails."""
+    folder = running.folder / "example"
+    downloaded = await download(
+        running.children,
+        running.interpreter,
+        running.stack.served,
+        pairs,
+        folder,
+        days=DAYS,
+        timeframes=TIMEFRAMES,
+    )
+    configs = [folder / "config.json", ROOT / "examples/freqai.json", folder / "small.json"]
+    configs[2].write_text(json.dumps(SMALL), encoding="utf-8")
+    end_ms = downloaded.started_ms // DAY_MS * DAY_MS
+    log = folder / "backtest.log"
+    store = running.stack.store
+    command = [
+        "env",
+        f"MARKETDATA_URL={store.url}",
+        f"MARKETDATA_TOKEN_FILE={store.token_file('reader', 'library')}",
+        *(str(running.interpreter), "-m", "freqtrade", "backtesting"),
+        *(word for config in configs for word in ("--config", str(config))),
+        *("--strategy-path", str(ROOT / "examples"), "--data-format-ohlcv", "json", "--export", "none"),
+        *("--timerange", f"{_day(end_ms - DAY_MS)}-{_day(end_ms)}", "--logfile", str(log)),
+    ]
+    await running.children.run("backtest", command)
+    return Backtested(_features(folder / "user_data/models/example"), bot_log.complaints(log.read_text().splitlines()))
+
+
+def _features(models: Path) -> list[str]:
+    for metadata in sorted(models.rglob("*_metadata.json")):
+        features: list[str] = json.loads(metadata.read_text(encoding="utf-8"))["training_features_list"]
+        return features
+    return []
+
+
+def _day(time_ms: int) -> str:
+    return time.strftime("%Y%m%d", time.gmtime(time_ms / 1000))

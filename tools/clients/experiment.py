@@ -1,0 +1,154 @@
+"""A fleet of bots on one gateway, measured: what `python -m tools.clients` does, part by part."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.clients import fleet, scripts, truth
+from tools.clients.config import STATIC, healthy_pairlists
+from tools.clients.downloads import Comparison, Downloaded, download
+from tools.clients.fleet import Bot, Report
+from tools.clients.stack import Stack
+from tools.demo.compare import LENGTH_MS, Row
+from tools.demo.metrics import Metrics
+from tools.demo.processes import ChildDied, Children
+
+DAY_MS = 86_400_000
+TIMEFRAMES = ("3m", "1h")
+BACKFILL_SHARE_PERCENT = 60
+STARTS_AT_ONCE = 2
+AFTER_CLOSE_MS = 40_000
+"""A close counts once the bots have had it and its truth is settled."""
+
+EXCHANGE_REQUESTS = "marketdata_gateway_exchange_requests_total"
+STORED_ROUTES = ("/fapi/v1/klines", "/fapi/v1/markPriceKlines", "/fapi/v1/fundingRate", "/fapi/v1/exchangeInfo")
+EXCHANGE_WEIGHT = "marketdata_gateway_exchange_weight_total"
+
+FAULTS = (
+    # The closing frame comes after the next candle's first frames: who takes a newer candle for a proof of the one
+    # before trades on a candle that is not final.
+    ("late_close", {"interval": "3m", "delay_ms": 3_000, "share": 0.3}),
+    ("missing_close", {"interval": "3m", "share": 0.05}),
+)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the gateway has asked of the exchange: requests and weight by route."""
+
+    requests: Mapping[str, float]
+    weight: Mapping[str, float]
+
+    def of(self, routes: Sequence[str]) -> "Spent":
+        """Of these routes alone."""
+        return Spent(_chosen(self.requests, routes), _chosen(self.weight, routes))
+
+    def since(self, before: "Spent") -> "Spent":
+        """What was added; routes of which nothing was asked are left out."""
+        return Spent(_added(before.requests, self.requests), _added(before.weight, self.weight))
+
+
+@dataclass
+class Experiment:
+    """The servers and where the bots' files go."""
+
+    stack: Stack
+    children: Children
+    interpreter: Path
+    folder: Path
+    say: Callable[[str], None]
+
+    async def refreshes(self, pairs: list[str], times: int = 3) -> tuple[list[float], list[float]]:
+        """Seconds of freqtrade's refresh: at the exchange through ccxt's throttle, and at the gateway."""
+        direct = await scripts.refresh_seconds(
+            self.interpreter, self.stack.exchange, pairs, self.folder / "refresh-exchange", times=times
+        )
+        served = await scripts.refresh_seconds(
+            self.interpreter, self.stack.served, pairs, self.folder / "refresh-gateway", times=times
+        )
+        return direct, served
+
+    async def backfill(self, pairs: list[str], days: int) -> None:
+        """Bring so many days into the store. Raises ChildDied."""
+        from_ms = self.stack.simulated.now_ms() // DAY_MS * DAY_MS - days * DAY_MS
+        await self.stack.collector.backfill(from_ms, pairs, BACKFILL_SHARE_PERCENT)
+
+    async def download(self, name: str, pairs: list[str], days: int) -> tuple[Downloaded, dict[str, Comparison], Spent]:
+        """Download as the bot `name`; the comparison by kind, and what the gateway asked of the exchange for it.
+
+        freqtrade first asks for the oldest candle of each pair and timeframe (startTime=0). Where that is older than
+        the store, the gateway asks the exchange, once for all bots.
+        """
+        before = await self.spent()
+        folder = self.folder / name
+        downloaded = await download(
+            self.children, self.interpreter, self.stack.served, pairs, folder, days=days, timeframes=TIMEFRAMES
+        )
+        spent = (await self.spent()).since(before).of(STORED_ROUTES)
+        symbols = {pair: self.stack.symbols[pair] for pair in pairs}
+        compared = await truth.compare_download(
+            self.stack.simulated, downloaded, symbols, days=days, timeframes=TIMEFRAMES
+        )
+        return downloaded, compared, spent
+
+    async def start_bots(self, pairs: list[str], count: int) -> list[Bot]:
+        """Start bots, a few at a time, and wait for the first loop of each. The second one uses the list of pairs."""
+        bots: list[Bot] = []
+        for first in range(0, count, STARTS_AT_ONCE):
+            for number in range(first, min(first + STARTS_AT_ONCE, count)):
+                lists = healthy_pairlists(self.stack.served, len(pairs)) if number == 1 else STATIC
+                bots.append(
+                    fleet.start_bot(
+                        self.children,
+                        self.interpreter,
+                        self.stack.served,
+                        pairs,
+                        self.folder / f"bot-{number + 1:02d}",
+                        pairlists=lists,
+                    )
+                )
+            await fleet.first_loops(bots)
+        return bots
+
+    async def run_bots(self, bots: list[Bot], seconds: float) -> None:
+        """Let them run. Raises ChildDied if one ends."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for bot in bots:
+                if bot.child.ended:
+                    raise ChildDied(bot.child.obituary())
+            await asyncio.sleep(1)
+
+    async def run_over_closes(self, bots: list[Bot], closes: int) -> None:
+        """Let them run until so many candles have closed, and a little longer. Raises ChildDied if one ends."""
+        now_ms, length_ms = self.stack.simulated.now_ms(), LENGTH_MS[fleet.BASE]
+        until_ms = (now_ms // length_ms + closes) * length_ms + AFTER_CLOSE_MS
+        await self.run_bots(bots, (until_ms - now_ms) / 1000)
+
+    async def report(self, bots: list[Bot]) -> Report:
+        """Judge them against the exchange's truth."""
+
+        async def true(pair: str, timeframe: str, first_ms: int, last_ms: int) -> Mapping[int, Row]:
+            symbol = self.stack.symbols[pair]
+            return await self.stack.simulated.candles(symbol, timeframe, first_ms, last_ms)
+
+        return await fleet.report(bots, true)
+
+    async def spent(self) -> Spent:
+        """What the gateway has asked of the exchange so far."""
+        metrics = await self.stack.gateway.metrics()
+        return Spent(_by_route(metrics, EXCHANGE_REQUESTS), _by_route(metrics, EXCHANGE_WEIGHT))
+
+
+def _by_route(metrics: Metrics, name: str) -> dict[str, float]:
+    return {route: metrics.total(name, route=route) for route in sorted(metrics.values_of(name, "route"))}
+
+
+def _chosen(values: Mapping[str, float], routes: Sequence[str]) -> dict[str, float]:
+    return {route: value for route, value in values.items() if route in routes}
+
+
+def _added(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    return {route: value - before.get(route, 0.0) for route, value in after.items() if value > before.get(route, 0.0)}

@@ -1,0 +1,162 @@
+"""What the clients ask: a gateway with a collector, an InfluxDB and a simulated exchange behind it, at today's time."""
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from tools.clients.config import Address
+from tools.demo.metrics import Metrics, parse
+from tools.demo.processes import Child, Children
+from tools.demo.servers import HOST, CannotStart, answers, free_port, simulator_command, simulator_url
+from tools.faults.simulated import Simulated
+from tools.faults.world import CollectorServer, StoreServer
+
+COLLECTOR = "collector-1"
+FILL_SECONDS = 900.0
+POLL_SECONDS = 0.5
+STEADY_POLLS = 10
+
+COLLECTOR_SHARE_PERCENT = 55
+GATEWAY_SHARE_PERCENT = 20
+"""All come from one address here and share its weight, as collector and gateway of one small site do."""
+
+
+class GatewayServer:
+    """A gateway by its configuration; its process may end and start again."""
+
+    def __init__(self, folder: Path, children: Children, simulated: Simulated, store: StoreServer, stream: str) -> None:
+        self.url = f"http://{HOST}:{free_port()}"
+        self._children = children
+        self._config = folder / "gateway.toml"
+        lines = [
+            "[gateway]",
+            'name = "gateway-1"',
+            f"state_dir = {json.dumps(str(folder / 'gateway'))}",
+            f"listen = {json.dumps(self.url.removeprefix('http://'))}",
+            "[exchange]",
+            f"rest_url = {json.dumps(simulated.url)}",
+            f"ca_file = {json.dumps(simulated.ca_file)}",
+            f"weight_share_percent = {GATEWAY_SHARE_PERCENT}",
+            "[[collector]]",
+            f"name = {json.dumps(COLLECTOR)}",
+            f"url = {json.dumps(stream)}",
+            "[[store]]",
+            'name = "main"',
+            f"url = {json.dumps(store.url)}",
+            f"reader_token_file = {json.dumps(str(store.token_file('reader', 'gateway')))}",
+        ]
+        self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self._child: Child | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready. Raises CannotStart."""
+        command = [sys.executable, "-m", "gateway", "run", "--config", str(self._config)]
+        self._child = self._children.start("gateway", command)
+        await answers(f"{self.url}/readyz", self._child)
+
+    async def metrics(self) -> Metrics:
+        """A scrape; its text is kept beside the configuration."""
+        timeout = aiohttp.ClientTimeout(total=15)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{self.url}/metrics") as answer,
+        ):
+            text = await answer.text()
+        self._config.with_suffix(".metrics").write_text(text, encoding="utf-8")
+        return parse(text)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All servers, started. symbols: of the eligible pairs, the busiest first."""
+
+    simulated: Simulated
+    store: StoreServer
+    collector: CollectorServer
+    gateway: GatewayServer
+    symbols: dict[str, str]
+    """Symbol of each pair."""
+
+    @property
+    def pairs(self) -> list[str]:
+        """All pairs, the busiest first."""
+        return list(self.symbols)
+
+    @property
+    def served(self) -> Address:
+        """Where the bots ask."""
+        return Address(self.gateway.url)
+
+    @property
+    def exchange(self) -> Address:
+        """The exchange itself, for comparison: with the throttle that a bot needs there."""
+        return Address(self.simulated.url, ca_file=self.simulated.ca_file, throttled=True)
+
+
+async def start(
+    stack: AsyncExitStack, folder: Path, children: Children, influxd: Path, *, pairs: int, seed: int = 1
+) -> Stack:
+    """Start everything, in order, and return when the gateway is ready. Raises CannotStart, ChildDied."""
+    store = StoreServer(influxd, folder, children, [COLLECTOR])
+    await store.start()
+    await store.provision()
+    arguments = ("--pairs", str(pairs), "--seed", str(seed), "--quiet")
+    url = await simulator_url(children.start("simulator", simulator_command(folder / "tls", *arguments)))
+    simulated = await stack.enter_async_context(Simulated(url, str(folder / "tls" / "ca.pem"), 0))
+    collector = CollectorServer(
+        COLLECTOR,
+        folder,
+        children,
+        {
+            "exchange": {
+                "rest_url": url,
+                "websocket_url": url.replace("https://", "wss://", 1),
+                "ca_file": simulated.ca_file,
+                "weight_share_percent": COLLECTOR_SHARE_PERCENT,
+            },
+            # download-data begins at midnight: 30 days of it reach back further than 30 days.
+            "funding": {"history_days": 31},
+            "store": {
+                "name": "main",
+                "url": store.url,
+                "ingest_token_file": str(store.token_file("ingest", COLLECTOR)),
+                "repair_token_file": str(store.token_file("repair", COLLECTOR)),
+            },
+        },
+    )
+    stack.push_async_callback(collector.close)
+    collector.start()
+    await filled(collector)
+    gateway = GatewayServer(folder, children, simulated, store, collector.url)
+    await gateway.start()
+    return Stack(simulated, store, collector, gateway, await _symbols(simulated))
+
+
+async def filled(collector: CollectorServer) -> None:
+    """Return when the stores hold what the collector begins with: candles, funding, mark prices. Raises CannotStart."""
+    deadline = time.monotonic() + FILL_SECONDS
+    seen = 0
+    while collector.running and time.monotonic() < deadline:
+        status, metrics = await collector.status(), await collector.metrics()
+        done = bool(status and status["fill"]["stage"] == "done" and metrics and _is_whole(metrics))
+        seen = seen + 1 if done else 0  # what is missing is counted a moment after the fill
+        if seen == STEADY_POLLS:
+            return
+        await asyncio.sleep(POLL_SECONDS)
+    raise CannotStart(f"the collector's fill did not end: see {collector.log}")
+
+
+def _is_whole(metrics: Metrics) -> bool:
+    owed = ("marketdata_funding_settled_missing", "marketdata_mark_candles_missing", "marketdata_points_in_spool")
+    return not any(metrics.total(name) for name in owed)
+
+
+async def _symbols(simulated: Simulated) -> dict[str, str]:
+    pairs = {listed.symbol: listed.pair for listed in await simulated.listed()}
+    return {pairs[symbol]: symbol for symbol in await simulated.symbols()}
