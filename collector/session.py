@@ -4,9 +4,10 @@ import ssl
 
 import aiohttp
 
-from collector.config import Config, ConfigError
+from collector.config import Config
 from marketdata.errors import InvalidRequest
 from marketdata.stores import trust
+from settings.toml_file import ConfigError
 
 
 def open_session(config: Config) -> aiohttp.ClientSession:

@@ -42,7 +42,6 @@ from gateway.time import Time, ping
 from gateway.upstream import Upstream
 from gateway.web import Web
 from marketdata.reader import AsyncMarketData
-from marketdata.stores import Store
 from settings.systemd import Notifier
 from settings.toml_file import ConfigError
 
@@ -91,7 +90,7 @@ class _App:
         self.config = config
         self.client = client
         self.memory = Memory(client.budget.clock)
-        stores = [Store(store.url, token_file=store.reader_token_file) for store in config.store]
+        stores = [store.opened() for store in config.store]
         self.market = AsyncMarketData(stores, clock_ms=self.memory.exchange_time_ms, timeout_seconds=STORE_SECONDS)
         self.upstream = Upstream(client)
         self.once = Once()

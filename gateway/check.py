@@ -12,7 +12,6 @@ from gateway.config import CollectorSection, Config, StoreSection, read_tokens
 from gateway.stream_lines import Hello, MalformedLine
 from marketdata.errors import MarketDataError
 from marketdata.reader import AsyncMarketData
-from marketdata.stores import Store
 
 FAILED = 2
 SECONDS = 5.0
@@ -54,12 +53,11 @@ async def _collector(collector: CollectorSection, session: aiohttp.ClientSession
 
 
 async def _store(store: StoreSection) -> str:
-    reader = AsyncMarketData(Store(store.url, token_file=store.reader_token_file), timeout_seconds=SECONDS)
-    async with reader:
-        try:
+    try:
+        async with AsyncMarketData(store.opened(), timeout_seconds=SECONDS) as reader:
             await reader.pairs()
-        except MarketDataError as error:
-            return f"store {store.name}: {error}"
+    except MarketDataError as error:
+        return f"store {store.name}: {error}"
     return ""
 
 

@@ -7,8 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.params import EXCHANGE_INTERVALS
+from marketdata.stores import Store
 from settings import toml_file
+from marketdata.stores import Store
 from settings.systemd import in_credentials
+from marketdata.stores import Store
 from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of, read_token
 
 type Network = IPv4Network | IPv6Network
@@ -75,8 +78,13 @@ class StoreSection(Section):
 
     name: Name
     url: HttpAddress
+    ca_file: LocalPath | None = None
     org: str = "marketdata"
     reader_token_file: LocalPath
+
+    def opened(self) -> Store:
+        """What the reader needs to know of it."""
+        return Store(self.url, token_file=self.reader_token_file, ca_file=self.ca_file)
 
     @field_validator("reader_token_file")
     @classmethod

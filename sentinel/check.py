@@ -8,8 +8,9 @@ import aiohttp
 from marketdata.errors import MarketDataError, Unauthorized
 from sentinel import candles
 from sentinel.candles import INTERVALS
-from sentinel.config import Config, ConfigError, StoreSection, trusted
+from sentinel.config import Config, StoreSection, trusted
 from sentinel.store import StoreReader
+from settings.toml_file import ConfigError
 
 FAILED = 2
 

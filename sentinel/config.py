@@ -6,11 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from settings import toml_file
-from settings.toml_file import ConfigError, HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of
-
 from marketdata.errors import InvalidRequest
 from marketdata.stores import trust
+from settings import toml_file
+from settings.toml_file import ConfigError, HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of
 
 
 class SentinelSection(Section):

@@ -1,6 +1,8 @@
 """What node_exporter reads of its textfile folder: written when a backup has succeeded, and not before."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from .folder import Manifest
 
@@ -14,7 +16,7 @@ METRICS = {
 def text(manifest: Manifest) -> str:
     """Both metrics of every bucket, in Prometheus' text format."""
     made = datetime.fromisoformat(manifest.made).timestamp()
-    values = (lambda _bucket: made, manifest.size_bytes)
+    values: tuple[Callable[[Mapping[str, Any]], float], ...] = (lambda _bucket: made, manifest.size_bytes)
     lines = []
     for (name, meaning), value in zip(METRICS.items(), values, strict=True):
         lines += [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]

@@ -13,12 +13,12 @@ from influx_reconcile.errors import InvalidInput, Unreachable
 
 import collector.config
 import sentinel.config
-from collector.config import ConfigError
 from collector.session import authorities as collectors_authorities
 from influx.backup.errors import BackupError
 from influx.backup.server import Server
 from marketdata.errors import InvalidRequest
 from marketdata.stores import Store, stores_from_env, stores_from_file, trust
+from settings.toml_file import ConfigError
 from simulator.tls import server_context
 
 FILTERS = Path(__file__).parents[2] / "ansible/plugins/filter/tls.py"
@@ -87,7 +87,7 @@ def test_a_file_without_a_certificate_is_named_by_whoever_was_given_it(nothing: 
     with pytest.raises(ConfigError, match=named):
         collectors_authorities(collector.config.load(file))
     file.write_text(f'{store}token_file = "t"\n', encoding="utf-8")
-    with pytest.raises(sentinel.config.ConfigError, match=named):
+    with pytest.raises(ConfigError, match=named):
         sentinel.config.trusted(sentinel.config.load(file))
 
 
