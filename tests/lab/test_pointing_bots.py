@@ -77,6 +77,16 @@ def test_a_bot_that_does_not_come_up_returns_to_the_exchange_and_ends_the_run(la
     assert (after["b"], after["c"]) == (before["b"], before["c"])
 
 
+def test_one_bot_goes_first_with_its_part_of_the_pairs(lab: Lab, host: Machine) -> None:
+    before = commands(host)
+    switched = feeders(lab, "-e", '{"feeder_only": ["b"]}')
+    assert switched, switched.output
+    assert {name for name, command in commands(host).items() if command != before[name]} == {"b"}
+    assert len(json.loads(host.run("cat /etc/marketdata-feeder/b.json"))["exchange"]["pair_whitelist"]) == 2
+    assert feeders(lab, "-e", "feeder_state=direct")
+    assert (commands(host), host.run(FILES)) == (before, "")
+
+
 def test_a_stopped_bot_stays_stopped(lab: Lab, host: Machine) -> None:
     host.run(f"systemctl stop {BOTS['c']}")
     switched = feeders(lab)
