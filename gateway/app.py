@@ -41,6 +41,7 @@ from gateway.tickers import Ticker
 from gateway.time import Time, ping
 from gateway.upstream import Upstream
 from gateway.web import Web
+from marketdata.errors import InvalidRequest
 from marketdata.reader import AsyncMarketData
 from settings.systemd import Notifier
 from settings.toml_file import ConfigError
@@ -147,7 +148,10 @@ class _App:
             )
         except ExchangeError as error:
             raise ConfigError(str(error)) from error
-        app = cls(config, session, client)
+        try:
+            app = cls(config, session, client)
+        except InvalidRequest as error:
+            raise ConfigError(f"store.{error}") from error
         stack.push_async_callback(app.market.close)
         stack.push_async_callback(app.upstream.close)
         stack.push_async_callback(app.once.close)

@@ -9,9 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from gateway.params import EXCHANGE_INTERVALS
 from marketdata.stores import Store
 from settings import toml_file
-from marketdata.stores import Store
 from settings.systemd import in_credentials
-from marketdata.stores import Store
 from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of, read_token
 
 type Network = IPv4Network | IPv6Network

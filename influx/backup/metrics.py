@@ -1,6 +1,6 @@
 """What node_exporter reads of its textfile folder: written when a backup has succeeded, and not before."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ METRICS = {
 def text(manifest: Manifest) -> str:
     """Both metrics of every bucket, in Prometheus' text format."""
     made = datetime.fromisoformat(manifest.made).timestamp()
-    values: tuple[Callable[[Mapping[str, Any]], float], ...] = (lambda _bucket: made, manifest.size_bytes)
+    values: tuple[Callable[[dict[str, Any]], float], ...] = (lambda _bucket: made, manifest.size_bytes)
     lines = []
     for (name, meaning), value in zip(METRICS.items(), values, strict=True):
         lines += [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
