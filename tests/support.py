@@ -70,7 +70,8 @@ async def http_server(handle: Callable[[web.Request], Awaitable[web.StreamRespon
     """A server on a free port whose every request goes to `handle`; gives its URL."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
+    # A test that is over waits for no answer that it has kept open.
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
