@@ -16,7 +16,8 @@ from tests.dashboards import WIDTH_PIXELS, Query, queries
 
 EXCHANGE = "BINANCE_FUTURES"
 PAIR = "BTC/USDT:USDT"
-SHOWN_MS = 6 * grafana.HOUR_MS
+SHOWN_MS = 9 * grafana.HOUR_MS
+"""Funding settles every 8 h: at any time of the day one settlement is among what is shown."""
 EMPTY_IN_HEALTH = {
     "overview: Firing alerts": "no alert fires",
     "overview: Alerts": "no alert fires",
