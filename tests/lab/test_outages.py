@@ -43,13 +43,14 @@ def test_a_collector_host_that_dies_is_one_message_and_no_candle(
     began = datetime.now(UTC)
     host = docker.from_env().containers.get(lab.container("collector2"))
     host.kill()
-    died = time.monotonic()
-    eventually(lambda: told.firing(host="collector2"), 240, what="a message of the host")
-    print(f"HostDown was told {time.monotonic() - died:.0f} s after the host died")
-    eventually(lambda: time.monotonic() > died + QUIET_SECONDS, QUIET_SECONDS + 10, what="all that could tell more")
-    assert told.firing() == ["HostDown"]
-
-    host.start()
+    try:
+        died = time.monotonic()
+        eventually(lambda: told.firing(host="collector2"), 240, what="a message of the host")
+        print(f"HostDown was told {time.monotonic() - died:.0f} s after the host died")
+        eventually(lambda: time.monotonic() > died + QUIET_SECONDS, QUIET_SECONDS + 10, what="all that could tell more")
+        assert told.firing() == ["HostDown"]
+    finally:
+        host.start()
     ready = "curl --silent --max-time 5 http://127.0.0.1:9108/readyz || true"
     eventually(lambda: machines["collector2"].run(ready) == "ready\n", 180, what="the collector ready again")
     audit(machines["collector2"], began)
@@ -61,9 +62,11 @@ def test_a_store_whose_host_is_away_for_minutes_has_every_candle_after_it(
     began = datetime.now(UTC)
     host = docker.from_env().containers.get(lab.container("influx1"))
     host.stop()
-    stopped = time.monotonic()
-    eventually(lambda: time.monotonic() > stopped + AWAY_SECONDS, AWAY_SECONDS + 10, what="the outage")
-    host.start()
+    try:
+        stopped = time.monotonic()
+        eventually(lambda: time.monotonic() > stopped + AWAY_SECONDS, AWAY_SECONDS + 10, what="the outage")
+    finally:
+        host.start()
 
     for name in ("collector1", "collector2"):
         eventually(partial(is_drained, machines[name]), 180, what=f"the spool of {name} drained")
