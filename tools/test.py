@@ -6,17 +6,20 @@ Stages: setup docker images unit+contract integration faults clients lab. By nam
 which is all of the lab. FAST=1 in the environment leaves the lab out.
 
 The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
-the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest.
+the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest. Without names clients
+and lab, which wait most of their time, run side by side; what lab prints comes when it has ended.
 
 Standard library alone, Python >= 3.9: its first stage is set-up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -40,6 +43,7 @@ STAGES = {
 ON_DEMAND = {
     "lab-test": [PYTHON, "-m", "pytest", "-p", "no:randomly", "--durations=0", "-rA", "tests/lab"],
 }
+BESIDE = {"clients": "lab"}
 NO_TESTS = 5  # pytest's exit code when it found none
 
 
@@ -52,21 +56,55 @@ def main(names: list[str]) -> int:
         return 2
     # Ryuk is testcontainers' own cleaner: one more image to pull, and the fixtures remove what they start.
     environment = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
-    minutes = []
+    minutes: list[str] = []
     code = 0
-    for name in names or [name for name in STAGES if not (name == "lab" and os.environ.get("FAST"))]:
-        print(f"== {name}", flush=True)
-        command = stages[name]
-        if "pytest" in command:
-            command = command + shlex.split(os.environ.get("PYTEST_ARGUMENTS", ""))
+    for step in [[name] for name in names] or default_steps():
         started = time.monotonic()
-        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-        minutes.append(f"{name} {(time.monotonic() - started) / 60:.1f} min")
+        with contextlib.ExitStack() as stack:
+            running = [Stage(name, stages[name], environment, stack, first=name == step[0]) for name in step]
+            ended = [stage.end() for stage in running]
+        minutes.append(f"{' beside '.join(step)} {(time.monotonic() - started) / 60:.1f} min")
+        code, why = next(((code, why) for code, why in ended if code), (0, ""))
         if code:
-            minutes[-1] += " failed: no test was found" if "pytest" in command and code == NO_TESTS else " failed"
+            minutes[-1] += why
             break
     print(f"== {', '.join(minutes)}", flush=True)
     return code
+
+
+def default_steps() -> list[list[str]]:
+    """The names of what runs one after the other, each with what runs beside it."""
+    wanted = [name for name in STAGES if not (name == "lab" and os.environ.get("FAST"))]
+    steps = [[name, *([BESIDE[name]] if BESIDE.get(name) in wanted else [])] for name in wanted]
+    return [step for step in steps if step[0] not in BESIDE.values()]
+
+
+class Stage:
+    """A stage that runs: the first of a step prints as it goes, the one beside it when it has ended."""
+
+    def __init__(
+        self, name: str, command: list[str], environment: dict[str, str], stack: contextlib.ExitStack, *, first: bool
+    ) -> None:
+        self._name = name
+        self._is_pytest = "pytest" in command
+        self._printed = None
+        if not first:
+            self._printed = stack.enter_context(tempfile.TemporaryFile())
+        if self._is_pytest:
+            command = command + shlex.split(os.environ.get("PYTEST_ARGUMENTS", ""))
+        print(f"== {name}", flush=True)
+        self._process = stack.enter_context(
+            subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self._printed, stderr=self._printed)
+        )
+
+    def end(self) -> tuple[int, str]:
+        """Wait for it; its exit code, and what to say if that is not 0."""
+        code = self._process.wait()
+        if self._printed is not None:
+            self._printed.seek(0)
+            print(f"== what {self._name} printed\n{self._printed.read().decode(errors='replace')}", flush=True)
+        nothing = self._is_pytest and code == NO_TESTS
+        return code, f" failed: no test of {self._name} was found" if nothing else f" failed: {self._name}"
 
 
 if __name__ == "__main__":
