@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
@@ -61,7 +62,9 @@ def main(names: list[str]) -> int:
     for step in [[name] for name in names] or default_steps():
         started = time.monotonic()
         with contextlib.ExitStack() as stack:
-            running = [Stage(name, stages[name], environment, stack, first=name == step[0]) for name in step]
+            # The first of a step prints as it goes, what runs beside it when it has ended.
+            files = [None, *(stack.enter_context(tempfile.TemporaryFile()) for _ in step[1:])]
+            running = [Stage(name, stages[name], environment, file) for name, file in zip(step, files)]
             ended = [stage.end() for stage in running]
         minutes.append(f"{' beside '.join(step)} {(time.monotonic() - started) / 60:.1f} min")
         code, why = next(((code, why) for code, why in ended if code), (0, ""))
@@ -80,22 +83,16 @@ def default_steps() -> list[list[str]]:
 
 
 class Stage:
-    """A stage that runs: the first of a step prints as it goes, the one beside it when it has ended."""
+    """A stage that runs; what it prints goes to `printed` and is shown at its end, or, if there is none, at once."""
 
-    def __init__(
-        self, name: str, command: list[str], environment: dict[str, str], stack: contextlib.ExitStack, *, first: bool
-    ) -> None:
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], printed: IO[bytes] | None) -> None:
         self._name = name
         self._is_pytest = "pytest" in command
-        self._printed = None
-        if not first:
-            self._printed = stack.enter_context(tempfile.TemporaryFile())
+        self._printed = printed
         if self._is_pytest:
             command = command + shlex.split(os.environ.get("PYTEST_ARGUMENTS", ""))
         print(f"== {name}", flush=True)
-        self._process = stack.enter_context(
-            subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self._printed, stderr=self._printed)
-        )
+        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=printed, stderr=printed)
 
     def end(self) -> tuple[int, str]:
         """Wait for it; its exit code, and what to say if that is not 0."""
