@@ -64,7 +64,7 @@ def main(names: list[str]) -> int:
         with contextlib.ExitStack() as stack:
             # The first of a step prints as it goes, what runs beside it when it has ended.
             files = [None, *(stack.enter_context(tempfile.TemporaryFile()) for _ in step[1:])]
-            running = [Stage(name, stages[name], environment, file) for name, file in zip(step, files)]
+            running = [Stage(name, stages[name], environment, file) for name, file in zip(step, files)]  # noqa: B905  Python 3.9
             ended = [stage.end() for stage in running]
         minutes.append(f"{' beside '.join(step)} {(time.monotonic() - started) / 60:.1f} min")
         code, why = next(((code, why) for code, why in ended if code), (0, ""))
