@@ -132,6 +132,11 @@ def proven(lab: Lab) -> None:
     eventually(lambda: bool(play(lab, "verify.yml")), 900, what="verify.yml without a fault")
 
 
+def settled(machine: Machine) -> list[str]:
+    """What a play could have changed, without the data of what runs."""
+    return [line for line in machine.state() if not line.startswith("/var/lib/")]
+
+
 def report() -> dict[tuple[str, str], str]:
     """What is wrong, by (host, check)."""
     proofs = json.loads(REPORT.read_text(encoding="utf-8"))["proofs"]
@@ -141,11 +146,11 @@ def report() -> dict[tuple[str, str], str]:
 @pytest.mark.short
 @pytest.mark.usefixtures("proven")
 def test_verify_proves_that_all_is_right_and_changes_nothing(lab: Lab, machines: dict[str, Machine]) -> None:
-    before = {name: machine.state() for name, machine in machines.items()}
+    before = {name: settled(machine) for name, machine in machines.items()}
     verified = play(lab, "verify.yml")
     assert verified, verified.output
     assert verified.changed == {}
-    assert {name: machine.state() for name, machine in machines.items()} == before
+    assert {name: settled(machine) for name, machine in machines.items()} == before
     assert json.loads(REPORT.read_text(encoding="utf-8"))["ok"] is True
 
 
