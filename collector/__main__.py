@@ -14,10 +14,8 @@ from collector.store import StoreError
 from exchange.errors import ExchangeError
 from exchange.universe import UnknownPair
 from settings.loop import loop_factory
+from settings.process import BAD_CONFIG, log_to_stderr
 from settings.toml_file import ConfigError
-
-BAD_CONFIG = 2
-"""Exit code for what an operator must mend first: its systemd unit does not restart on it."""
 
 INTERRUPTED = 130
 
@@ -29,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load(arguments.config)
     except ConfigError as error:
         return _refuse(error)
-    app.configure_logging(config.collector.log_level)
+    log_to_stderr(config.collector.log_level)
     match arguments.command:
         case "check":
             return check.run_offline(config) if arguments.offline else _run(check.run(config))

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -345,15 +344,3 @@ class _App:
         while True:
             self._parts.heartbeat_seconds = time.time()
             await asyncio.sleep(HEARTBEAT_SECONDS)
-
-
-def configure_logging(level: str) -> None:
-    """Log to stderr, one logfmt-like line each; journald adds the time."""
-    interactive = sys.stderr.isatty()
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s"
-        if interactive
-        else "%(levelname)s %(name)s %(message)s",
-    )

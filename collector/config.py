@@ -11,28 +11,17 @@ from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import EARLIEST_MS
 from settings import toml_file
 from settings.systemd import in_credentials
-from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of, read_token
+from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ, read_token
 
 type Share = Annotated[int, Field(ge=1, le=100)]
 
 
-class CollectorSection(Section):
+class CollectorSection(ServiceSection):
     """Who this collector is and where it keeps its state."""
 
     name: Name
     state_dir: LocalPath
     listen: Listen = "127.0.0.1:9108"
-    log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
-
-    @property
-    def listen_host(self) -> str:
-        """Address the HTTP server binds."""
-        return host_of(self.listen)
-
-    @property
-    def listen_port(self) -> int:
-        """Port the HTTP server binds."""
-        return port_of(self.listen)
 
 
 class ExchangeSection(Section):
@@ -40,7 +29,7 @@ class ExchangeSection(Section):
 
     rest_url: HttpAddress = "https://fapi.binance.com"
     websocket_url: str = "wss://fstream.binance.com"
-    ca_file: Annotated[Path | None, Field(strict=False)] = None
+    ca_file: LocalPath | None = None
     weight_share_percent: Share = 30
     pairs: Literal["all"] | list[str] = "all"
     include: list[str] = Field(default=["*"])

@@ -11,10 +11,8 @@ from typing import Any
 from gateway import app, check, compare
 from gateway.config import Config, load, read_tokens
 from settings.loop import loop_factory
+from settings.process import BAD_CONFIG, log_to_stderr
 from settings.toml_file import ConfigError
-
-BAD_CONFIG = 2
-"""Exit code for what an operator must mend first: its systemd unit does not restart on it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         config = load(arguments.config)
-        _log_to_stderr(config.gateway.log_level)
+        log_to_stderr(config.gateway.log_level)
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         if arguments.command == "check" and arguments.offline:
             read_tokens(config)
             print("gateway: configuration and tokens are right; nobody was asked")
@@ -51,13 +50,6 @@ async def _serve(config: Config) -> int:
 def _run(work: Coroutine[Any, Any, int]) -> int:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(work)
-
-
-def _log_to_stderr(level: str) -> None:
-    """One logfmt-like line each; journald adds the time, a terminal wants it."""
-    time = "%(asctime)s " if sys.stderr.isatty() else ""
-    logging.basicConfig(stream=sys.stderr, level=level, format=time + "%(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _parser() -> argparse.ArgumentParser:

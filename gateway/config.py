@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,12 +10,12 @@ from gateway.params import EXCHANGE_INTERVALS
 from marketdata.stores import Store
 from settings import toml_file
 from settings.systemd import in_credentials
-from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of, read_token
+from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ, read_token
 
 type Network = IPv4Network | IPv6Network
 
 
-class GatewaySection(Section):
+class GatewaySection(ServiceSection):
     """Who this gateway is, where it listens, and for whom."""
 
     name: Name
@@ -23,7 +23,6 @@ class GatewaySection(Section):
     listen: Listen = "127.0.0.1:8090"
     allow: list[str] = Field(default=[])
     refuse_intervals: list[str] = Field(default=[])
-    log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
 
     @field_validator("allow")
     @classmethod
@@ -44,16 +43,6 @@ class GatewaySection(Section):
     def networks(self) -> list[Network]:
         """Who may ask; everybody if empty."""
         return [ip_network(text) for text in self.allow]
-
-    @property
-    def listen_host(self) -> str:
-        """Address the HTTP server binds."""
-        return host_of(self.listen)
-
-    @property
-    def listen_port(self) -> int:
-        """Port the HTTP server binds."""
-        return port_of(self.listen)
 
 
 class ExchangeSection(Section):

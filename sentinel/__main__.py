@@ -2,17 +2,14 @@
 
 import argparse
 import asyncio
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from sentinel import app, check
 from sentinel.config import Config, load, trusted
+from settings.process import BAD_CONFIG, log_to_stderr
 from settings.toml_file import ConfigError
-
-BAD_CONFIG = 2
-"""Exit code for what an operator must mend first: its systemd unit does not restart on it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         config = load(arguments.config)
-        _log_to_stderr(config.sentinel.log_level)
+        log_to_stderr(config.sentinel.log_level)
         if arguments.command == "check" and arguments.offline:
             trusted(config)
             print("sentinel: the configuration is right; stores were not asked")
@@ -34,12 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _watch(config: Config) -> int:
     await app.run(config)
     return 0
-
-
-def _log_to_stderr(level: str) -> None:
-    """One logfmt-like line each; journald adds the time, a terminal wants it."""
-    time = "%(asctime)s " if sys.stderr.isatty() else ""
-    logging.basicConfig(stream=sys.stderr, level=level, format=time + "%(levelname)s %(name)s %(message)s")
 
 
 def _parser() -> argparse.ArgumentParser:

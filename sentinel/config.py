@@ -2,33 +2,22 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from marketdata.errors import InvalidRequest
 from marketdata.stores import trust
 from settings import toml_file
-from settings.toml_file import ConfigError, HttpAddress, Listen, LocalPath, Name, Section, all_differ, host_of, port_of
+from settings.toml_file import ConfigError, HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ
 
 
-class SentinelSection(Section):
+class SentinelSection(ServiceSection):
     """Where it listens and how often it looks."""
 
     listen: Listen = "127.0.0.1:9109"
     every_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     timeout_seconds: Annotated[int, Field(ge=1, le=120)] = 20
-    log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
-
-    @property
-    def listen_host(self) -> str:
-        """Address the HTTP server binds."""
-        return host_of(self.listen)
-
-    @property
-    def listen_port(self) -> int:
-        """Port the HTTP server binds."""
-        return port_of(self.listen)
 
 
 class StoreSection(Section):

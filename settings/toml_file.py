@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 
@@ -34,14 +34,21 @@ type HttpAddress = Annotated[str, AfterValidator(_http)]
 type LocalPath = Annotated[Path, Field(strict=False)]
 
 
-def host_of(listen: str) -> str:
-    """Return the host of ``host:port``."""
-    return listen.rsplit(":", 1)[0]
+class ServiceSection(Section):
+    """What every service is told of itself: where its HTTP server listens, and how much it logs."""
 
+    listen: Listen
+    log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
 
-def port_of(listen: str) -> int:
-    """Return the port of ``host:port``."""
-    return int(listen.rsplit(":", 1)[1])
+    @property
+    def listen_host(self) -> str:
+        """Address the HTTP server binds."""
+        return self.listen.rsplit(":", 1)[0]
+
+    @property
+    def listen_port(self) -> int:
+        """Port the HTTP server binds."""
+        return int(self.listen.rsplit(":", 1)[1])
 
 
 def all_differ(names: list[str], key: str) -> None:

@@ -5,14 +5,17 @@ import io
 import math
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests import grafana_expansion as grafana
-from tests.dashboards import WIDTH_PIXELS, Query, queries
+from tests.dashboards import WIDTH_PIXELS, Query, all_queries, queries
+from tests.support import eventually
 
 EXCHANGE = "BINANCE_FUTURES"
 PAIR = "BTC/USDT:USDT"
@@ -130,3 +133,21 @@ class Asking:
 
 def _is_number(text: str) -> bool:
     return math.isfinite(float(text))
+
+
+def every_query_answers(asking: Asking, timeout_seconds: float, stir: Callable[[], object]) -> None:
+    """Fail unless every query that is not EMPTY_IN_HEALTH has rows in time; `stir` does what some tell of."""
+    left = [query for query in all_queries() if str(query) not in EMPTY_IN_HEALTH]
+
+    def all_answered() -> bool:
+        stir()
+        asking.panel("marketdata-funding", "Pairs with a rate")  # InfluxDB has durations to tell while somebody asks
+        left[:] = [query for query in left if not asking.rows(query)]
+        return not left
+
+    try:
+        eventually(all_answered, timeout_seconds, what="rows for every query")
+    except AssertionError:
+        pytest.fail(f"no rows: {', '.join(map(str, left))}")
+    for query in all_queries():  # the others must be understood at least
+        asking.rows(query)

@@ -1,9 +1,5 @@
 """What the role collector renders is what the collector reads."""
 
-import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,24 +7,14 @@ from typing import Any
 import pytest
 
 from collector.config import Config, load
+from tests.rendered import rendered as role_rendered
 
-ANSIBLE = Path(__file__).resolve().parents[2] / "ansible"
-ROLE = ANSIBLE / "roles/collector"
 STORE = {"name": "main", "url": "http://192.0.2.1:8086"}
 
 
 def rendered(folder: Path, template: str, **variables: Any) -> Path:
-    """A template of the role with its defaults and these variables, as Ansible renders it."""
-    path = folder / "rendered"
-    options = [option for file in ("defaults", "vars") for option in ("-e", f"@{ROLE}/{file}/main.yml")]
-    command = [str(Path(sys.executable).parent / "ansible"), "localhost", "--connection", "local", *options]
-    command += ["-e", json.dumps({"collector_stores": [STORE], **variables})]
-    command += ["-e", f"ansible_python_interpreter={sys.executable}"]
-    command += ["-m", "ansible.builtin.template", "-a", f"src={ROLE}/templates/{template} dest={path}"]
-    environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder), "ANSIBLE_HOME": str(folder)}
-    done = subprocess.run(command, cwd=ANSIBLE, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return path
+    """A template of the role, with one store."""
+    return role_rendered(folder, "collector", template, {"collector_stores": [STORE], **variables})
 
 
 def configuration(folder: Path, monkeypatch: pytest.MonkeyPatch, **variables: Any) -> Config:

@@ -14,8 +14,8 @@ import pytest
 
 from marketdata.reader import MarketData
 from marketdata.stores import Store
-from tests.asking import EMPTY_IN_HEALTH, PAIR, Asking
-from tests.dashboards import UIDS, all_queries, queries
+from tests.asking import EMPTY_IN_HEALTH, PAIR, Asking, every_query_answers
+from tests.dashboards import UIDS, queries
 from tests.integration.demo_process import demo, live
 from tests.support import eventually
 from tools.demo.run import Run
@@ -53,21 +53,12 @@ def test_every_query_of_every_dashboard_returns_rows_and_the_truth(
 ) -> None:
     """One running demo for all of it: it takes a minute and two gigabytes to start one with 164 pairs."""
     asking, run, control = running
-    left = [query for query in all_queries() if str(query) not in EMPTY_IN_HEALTH]
 
-    def all_answered() -> bool:
-        for route in ("klines?interval=3m&", "depth?"):  # and the gateway, too
+    def ask_the_gateway() -> None:
+        for route in ("klines?interval=3m&", "depth?"):
             asking.http.get(f"{run.gateway_url}/fapi/v1/{route}symbol={SYMBOL}").raise_for_status()
-        asking.panel("marketdata-funding", "Pairs with a rate")  # InfluxDB has durations to tell while somebody asks
-        left[:] = [query for query in left if not asking.rows(query)]
-        return not left
 
-    try:
-        eventually(all_answered, ROWS_SECONDS, what="rows for every query")
-    except AssertionError:
-        pytest.fail(f"no rows: {', '.join(map(str, left))}")
-    for query in all_queries():  # the others must be understood at least
-        asking.rows(query)
+    every_query_answers(asking, ROWS_SECONDS, ask_the_gateway)
 
     overview_is_true(asking)
     pair_is_true(asking, run)

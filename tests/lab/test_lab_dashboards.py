@@ -7,10 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.asking import EMPTY_IN_HEALTH, Asking
-from tests.dashboards import all_queries
+from tests.asking import Asking, every_query_answers
 from tests.lab.machine import Machine
-from tests.support import eventually, free_port
+from tests.support import free_port
 from tools.lab.hosts import USER, Lab
 
 pytestmark = pytest.mark.usefixtures("converged")
@@ -39,16 +38,9 @@ def asking(lab: Lab, machines: dict[str, Machine], tmp_path: Path) -> Iterator[A
         tunnel.wait()
 
 
-def test_every_query_of_every_dashboard_has_an_answer(asking: Asking) -> None:
-    left = [query for query in all_queries() if str(query) not in EMPTY_IN_HEALTH]
+def test_every_query_of_every_dashboard_has_an_answer(asking: Asking, machines: dict[str, Machine]) -> None:
+    def ask_the_gateway() -> None:
+        for route in ("klines?interval=3m&", "depth?"):
+            machines["feeder1"].run(f"curl --silent --fail 'http://127.0.0.1:8090/fapi/v1/{route}symbol=BTCUSDT'")
 
-    def all_answered() -> bool:
-        left[:] = [query for query in left if not asking.rows(query)]
-        return not left
-
-    try:
-        eventually(all_answered, ROWS_SECONDS, what="rows for every query")
-    except AssertionError:
-        pytest.fail(f"no rows: {', '.join(map(str, left))}")
-    for query in all_queries():  # the others must be understood at least
-        asking.rows(query)
+    every_query_answers(asking, ROWS_SECONDS, ask_the_gateway)
