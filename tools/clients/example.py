@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tools.clients import bot_log
 from tools.clients.config import ROOT
-from tools.clients.downloads import DAY_MS, download
+from tools.clients.downloads import DAY_MS, HOUR_MS, download, newest_closed_ms
 from tools.clients.experiment import Experiment
 
 DAYS = 8
@@ -46,7 +46,8 @@ async def backtest(running: Experiment, pairs: list[str]) -> Backtested:
     )
     configs = [folder / "config.json", ROOT / "examples/freqai.json", folder / "small.json"]
     configs[2].write_text(json.dumps(SMALL), encoding="utf-8")
-    end_ms = downloaded.started_ms // DAY_MS * DAY_MS
+    # freqtrade warns unless each file has the candle that opens at the end, the longest of them one of an hour.
+    end_ms = newest_closed_ms(downloaded.started_ms, HOUR_MS) // DAY_MS * DAY_MS
     log = folder / "backtest.log"
     store = running.stack.store
     command = [
