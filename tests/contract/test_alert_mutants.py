@@ -31,7 +31,7 @@ def survives(promtool: Path, folder: Path, alertname: str, only: list[dict[str, 
     return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
 
 
-ALERTS = ["PairStale", "ExchangeSilent", "WriteStalled", "CandlesLate", "PointsDropped"]
+ALERTS = ["PairStale", "ExchangeSilent", "WriteStalled", "CandlesLate", "PointsDropped", "GatewayCandlesLate"]
 """A recording rule that several read is changed for the first of them alone."""
 
 
