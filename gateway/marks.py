@@ -62,6 +62,8 @@ class MarkKlines:
                 history = not rows or rows[-1][6] < now_ms - HOUR_MS
                 age_ms = None if not rows else max(now_ms - rows[-1][6], 0)
                 return Answer(json_bytes(rows), age_ms=age_ms, state="history" if history else "live")
+            if start_ms is not None:  # and no end, as freqtrade asks for a pair's first hours before each download
+                end_ms = opens[-1] + HOUR_MS - 1
         return await forward(self._upstream, weights.MARK_PRICE_KLINES, query, _NAMES, now_ms=now_ms, end_ms=end_ms)
 
     async def _rows(self, info: SymbolInfo, opens: range, now_ms: int) -> list[Row] | None:
