@@ -10,6 +10,7 @@ import docker
 import pytest
 
 from tests.lab.audited import audit
+from tests.lab.known import FIRING, is_known
 from tests.lab.machine import Machine
 from tests.lab.played import play
 from tests.lab.told import Told, receiving
@@ -26,8 +27,9 @@ QUIET_SECONDS = 330
 
 
 @pytest.fixture
-def told(lab: Lab) -> Iterator[Told]:
-    """The platform's Alertmanager tells this test."""
+def told(lab: Lab, machines: dict[str, Machine]) -> Iterator[Told]:
+    """The platform's Alertmanager tells this test, from a moment on when there is nothing to tell."""
+    eventually(partial(is_known, machines["monitor1"], FIRING, False), 1_200, what="no alert of what was before")
     with receiving(lab.control_address) as told:
         receiver = json.dumps({"alertmanager_webhook": {"url": told.url}})
         placed = play(lab, "site.yml", "--limit", "monitor1", "--tags", "alertmanager", "-e", receiver)

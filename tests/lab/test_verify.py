@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from tests.lab.known import is_known
 from tests.lab.machine import Machine
 from tests.lab.played import play
 from tests.support import eventually
@@ -193,10 +194,3 @@ def wait_for(faults: dict[str, Fault], monitor: Machine, *, there: bool) -> None
     for fault in faults.values():
         if fault.seen:
             eventually(partial(is_known, monitor, fault.seen, there), 420, what=f"{fault.seen}: {there}")
-
-
-def is_known(monitor: Machine, expression: str, expected: bool) -> bool:
-    """Whether Prometheus has a result for the expression, or has none."""
-    url = "http://127.0.0.1:9090/api/v1/query"
-    answer = monitor.run(f"curl --silent --get {url} --data-urlencode query='{expression}'")
-    return bool(json.loads(answer)["data"]["result"]) is expected
