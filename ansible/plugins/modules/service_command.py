@@ -100,9 +100,10 @@ def main() -> None:
 
 def arguments(process: Path) -> list[str]:
     try:
-        return (process / "cmdline").read_text(encoding="utf-8", errors="replace").rstrip("\0").split("\0")
+        text = (process / "cmdline").read_text(encoding="utf-8", errors="replace").rstrip("\0")
     except OSError:  # there is none, or it has ended
         return []
+    return text.split("\0") if text else []  # empty: it has ended, and nobody has taken notice yet
 
 
 if __name__ == "__main__":
