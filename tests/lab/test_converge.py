@@ -7,6 +7,7 @@ import pytest
 from tests.lab.conftest import VirginCheck
 from tests.lab.machine import Machine
 from tests.lab.played import Played, play
+from tests.lab.secrets import secrets_of, seen
 from tools.lab.hosts import Lab
 
 
@@ -100,6 +101,11 @@ def test_hosts_that_are_not_of_the_platform_are_left_alone(
 ) -> None:
     assert "legacy1" not in converged.changed
     assert machines["legacy1"].state() == virgin.before["legacy1"]
+
+
+@pytest.mark.short
+def test_no_secret_is_in_the_output_of_a_verbose_play(converged: Played, machines: dict[str, Machine]) -> None:
+    assert seen(secrets_of(machines["influx1"]), converged.output) == []
 
 
 @pytest.mark.short

@@ -9,6 +9,7 @@ import yaml
 from tests.lab.audited import audit
 from tests.lab.machine import Machine
 from tests.lab.played import play
+from tests.lab.secrets import secrets_of, seen
 from tools import programs
 from tools.lab.hosts import Lab
 
@@ -40,12 +41,13 @@ def version(store: Machine) -> str:
 
 def test_every_token_is_replaced_and_no_candle_is_lost(lab: Lab, machines: dict[str, Machine]) -> None:
     began = datetime.now(UTC)
-    before = tokens(machines["influx1"])
+    before, secrets = tokens(machines["influx1"]), secrets_of(machines["influx1"])
     noted = lab.folder / "group_vars/all/token_generations.yml"
 
-    rotated = play(lab, "playbooks/rotate-tokens.yml")
+    rotated = play(lab, "playbooks/rotate-tokens.yml", "--diff", verbosity=3)
 
     assert rotated, rotated.output
+    assert seen({*secrets, *secrets_of(machines["influx1"])}, rotated.output) == []
     assert len(before) >= 4
     assert not set(before) & set(tokens(machines["influx1"]))
     generations = yaml.safe_load(noted.read_text(encoding="utf-8"))["influxdb_token_generations"]
