@@ -31,12 +31,16 @@ def asked(machines: dict[str, Machine], scheme: str, options: str = "") -> str:
     return machines["collector1"].run(HEALTH.format(options=options, scheme=scheme, address=address))
 
 
-def certificate(folder: Path, addresses: list[str]) -> dict[str, str]:
+KEY_USAGE = "-addext keyUsage=critical,keyCertSign,cRLSign"
+
+
+def certificate(folder: Path, addresses: list[str], authority: str = KEY_USAGE) -> dict[str, str]:
     """An authority and a certificate for some addresses, as a site's own would be."""
+    folder.mkdir(exist_ok=True)
     names = ",".join(f"IP:{address}" for address in addresses)
     new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 90"
     script = f"""
-        {new} -subj /CN=site -keyout ca.key -out ca.pem
+        {new} -subj /CN=site {authority} -keyout ca.key -out ca.pem
         {new} -subj /CN=stores -CA ca.pem -CAkey ca.key -addext subjectAltName={names} \\
             -addext basicConstraints=critical,CA:FALSE -keyout key.pem -out certificate.pem
     """
@@ -93,13 +97,15 @@ def test_certificates_of_ones_own_are_served_and_what_does_not_fit_stops_nothing
     lab: Lab, machines: dict[str, Machine], tmp_path: Path
 ) -> None:
     files = certificate(tmp_path, [machines[name].address for name in ("influx1", "monitor1")])
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    wrong = certificate(elsewhere, ["203.0.113.7"])
-    refused = secured(lab, "site.yml", files=wrong)
-    assert not refused
-    assert "203.0.113.7" in refused.output or "mismatch" in refused.output
-    assert '"pass"' in asked(machines, "https", f"--cacert {CA}")
+    for name, wrong, why in (
+        ("elsewhere", certificate(tmp_path / "elsewhere", ["203.0.113.7"]), "IP address mismatch"),
+        ("lax", certificate(tmp_path / "lax", [machines["influx1"].address], ""), "key usage"),
+        ("mixed", files | {"key": certificate(tmp_path / "mixed", ["203.0.113.7"])["key"]}, "the key is not the one"),
+    ):
+        refused = secured(lab, "site.yml", "--limit", "influx1", "--tags", "influxdb", files=wrong)
+        assert not refused, name
+        assert why in refused.output
+        assert '"pass"' in asked(machines, "https", f"--cacert {CA}")
 
     placed = secured(lab, "site.yml", files=files)
     assert placed, placed.output
