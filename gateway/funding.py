@@ -83,10 +83,16 @@ class FundingRates:
             return None
         try:
             rows = await self._read(self._market, info, first_ms, until_ms, limit, newest=start_ms is None)
+            known = rows
+            # A bot asks for what settled since it opened a trade: how often that is, the two before tell.
+            if len(rows) < 2 and start_ms is not None and first_ms > EARLIEST_MS:
+                before_ms = max(first_ms - 2 * LONGEST_PERIOD_MS - JITTER_MS, EARLIEST_MS)
+                known = await self._read(self._market, info, before_ms, first_ms - 1, 2, newest=True) + rows
         except MarketDataError:
             return None
         if len(rows) < limit or start_ms is None:
-            rows = rows + await self._just_settled(info.symbol, rows, until_ms)
+            just_settled = await self._just_settled(info.symbol, known, until_ms)
+            rows = rows + [row for row in just_settled if row["fundingTime"] >= first_ms]
         rows = rows[-limit:] if start_ms is None else rows[:limit]
         times = [row["fundingTime"] for row in rows]
         full = len(rows) == limit

@@ -65,6 +65,9 @@ def platform(
 
 def test_the_hour_and_the_settlement_that_just_ended_are_answered_at_once(platform: Platform) -> None:
     symbols = platform.simulator.fetch("/_control/state")["pairs"]
+    for symbol in symbols:  # as a bot asks that has opened a trade a moment ago
+        assert platform.ask(f"/fapi/v1/fundingRate?symbol={symbol}&startTime={platform.now_ms() - 5_000}")[0] == []
+    assert platform.requests("/fapi/v1/fundingRate") == 0
     eventually(lambda: platform.now_ms() > platform.settlement_ms + 6_000, 120, what="the settlement")
     since = platform.settlement_ms - 24 * HOUR_MS
     for symbol in symbols:
