@@ -4,14 +4,14 @@ import hashlib
 import json
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from tests.lab.listening import listening
 from tests.lab.machine import Machine
 from tests.lab.played import Played, play
 from tools import programs
@@ -36,12 +36,8 @@ class Handler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def served(lab: Lab, tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder, and its URL as hosts of the lab reach it."""
-    with ThreadingHTTPServer((lab.control_address, 0), partial(Handler, directory=str(tmp_path))) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield tmp_path, f"http://{lab.control_address}:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with listening(lab.control_address, partial(Handler, directory=str(tmp_path))) as url:
+        yield tmp_path, url
 
 
 def program(name: str) -> Path:
@@ -115,7 +111,7 @@ def test_an_archive_by_url_is_installed_and_one_with_another_checksum_is_not(
         "collector1",
         "node_exporter",
         install_method="archive",
-        package_source=f"{url}/{archive.name}",
+        package_source=f"{url}{archive.name}",
         archive_folder="node_exporter-1",
     )
 

@@ -1,12 +1,13 @@
 """A receiver of Alertmanager's notifications, on the control host."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.lab.listening import listening
 
 ALWAYS = {"Watchdog", "ClockSkewed"}
 """A container has no clock of its own: nothing keeps the time in it."""
@@ -44,12 +45,6 @@ def receiving(address: str) -> Iterator[Told]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer((address, 0), Handler) as server:
-        told = Told(f"http://{address}:{server.server_port}/")
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield told
-        finally:
-            server.shutdown()
-            thread.join()
+    told = Told("")
+    with listening(address, Handler) as told.url:
+        yield told
