@@ -1,0 +1,110 @@
+"""The gateway's memory from a real store: what collectors no longer tell of after an absence of all of them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from exchange.clock import ExchangeClock
+from gateway.memory import Memory, PairState
+from gateway.rows import decode, encode
+from gateway.store_feed import StoreFeed
+from gateway.stored import Stored
+from marketdata import schema
+from marketdata.reader import AsyncMarketData, Store
+from tests.integration.reader_truth import NOW, STEP, Candle, line, walk, write
+from tests.integration.servers import InfluxStack
+from tests.support import eventually_async
+
+pytestmark = pytest.mark.integration
+
+SYMBOL, PAIR = "ABSENTUSDT", "ABSENT/USDT:USDT"
+LISTING = {
+    "symbol": SYMBOL,
+    "contractType": "PERPETUAL",
+    "status": "TRADING",
+    "underlyingType": "COIN",
+    "baseAsset": "ABSENT",
+    "quoteAsset": "USDT",
+    "marginAsset": "USDT",
+    "pricePrecision": 3,
+    "quantityPrecision": 3,
+    "onboardDate": NOW - 900 * STEP,
+}
+BEFORE, AFTER = 600, 640
+"""The candles of the truth that came before the absence, and those told after it; between them the store's."""
+
+
+@pytest.fixture(scope="module")
+def truth() -> list[Candle]:
+    return walk(4)[-700:]
+
+
+@pytest.fixture
+async def market(influx: InfluxStack, truth: list[Candle]) -> AsyncIterator[AsyncMarketData]:
+    write(influx, schema.BUCKET_RAW, [line(PAIR, schema.OHLCV_3M, candle) for candle in truth])
+    async with AsyncMarketData(Store(influx.url, token_file=influx.token_file("reader", "gateway"))) as market:
+        yield market
+
+
+@pytest.fixture
+def memory() -> Memory:
+    memory = Memory(ExchangeClock(monotonic_ms=lambda: 0, wall_ms=lambda: NOW))
+    memory.learn_exchange_info({"symbols": [LISTING]})
+    return memory
+
+
+@contextlib.asynccontextmanager
+async def fed(memory: Memory, market: AsyncMarketData, streaming: Callable[[], bool]) -> AsyncIterator[None]:
+    feeding = asyncio.create_task(StoreFeed(memory, Stored(market), streaming=streaming).run())
+    try:
+        yield
+    finally:
+        feeding.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await feeding
+
+
+def row(candle: Candle) -> bytes:
+    prices = [f"{price:f}" for price in (candle.open, candle.high, candle.low, candle.close, candle.volume)]
+    end = (candle.time + STEP - 1, f"{candle.volume:f}", candle.trades, "0", "0", "0")
+    return encode((candle.time, *prices, *end))
+
+
+def told(memory: Memory, truth: list[Candle]) -> PairState:
+    """A pair whose candles collectors told, but for those between BEFORE and AFTER."""
+    state = memory.adopt(SYMBOL, PAIR, truth[BEFORE].time)
+    memory.learn_rows(state, [(candle.time, row(candle)) for candle in truth[AFTER:]], worth=1)
+    assert state.next_open_ms == truth[BEFORE].time
+    return state
+
+
+async def test_what_no_collector_remembers_after_an_absence_is_read_from_the_store(
+    memory: Memory, market: AsyncMarketData, truth: list[Candle]
+) -> None:
+    """Else nothing newer than the hole would ever be shown: collectors tell their last candles alone."""
+    state = told(memory, truth)
+    async with fed(memory, market, streaming=lambda: True):
+        await eventually_async(lambda: state.next_open_ms == truth[-1].time + STEP, 20, what="the hole's end")
+    shown = [decode(one) for _, one in state.shown(truth[BEFORE].time, state.next_open_ms)]
+    assert [(one.open_time_ms, float(one.close)) for one in shown] == [
+        (candle.time, float(candle.close)) for candle in truth[BEFORE:]
+    ]
+
+
+async def test_a_pair_that_is_known_is_given_the_candles_before_it_too(
+    memory: Memory, market: AsyncMarketData, truth: list[Candle]
+) -> None:
+    state = memory.adopt(SYMBOL, PAIR, truth[-1].time + STEP)
+    async with fed(memory, market, streaming=lambda: True):
+        await eventually_async(lambda: len(state.rows) == 500, 20, what="the newest 500 candles")
+    assert not state.lacks(truth[-500].time, state.next_open_ms)
+
+
+async def test_without_collectors_the_pairs_themselves_come_from_the_store(
+    memory: Memory, market: AsyncMarketData, truth: list[Candle]
+) -> None:
+    async with fed(memory, market, streaming=lambda: False):
+        await eventually_async(lambda: SYMBOL in memory.pairs, 20, what="the pair")
+    assert memory.pairs[SYMBOL].next_open_ms == truth[-1].time + STEP
