@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tools import programs
-from tools.clients import environment, experiment, stack
+from tools.clients import environment, stack
 from tools.clients.experiment import Experiment
 from tools.clients.fleet import Bot
 from tools.clients.stack import Stack
@@ -73,6 +73,5 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def bots(served: Served) -> list[Bot]:
-    for kind, parameters in experiment.FAULTS:
-        served.run(served.stack.simulated.fault(kind, **parameters))
+    served.run(served.experiment.disturb())
     return served.run(served.experiment.start_bots(served.stack.pairs, BOTS))

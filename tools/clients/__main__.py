@@ -36,6 +36,8 @@ def main() -> int:
     parser.add_argument("--bots", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=110)
     parser.add_argument("--minutes", type=float, default=5.0, help="after the last bot's first loop")
+    parser.add_argument("--late-ms", type=int, default=experiment.LATE_MS, help="of three in ten closing frames")
+    parser.add_argument("--missing-share", type=float, default=experiment.MISSING_SHARE, help="of closing frames")
     parser.add_argument("--days", type=int, default=0, help="of history to backfill and download; 0: none")
     parser.add_argument("--folder", type=Path, default=ROOT / ".clients-run", help="for everything that is written")
     options = parser.parse_args()
@@ -75,7 +77,7 @@ async def _measure(options: argparse.Namespace, running: Experiment) -> int:
     say(f"refresh of {len(pairs)} pairs: {direct} s at the exchange through ccxt's throttle, {served} s at the gateway")
     good = await _history(running, pairs, options.days) if options.days else True
     if options.bots:
-        good &= await _fleet(running, pairs, options.bots, options.minutes * 60)
+        good &= await _fleet(running, pairs, options)
     return 0 if good else 1
 
 
@@ -92,14 +94,13 @@ async def _history(running: Experiment, pairs: list[str], days: int) -> bool:
     return good and not spent.requests
 
 
-async def _fleet(running: Experiment, pairs: list[str], count: int, seconds: float) -> bool:
-    for kind, parameters in experiment.FAULTS:
-        await running.stack.simulated.fault(kind, **parameters)
-    bots = await running.start_bots(pairs, count)
-    before = await running.spent()
-    say(f"{count} bots have begun; {seconds / 60:.1f} min from here")
-    await running.run_bots(bots, seconds)
-    spent = (await running.spent()).since(before)
+async def _fleet(running: Experiment, pairs: list[str], options: argparse.Namespace) -> bool:
+    await running.disturb(options.late_ms, options.missing_share)
+    bots = await running.start_bots(pairs, options.bots)
+    before, held_before = await running.spent(), await running.held()
+    say(f"{len(bots)} bots have begun; {options.minutes:.1f} min from here")
+    await running.run_bots(bots, options.minutes * 60)
+    spent, held = (await running.spent()).since(before), (await running.held()).since(held_before)
     told = await running.report(bots)
     judged = told.judgement
     in_time = judged.within(IN_TIME_SECONDS)
@@ -107,6 +108,7 @@ async def _fleet(running: Experiment, pairs: list[str], count: int, seconds: flo
     delays = ", ".join(f"{name} {judged.quantile(share):.1f} s" for name, share in QUANTILES.items())
     say(f"close to loop: {delays}; within {IN_TIME_SECONDS:.0f} s {in_time:.2%}")
     complaints = [line for lines in told.complaints.values() for line in lines]
+    say(f"held by the gateway at a close: {held}; what follows until the loop is the bots' own work")
     say(f"entries {told.entries}; complaints {len(complaints)}; bots' CPU {told.cpu_seconds:.0f} s")
     say(f"asked of the exchange meanwhile: requests {dict(spent.requests)}, weight {dict(spent.weight)}")
     for example in (*judged.examples, *complaints[:EXAMPLES_KEPT]):

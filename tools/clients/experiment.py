@@ -25,13 +25,10 @@ AFTER_CLOSE_MS = 40_000
 EXCHANGE_REQUESTS = "marketdata_gateway_exchange_requests_total"
 STORED_ROUTES = ("/fapi/v1/klines", "/fapi/v1/markPriceKlines", "/fapi/v1/fundingRate", "/fapi/v1/exchangeInfo")
 EXCHANGE_WEIGHT = "marketdata_gateway_exchange_weight_total"
+HELD_WITHIN, HELD_COUNT = "marketdata_gateway_held_seconds_bucket", "marketdata_gateway_held_seconds_count"
+HELD_LIMITS = ("1.0", "2.0", "3.0", "4.0", "5.0", "+Inf")
 
-FAULTS = (
-    # The closing frame comes after the next candle's first frames: who takes a newer candle for a proof of the one
-    # before trades on a candle that is not final.
-    ("late_close", {"interval": "3m", "delay_ms": 3_000, "share": 0.3}),
-    ("missing_close", {"interval": "3m", "share": 0.05}),
-)
+LATE_MS, LATE_SHARE, MISSING_SHARE = 3_000, 0.3, 0.05
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,25 @@ class Spent:
     def since(self, before: "Spent") -> "Spent":
         """What was added; routes of which nothing was asked are left out."""
         return Spent(_added(before.requests, self.requests), _added(before.weight, self.weight))
+
+
+@dataclass(frozen=True)
+class Held:
+    """Requests that the gateway held at a close. within: those that got the candle, by seconds at most."""
+
+    within: Mapping[str, float]
+    without: float
+
+    def since(self, before: "Held") -> "Held":
+        """What was added."""
+        return Held(
+            {limit: count - before.within.get(limit, 0.0) for limit, count in self.within.items()},
+            self.without - before.without,
+        )
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{count:.0f} <= {limit} s" for limit, count in self.within.items())
+        return f"{steps}; without the candle {self.without:.0f}"
 
 
 @dataclass
@@ -92,6 +108,18 @@ class Experiment:
             self.stack.simulated, downloaded, symbols, days=days, timeframes=TIMEFRAMES
         )
         return downloaded, compared, spent
+
+    async def disturb(self, late_ms: int = LATE_MS, missing_share: float = MISSING_SHARE) -> None:
+        """Let closing frames come late, some not at all; 0 is none.
+
+        A late one comes after the next candle's first frames: who takes a newer candle for a proof of the one before
+        trades on a candle that is not final.
+        """
+        fault = self.stack.simulated.fault
+        if late_ms:
+            await fault("late_close", interval=fleet.BASE, delay_ms=late_ms, share=LATE_SHARE)
+        if missing_share:
+            await fault("missing_close", interval=fleet.BASE, share=missing_share)
 
     async def start_bots(self, pairs: list[str], count: int) -> list[Bot]:
         """Start bots, a few at a time, and wait for the first loop of each. The second one uses the list of pairs."""
@@ -140,6 +168,12 @@ class Experiment:
         """What the gateway has asked of the exchange so far."""
         metrics = await self.stack.gateway.metrics()
         return Spent(_by_route(metrics, EXCHANGE_REQUESTS), _by_route(metrics, EXCHANGE_WEIGHT))
+
+    async def held(self) -> Held:
+        """How long requests were held so far."""
+        metrics = await self.stack.gateway.metrics()
+        limits = {limit: metrics.total(HELD_WITHIN, le=limit, final="true") for limit in HELD_LIMITS}
+        return Held(limits, metrics.total(HELD_COUNT, final="false"))
 
 
 def _by_route(metrics: Metrics, name: str) -> dict[str, float]:

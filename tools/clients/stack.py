@@ -18,6 +18,7 @@ from tools.faults.simulated import Simulated
 from tools.faults.world import CollectorServer, StoreServer
 
 COLLECTOR = "collector-1"
+GATEWAY = "gateway-1"
 FILL_SECONDS = 900.0
 POLL_SECONDS = 0.5
 STEADY_POLLS = 10
@@ -28,20 +29,31 @@ GATEWAY_SHARE_PERCENT = 20
 
 
 class GatewayServer:
-    """A gateway by its configuration; its process may end and start again."""
+    """A gateway by its configuration; its process may end and start again. stream: a collector's address."""
 
-    def __init__(self, folder: Path, children: Children, simulated: Simulated, store: StoreServer, stream: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        children: Children,
+        *,
+        exchange: str,
+        ca_file: str,
+        store: StoreServer,
+        stream: str,
+    ) -> None:
+        self.name = name
         self.url = f"http://{HOST}:{free_port()}"
         self._children = children
-        self._config = folder / "gateway.toml"
+        self._config = folder / f"{name}.toml"
         lines = [
             "[gateway]",
-            'name = "gateway-1"',
-            f"state_dir = {json.dumps(str(folder / 'gateway'))}",
+            f"name = {json.dumps(name)}",
+            f"state_dir = {json.dumps(str(folder / name))}",
             f"listen = {json.dumps(self.url.removeprefix('http://'))}",
             "[exchange]",
-            f"rest_url = {json.dumps(simulated.url)}",
-            f"ca_file = {json.dumps(simulated.ca_file)}",
+            f"rest_url = {json.dumps(exchange)}",
+            f"ca_file = {json.dumps(ca_file)}",
             f"weight_share_percent = {GATEWAY_SHARE_PERCENT}",
             "[[collector]]",
             f"name = {json.dumps(COLLECTOR)}",
@@ -57,7 +69,7 @@ class GatewayServer:
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises CannotStart."""
         command = [sys.executable, "-m", "gateway", "run", "--config", str(self._config)]
-        self._child = self._children.start("gateway", command)
+        self._child = self._children.start(self.name, command)
         await answers(f"{self.url}/readyz", self._child)
 
     async def metrics(self) -> Metrics:
@@ -133,7 +145,9 @@ async def start(
     stack.push_async_callback(collector.close)
     collector.start()
     await filled(collector)
-    gateway = GatewayServer(folder, children, simulated, store, collector.url)
+    gateway = GatewayServer(
+        GATEWAY, folder, children, exchange=url, ca_file=simulated.ca_file, store=store, stream=collector.url
+    )
     await gateway.start()
     return Stack(simulated, store, collector, gateway, await _symbols(simulated))
 
