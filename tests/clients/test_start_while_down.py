@@ -6,7 +6,7 @@ from tools.clients.config import Address
 from tools.clients.stack import GatewayServer
 from tools.demo.servers import HOST, free_port
 
-ORDER_BOOK_REFUSED = "429"
+ORDER_BOOK_REFUSED = "binance 429 Too Many Requests"
 
 
 def test_a_bot_starts_while_the_exchange_is_down_and_is_given_right_candles(served: Served) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from exchange.clock import ExchangeClock
-from gateway.memory import Memory, PairState
+from gateway.memory import TOLD, Memory, PairState
 from gateway.rows import decode, encode
 from gateway.store_feed import StoreFeed
 from gateway.stored import Stored
@@ -75,7 +75,7 @@ def row(candle: Candle) -> bytes:
 def told(memory: Memory, truth: list[Candle]) -> PairState:
     """A pair whose candles collectors told, but for those between BEFORE and AFTER."""
     state = memory.adopt(SYMBOL, PAIR, truth[BEFORE].time)
-    memory.learn_rows(state, [(candle.time, row(candle)) for candle in truth[AFTER:]], worth=1)
+    memory.learn_rows(state, [(candle.time, row(candle)) for candle in truth[AFTER:]], TOLD)
     assert state.next_open_ms == truth[BEFORE].time
     return state
 
