@@ -18,6 +18,8 @@ from marketdata.serializer import Unserializable
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+"""Besides the moments at which closes fall due: of pairs that are asked again, and of what contradicts."""
+
 ROWS = 99
 """The most rows a request of weight 1 brings (research/binance.md 2)."""
 
@@ -27,6 +29,11 @@ MAX_DELAY_SECONDS = 30.0
 def is_final(kline: Kline, exchange_time_ms: int) -> bool:
     """A REST row is final once its close is past the close deadline (design section 5)."""
     return kline.close_time_ms + CLOSE_DEADLINE_MS < exchange_time_ms
+
+
+def seconds_to_deadline(exchange_time_ms: int) -> float:
+    """How long until the next candles are overdue: bots wait for the one whose closing frame is missing."""
+    return (CANDLE_MS - (exchange_time_ms - CLOSE_DEADLINE_MS) % CANDLE_MS) / 1000
 
 
 class Confirmer:
@@ -57,7 +64,7 @@ class Confirmer:
                     if pair not in self._busy and self._not_before.get(pair, 0.0) <= loop.time():
                         self._busy.add(pair)
                         group.create_task(self._confirm(pair, opens))
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(min(POLL_SECONDS, seconds_to_deadline(self._clock.now_ms())))
 
     async def _confirm(self, pair: str, opens: list[int]) -> None:
         try:

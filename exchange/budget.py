@@ -6,14 +6,15 @@ requests per 5 minutes and IP. A request leaves when all of these hold:
 
 * this process has spent less than its share of the minute, and with everybody behind the same IP less than 80 %;
 * a tenth of the share is left, unless it is a CONFIRM: a long fill cannot starve the confirmation of closes;
-* nobody more urgent waits, and the last one left 100 ms ago (the firewall's threshold is unknown);
+* nobody more urgent waits, and it is not the eleventh within a second (the firewall's threshold is unknown). A CONFIRM
+  leaves at once, so that the closes of many pairs are known together; anything else 100 ms after the last one;
 * the circuit is closed, or it is the one probe of a half-open circuit.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 
@@ -27,6 +28,7 @@ FUNDING_WINDOW_MS = 300_000
 FUNDING_LIMIT = 500
 STOP_PERCENT = 80
 CONFIRM_RESERVE_PERCENT = 10
+SECOND_MS = 1_000
 
 #: Date headers are rounded to the second and answers take time on the way: requests that ended this close to the end of
 #: a minute count in both, as do those still under way. So being unsure of the boundary never spends beyond the share.
@@ -106,7 +108,7 @@ class Budget:
         share_percent: float = 30,
         ip_limit: int = 2400,
         *,
-        requests_per_second: float = 10,
+        requests_per_second: int = 10,
         clock: ExchangeClock | None = None,
     ) -> None:
         if not 1 <= share_percent <= 100:
@@ -118,8 +120,8 @@ class Budget:
         self._reserve = self._share * CONFIRM_RESERVE_PERCENT // 100
         self._funding_share = int(FUNDING_LIMIT * min(share_percent, STOP_PERCENT) // 100)
         self._funding_reserve = self._funding_share * CONFIRM_RESERVE_PERCENT // 100
-        self._spacing_ms = round(1000 / requests_per_second)
-        self._next_slot_ms = self.clock.monotonic_ms()
+        self._spacing_ms = SECOND_MS // requests_per_second
+        self._left_ms: deque[int] = deque(maxlen=requests_per_second)
         self._now_ms = self.clock.now_ms()
         self._header = 0
         self._spent: list[Ticket] = []
@@ -150,12 +152,14 @@ class Budget:
         """Return the ticket whose request leaves now, or None if none may; see `wait_ms`."""
         self._roll()
         now = self.clock.monotonic_ms()
-        if self._blocked_by_answer() or self.circuit.wait_ms() or now < self._next_slot_ms:
+        if self._blocked_by_answer() or self.circuit.wait_ms():
             return None
         heads = [head for head in (self._head(False), self._head(True)) if head and self._fits(head[2])]
         if not heads:
             return None
         ticket = min(heads)[2]
+        if now < self._next_slot_ms(ticket.priority):
+            return None
         heapq.heappop(self._queues[ticket.funding])
         self._book(ticket, now)
         return ticket
@@ -165,13 +169,13 @@ class Budget:
         self._roll()
         now = self.clock.monotonic_ms()
         waits = []
-        if head := self._head(False):
-            waits.append(0 if self._fits(head[2]) else self._next_minute_ms() - self.clock.now_ms())
-        if head := self._head(True):
-            waits.append(0 if self._fits(head[2]) else self._next_funding_ms() - now)
+        for funding in (False, True):
+            if head := self._head(funding):
+                room_ms = 0 if self._fits(head[2]) else self._next_room_ms(now, funding=funding)
+                waits.append(max(room_ms, self._next_slot_ms(head[0]) - now))
         if not waits or self._blocked_by_answer():
             return None
-        return max(1, min(waits), self.circuit.wait_ms(), self._next_slot_ms - now)
+        return max(1, min(waits), self.circuit.wait_ms())
 
     def finish(self, ticket: Ticket, limits: Limits | None) -> None:
         """The request of a granted ticket is over; `limits` is None if none came."""
@@ -248,12 +252,19 @@ class Budget:
     def _minute_weight(self) -> int:
         return sum(ticket.weight for ticket in self._spent)
 
-    def _next_minute_ms(self) -> int:
-        return (self._now_ms // MINUTE_MS + 1) * MINUTE_MS
+    def _next_room_ms(self, now: int, *, funding: bool) -> int:
+        """How long until weight, or a place among the funding requests, may be free again."""
+        if funding:
+            return FUNDING_WINDOW_MS - max(_age_ms(ticket, now) for ticket in self._funding_spent)
+        return (self._now_ms // MINUTE_MS + 1) * MINUTE_MS - self.clock.now_ms()
 
-    def _next_funding_ms(self) -> int:
-        now = self.clock.monotonic_ms()
-        return min(now - _age_ms(ticket, now) for ticket in self._funding_spent) + FUNDING_WINDOW_MS
+    def _next_slot_ms(self, priority: Priority) -> int:
+        """The monotonic time from which on the requests before leave room for one of this priority."""
+        full = len(self._left_ms) == self._left_ms.maxlen
+        slot_ms = self._left_ms[0] + SECOND_MS if full else 0
+        if self._left_ms and priority is not Priority.CONFIRM:
+            slot_ms = max(slot_ms, self._left_ms[-1] + self._spacing_ms)
+        return slot_ms
 
     def _blocked_by_answer(self) -> bool:
         """One at a time: the first request of all, which tells the exchange's time, and a half-open circuit's probe."""
@@ -265,7 +276,7 @@ class Budget:
         if self.circuit.status is not None:
             ticket.probe = True
             self.circuit.begin_probe()
-        self._next_slot_ms = now + self._spacing_ms
+        self._left_ms.append(now)
         self._in_flight += 1
         if ticket.funding:
             self._funding_spent.append(ticket)

@@ -148,6 +148,28 @@ def test_requests_leave_a_tenth_of_a_second_apart(world: World) -> None:
     assert {second - first for first, second in pairwise(times)} == {100}
 
 
+def test_the_confirmations_of_a_close_leave_together_up_to_ten_in_any_second(world: World) -> None:
+    for _ in range(25):
+        world.budget.ask(Priority.CONFIRM, 1)
+    times = []
+    for _ in range(25):
+        world.answer(world.next())
+        times.append(world.monotonic_ms)
+    assert times == [0] * 10 + [1_000] * 10 + [2_000] * 5
+
+
+def test_confirmations_fill_what_others_left_of_the_second_and_others_wait_for_them(world: World) -> None:
+    for _ in range(4):
+        world.budget.ask(Priority.HISTORY, 1)
+    for _ in range(3):
+        world.answer(world.next())
+    assert world.monotonic_ms == 200
+    for _ in range(8):
+        world.budget.ask(Priority.CONFIRM, 1)
+    left = [(world.next().priority, world.monotonic_ms) for _ in range(9)]
+    assert left == [(Priority.CONFIRM, 200)] * 7 + [(Priority.CONFIRM, 1_000), (Priority.HISTORY, 1_100)]
+
+
 def test_the_more_urgent_goes_first_and_equals_in_the_order_they_came(world: World) -> None:
     asked = [
         world.budget.ask(priority, 1)
