@@ -22,6 +22,9 @@ STARTS_AT_ONCE = 2
 AFTER_CLOSE_MS = 40_000
 """A close counts once the bots have had it and its truth is settled."""
 
+REFRESHES_MS = 60_000
+"""At most, for the refreshes of `Experiment.refreshes`: some 13 s each at the exchange, 1.5 s at the gateway."""
+
 EXCHANGE_REQUESTS = "marketdata_gateway_exchange_requests_total"
 STORED_ROUTES = ("/fapi/v1/klines", "/fapi/v1/markPriceKlines", "/fapi/v1/fundingRate", "/fapi/v1/exchangeInfo")
 EXCHANGE_WEIGHT = "marketdata_gateway_exchange_weight_total"
@@ -77,7 +80,11 @@ class Experiment:
     say: Callable[[str], None]
 
     async def refreshes(self, pairs: list[str], times: int = 3) -> tuple[list[float], list[float]]:
-        """Seconds of freqtrade's refresh: at the exchange through ccxt's throttle, and at the gateway."""
+        """Seconds of freqtrade's refresh: at the exchange through ccxt's throttle, and at the gateway.
+
+        Begun where no candle closes meanwhile: the gateway would hold that one until the close is known.
+        """
+        await self._between_closes(REFRESHES_MS)
         direct = await scripts.refresh_seconds(
             self.interpreter, self.stack.exchange, pairs, self.folder / "refresh-exchange", times=times
         )
@@ -148,6 +155,12 @@ class Experiment:
                 if bot.child.ended:
                     raise ChildDied(bot.child.obituary())
             await asyncio.sleep(1)
+
+    async def _between_closes(self, needed_ms: int) -> None:
+        length_ms = LENGTH_MS[fleet.BASE]
+        since_close_ms = self.stack.simulated.now_ms() % length_ms
+        if not AFTER_CLOSE_MS <= since_close_ms <= length_ms - needed_ms:
+            await asyncio.sleep((AFTER_CLOSE_MS - since_close_ms) % length_ms / 1000)
 
     async def run_over_closes(self, bots: list[Bot], closes: int) -> None:
         """Let them run until so many candles have closed, and a little longer. Raises ChildDied if one ends."""
