@@ -39,6 +39,16 @@ class World:
     def answer(self, ticket: Ticket, used_weight: int | None = None, refusal: Refusal | None = None) -> None:
         self.budget.finish(ticket, Limits(used_weight, self.now_ms // 1000 * 1000, refusal))
 
+    def times(self, priority: Priority, count: int) -> list[int]:
+        """Ask `count` times at once and answer what is granted; the monotonic time at which each left."""
+        for _ in range(count):
+            self.budget.ask(priority, 1)
+        times = []
+        for _ in range(count):
+            self.answer(self.next())
+            times.append(self.monotonic_ms)
+        return times
+
     def spend(self, count: int, weight: int, priority: Priority = Priority.HISTORY) -> int:
         """Ask `count` times and answer what is granted within this minute; how many that was."""
         tickets = [self.budget.ask(priority, weight) for _ in range(count)]
@@ -134,23 +144,12 @@ def test_a_smaller_estimate_of_the_time_does_not_open_the_same_minute_twice(worl
 
 
 def test_requests_leave_a_tenth_of_a_second_apart(world: World) -> None:
-    for _ in range(30):
-        world.budget.ask(Priority.HISTORY, 1)
-    times = []
-    for _ in range(30):
-        world.answer(world.next())
-        times.append(world.monotonic_ms)
+    times = world.times(Priority.HISTORY, 30)
     assert {second - first for first, second in pairwise(times)} == {100}
 
 
 def test_the_confirmations_of_a_close_leave_together_up_to_ten_in_any_second(world: World) -> None:
-    for _ in range(25):
-        world.budget.ask(Priority.CONFIRM, 1)
-    times = []
-    for _ in range(25):
-        world.answer(world.next())
-        times.append(world.monotonic_ms)
-    assert times == [0] * 10 + [1_000] * 10 + [2_000] * 5
+    assert world.times(Priority.CONFIRM, 25) == [0] * 10 + [1_000] * 10 + [2_000] * 5
 
 
 def test_confirmations_fill_what_others_left_of_the_second_and_others_wait_for_them(world: World) -> None:
