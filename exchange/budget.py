@@ -31,8 +31,12 @@ CONFIRM_RESERVE_PERCENT = 10
 SECOND_MS = 1_000
 
 #: Date headers are rounded to the second and answers take time on the way: requests that ended this close to the end of
-#: a minute count in both, as do those still under way. So being unsure of the boundary never spends beyond the share.
+#: a minute, or closer than the clock is sure of itself, count in both, as do those still under way. So being unsure of
+#: the boundary never spends beyond the share.
 BOUNDARY_MS = 2_000
+
+#: A request that was given up may lie in the kernel's send buffer and reach the exchange when the network is back.
+LOST_MS = 10_000
 
 
 class Priority(IntEnum):
@@ -59,7 +63,7 @@ class Ticket:
     funding: bool
     asked_ms: int
     granted_ms: int = 0
-    done_ms: int = 0
+    over_ms: int = 0
     probe: bool = False
     reported: bool = False
     state: _State = _State.WAITING
@@ -122,12 +126,13 @@ class Budget:
         self._funding_reserve = self._funding_share * CONFIRM_RESERVE_PERCENT // 100
         self._spacing_ms = SECOND_MS // requests_per_second
         self._left_ms: deque[int] = deque(maxlen=requests_per_second)
-        self._now_ms = self.clock.now_ms()
+        self._minute_ms: int | None = None
         self._header = 0
+        self._header_at_ms = 0
         self._spent: list[Ticket] = []
         self._funding_spent: list[Ticket] = []
         self._in_flight = 0
-        self._clock_was_known = self._answered = self.clock.known
+        self._answered = self.clock.known
         self._queues: dict[bool, list[tuple[Priority, int, Ticket]]] = {False: [], True: []}
         self._asked = 0
         self._refused: Counter[int] = Counter()
@@ -179,18 +184,20 @@ class Budget:
 
     def finish(self, ticket: Ticket, limits: Limits | None) -> None:
         """The request of a granted ticket is over; `limits` is None if none came."""
-        self._leave(ticket)
         if limits is None:
+            self._leave(ticket, LOST_MS)
             self.circuit.lost(probe=ticket.probe)
             return
+        self._leave(ticket)
         self._answered = True
         if limits.date_ms is not None:
-            self.clock.observe(limits.date_ms)
+            self.clock.observe(limits.date_ms, ticket.granted_ms)
         self._roll()
         if limits.used_weight is not None:
             ticket.reported = True
-            if limits.date_ms is None or limits.date_ms // MINUTE_MS == self._now_ms // MINUTE_MS:
+            if limits.date_ms is None or _minute_of(limits.date_ms) == self._minute_ms:
                 self._header = max(self._header, limits.used_weight)
+                self._header_at_ms = self.clock.monotonic_ms()
         if limits.refusal is not None:
             self._refused[limits.refusal.status] += 1
             self.circuit.refused(limits.refusal, probe=ticket.probe)
@@ -256,7 +263,10 @@ class Budget:
         """How long until weight, or a place among the funding requests, may be free again."""
         if funding:
             return FUNDING_WINDOW_MS - max(_age_ms(ticket, now) for ticket in self._funding_spent)
-        return (self._now_ms // MINUTE_MS + 1) * MINUTE_MS - self.clock.now_ms()
+        if self._minute_ms is None:
+            ages_ms = [_age_ms(ticket, now) for ticket in self._spent]
+            return MINUTE_MS - max(ages_ms, default=now - self._header_at_ms)
+        return self._minute_ms + MINUTE_MS - self.clock.now_ms()
 
     def _next_slot_ms(self, priority: Priority) -> int:
         """The monotonic time from which on the requests before leave room for one of this priority."""
@@ -288,29 +298,36 @@ class Budget:
             self._waits_total[ticket.priority] += 1
             self._wait_ms_total[ticket.priority] += now - ticket.asked_ms
 
-    def _leave(self, ticket: Ticket) -> None:
+    def _leave(self, ticket: Ticket, later_ms: int = 0) -> None:
+        """The request is over here, and `later_ms` from now at the exchange, too."""
         self._in_flight -= 1
         ticket.state = _State.DONE
-        ticket.done_ms = self.clock.monotonic_ms()
+        ticket.over_ms = self.clock.monotonic_ms() + later_ms
 
     def _roll(self) -> None:
         """Begin a new minute's books when the exchange does."""
         now = self.clock.monotonic_ms()
         # A request counted at the exchange no later than its end here, so the window runs from there.
         self._funding_spent = [ticket for ticket in self._funding_spent if _age_ms(ticket, now) < FUNDING_WINDOW_MS]
+        if not self.clock.known:
+            # Nobody has told which minute it is, so any that holds a part of the last 60 seconds may be the exchange's.
+            self._spent = [ticket for ticket in self._spent if _age_ms(ticket, now) < MINUTE_MS]
+            if now - self._header_at_ms >= MINUTE_MS:
+                self._header = 0
+            return
         exchange_ms = self.clock.now_ms()
-        if exchange_ms // MINUTE_MS > self._now_ms // MINUTE_MS:
-            self._spent = [ticket for ticket in self._spent if _age_ms(ticket, now) < BOUNDARY_MS]
-            self._header = 0
-            self._now_ms = exchange_ms
-        elif exchange_ms > self._now_ms or self._jumped_back(exchange_ms):
-            self._now_ms = exchange_ms
+        if self._minute_ms is not None and -MINUTE_MS < exchange_ms - self._minute_ms < MINUTE_MS:
+            return  # the same minute, or a smaller estimate just after its begin
+        self._minute_ms = _minute_of(exchange_ms)
+        self._header = 0
+        # By the minute's begin, not by now: it may be long past when the clock becomes known, or after a quiet time.
+        latest_ms = max(self.clock.latest_ms(), exchange_ms + BOUNDARY_MS)
+        age_ms = latest_ms - self._minute_ms
+        self._spent = [ticket for ticket in self._spent if _age_ms(ticket, now) <= age_ms]
 
-    def _jumped_back(self, exchange_ms: int) -> bool:
-        """Whether the time is new knowledge (first answer, clock set) and not a smaller estimate of the same minute."""
-        first = self.clock.known and not self._clock_was_known
-        self._clock_was_known = self.clock.known
-        return first or self._now_ms - exchange_ms >= MINUTE_MS
+
+def _minute_of(exchange_ms: int) -> int:
+    return exchange_ms // MINUTE_MS * MINUTE_MS
 
 
 def _is_waiting(ticket: Ticket) -> bool:
@@ -318,5 +335,5 @@ def _is_waiting(ticket: Ticket) -> bool:
 
 
 def _age_ms(ticket: Ticket, now_ms: int) -> int:
-    """How long ago its request ended; 0 while it is under way."""
-    return now_ms - ticket.done_ms if ticket.state is _State.DONE else 0
+    """How long ago its request was over at the exchange; 0 while it may still be under way."""
+    return max(0, now_ms - ticket.over_ms) if ticket.state is _State.DONE else 0

@@ -13,6 +13,9 @@ from collections.abc import Callable
 #: Samples kept: enough to see past the rounding of `Date`, few enough that a drift between the clocks stays invisible.
 _SAMPLES = 64
 
+#: `Date` has whole seconds, rounded down (RFC 9110, section 5.6.7 has no fraction).
+_ROUNDED_MS = 1_000
+
 
 def _monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
@@ -32,7 +35,8 @@ class ExchangeClock:
     def __init__(self, monotonic_ms: Callable[[], int] = _monotonic_ms, wall_ms: Callable[[], int] = _wall_ms) -> None:
         self.monotonic_ms = monotonic_ms
         self._offset_ms = wall_ms() - monotonic_ms()
-        self._samples: deque[int] = deque(maxlen=_SAMPLES)
+        self._most_ahead_ms = 0
+        self._samples: deque[tuple[int, int | None]] = deque(maxlen=_SAMPLES)
 
     @property
     def known(self) -> bool:
@@ -43,10 +47,21 @@ class ExchangeClock:
         """Return the exchange's time; never ahead of it by more than the drift within the last samples."""
         return self.monotonic_ms() + self._offset_ms
 
-    def observe(self, server_ms: int) -> None:
+    def latest_ms(self) -> int:
+        """Return the latest that the exchange's time can be now, as far as the last samples tell; never below `now_ms`.
+
+        An answer that came back slowly leaves the two far apart, until a quicker one comes.
+        """
+        return self.now_ms() + self._most_ahead_ms
+
+    def observe(self, server_ms: int, asked_ms: int | None = None) -> None:
         """Take a time the exchange has just sent: `serverTime` of /time, or a `Date` header.
 
-        Not `serverTime` of exchangeInfo: that answer is cached, and hours old (recorded ones by 6 and by 37 hours).
+        `asked_ms` is the monotonic time at which the request left: the exchange read its clock after that. Not
+        `serverTime` of exchangeInfo: that answer is cached, and hours old (recorded ones by 6 and by 37 hours).
         """
-        self._samples.append(server_ms - self.monotonic_ms())
-        self._offset_ms = max(self._samples)
+        latest_offset_ms = None if asked_ms is None else server_ms + _ROUNDED_MS - asked_ms
+        self._samples.append((server_ms - self.monotonic_ms(), latest_offset_ms))
+        self._offset_ms = max(offset_ms for offset_ms, _ in self._samples)
+        latest = min((latest_ms for _, latest_ms in self._samples if latest_ms is not None), default=self._offset_ms)
+        self._most_ahead_ms = max(0, latest - self._offset_ms)

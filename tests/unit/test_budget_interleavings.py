@@ -15,7 +15,7 @@ from exchange.limits import Limits, Refusal
 MINUTE_MS = 60_000
 NOON_MS = 1_791_374_400_000
 
-#: Milliseconds until a request arrives; now and then the network keeps one for seconds.
+#: Milliseconds until a request or an answer arrives; now and then the network keeps one for seconds.
 way = st.integers(0, 500) | st.sampled_from([4_000, 9_000])
 
 
@@ -28,8 +28,8 @@ class UnderWay:
 class BudgetMachine(RuleBasedStateMachine):
     """One process against an exchange that counts what arrives by its own clock, as others spend from the same address.
 
-    Requests take half a second to arrive, sometimes nine, and any time to be answered, the host's clock is wrong by any
-    amount, and all the budget learns is a rounded `Date` and the weight header.
+    Requests and answers take half a second to arrive, sometimes nine, a request that was given up may arrive all the
+    same, the host's clock is wrong by any amount, and all the budget learns is a rounded `Date` and the weight header.
     """
 
     SHARE_PERCENT, IP_LIMIT = 2, 2400
@@ -92,16 +92,17 @@ class BudgetMachine(RuleBasedStateMachine):
         self.others[self.minute] = max(self.others[self.minute], self.STOP - self.ours[self.minute] - left)
 
     @precondition(lambda self: self.under_way)
-    @rule(which=st.integers(0, 100), way_ms=st.integers(0, 500), count=st.sampled_from([1, 20]))
+    @rule(which=st.integers(0, 100), way_ms=way, count=st.sampled_from([1, 20]))
     def answer(self, which: int, way_ms: int, count: int) -> None:
         for _ in range(min(count, len(self.under_way))):
             self._answer(self.under_way.pop(which % len(self.under_way)), way_ms)
 
     @precondition(lambda self: self.under_way)
-    @rule(which=st.integers(0, 100))
-    def lose(self, which: int) -> None:
+    @rule(which=st.integers(0, 100), early_ms=st.sampled_from([0, 500, 9_000]))
+    def lose(self, which: int, early_ms: int) -> None:
+        """It is given up, and may arrive that much later."""
         lost = self.under_way.pop(which % len(self.under_way))
-        self.monotonic_ms = max(self.monotonic_ms, lost.arrives_ms)
+        self.monotonic_ms = max(self.monotonic_ms, lost.arrives_ms - early_ms)
         self.budget.finish(lost.ticket, None)
 
     @precondition(lambda self: self.under_way)
@@ -137,7 +138,7 @@ class BudgetMachine(RuleBasedStateMachine):
         weights = sum(ticket.weight for ticket in self.waiting)
         fundings = sum(ticket.funding for ticket in self.waiting)
         # The circuit's longest wait by default, minutes in which a large request did not fit the rest, funding windows.
-        allowed_ms = 1_900_000 + (weights // 30 + 3) * MINUTE_MS + (fundings // 9 + 2) * 302_000
+        allowed_ms = 1_900_000 + (weights // 30 + 3) * MINUTE_MS + (fundings // 9 + 2) * 312_000
         deadline_ms = self.monotonic_ms + allowed_ms
         while self.waiting or self.under_way:
             while self.under_way:
@@ -183,3 +184,76 @@ class BudgetMachine(RuleBasedStateMachine):
 
 BudgetMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestAnyInterleaving = BudgetMachine.TestCase
+
+
+def begun(*, phase_ms: int, wrong_ms: int) -> BudgetMachine:
+    """A machine for a sequence that a search once found; its invariants are checked by `lawful`."""
+    machine = BudgetMachine()
+    machine.begin(phase_ms=phase_ms, wrong_ms=wrong_ms)
+    return machine
+
+
+def lawful(machine: BudgetMachine) -> None:
+    machine.the_exchange_counts_no_more_than_our_share_in_any_of_its_minutes()
+    machine.no_second_sees_more_than_ten_leave()
+    machine.no_five_minutes_hold_more_than_our_share_of_the_funding_bucket()
+    machine.teardown()
+
+
+def test_requests_lost_before_the_first_answer_count_in_the_minute_that_it_tells() -> None:
+    machine = begun(phase_ms=0, wrong_ms=-700)
+    machine.ask(Priority.CONFIRM, weight=5, count=12)
+    machine.send_what_may_leave(way_ms=0)
+    machine.lose(0, early_ms=0)
+    machine.wait_and_send(way_ms=0, wait_for=1)
+    machine.lose(0, early_ms=0)
+    machine.send_what_may_leave(way_ms=4_000)
+    machine.answer(which=0, way_ms=0, count=1)
+    machine.send_what_may_leave(way_ms=0)
+    lawful(machine)
+
+
+def test_a_request_lost_just_after_the_minute_began_counts_in_it_however_late_the_next_one_is() -> None:
+    machine = begun(phase_ms=50_000, wrong_ms=0)
+    machine.ask(Priority.CONFIRM, weight=1, count=1)
+    machine.send_what_may_leave(way_ms=0)
+    machine.answer(which=0, way_ms=0, count=1)
+    machine.time_passes(9_000)
+    machine.ask(Priority.CONFIRM, weight=5, count=12)
+    machine.send_what_may_leave(way_ms=4_000)
+    while machine.under_way:
+        machine.lose(0, early_ms=0)
+    machine.time_passes(9_000)
+    machine.send_what_may_leave(way_ms=0)
+    lawful(machine)
+
+
+def test_a_first_answer_that_comes_back_slowly_leaves_the_minutes_begin_unsure() -> None:
+    machine = begun(phase_ms=50_000, wrong_ms=0)
+    machine.ask(Priority.CONFIRM, weight=1, count=1)
+    machine.send_what_may_leave(way_ms=0)
+    machine.answer(which=0, way_ms=9_000, count=1)  # the budget's clock is nine seconds behind from now on
+    machine.time_passes(1_000)
+    machine.ask(Priority.CONFIRM, weight=5, count=9)
+    machine.send_what_may_leave(way_ms=0)
+    while machine.under_way:
+        machine.lose(0, early_ms=0)
+    machine.ask(Priority.CONFIRM, weight=5, count=9)
+    machine.time_passes(9_000)
+    machine.send_what_may_leave(way_ms=0)
+    lawful(machine)
+
+
+def test_a_request_that_arrives_after_it_was_given_up_counts_where_it_arrives() -> None:
+    machine = begun(phase_ms=50_000, wrong_ms=0)
+    machine.ask(Priority.CONFIRM, weight=1, count=1)
+    machine.send_what_may_leave(way_ms=0)
+    machine.answer(which=0, way_ms=0, count=1)
+    machine.ask(Priority.CONFIRM, weight=5, count=18)
+    machine.time_passes(1_000)
+    machine.send_what_may_leave(way_ms=9_000)
+    while machine.under_way:
+        machine.lose(0, early_ms=9_000)
+    machine.time_passes(9_000)
+    machine.send_what_may_leave(way_ms=0)
+    lawful(machine)
