@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo faults soak clients bench test test-unit test-integration lab-up lab-converge lab-verify lab-down lab-test lint format wheel clean
+.PHONY: help setup demo faults soak clients bench test test-all test-more test-unit test-integration lab-up lab-converge lab-verify lab-down lab-test lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,11 +26,16 @@ clients: setup ## Real freqtrade bots on one gateway, measured (CLIENTS_ARGUMENT
 bench: setup ## How fast the gateway answers, on servers of its own (some minutes; wants a quiet machine)
 	@.venv/bin/python -m bench.gateway
 
-test: ## Every test, on real servers in containers (offers to install Docker; FAST=1 leaves the lab out)
+test: ## Set-up, unit, contract and integration tests, on real servers in containers (installs Docker if asked)
 	@$(PYTHON3) -m tools.test
 
-lab-test: ## The whole list of the lab: converge, drifts, faults, rolls, outages, restore, decommission (an hour)
-	@$(PYTHON3) -m tools.test setup docker lab-test
+test-all: test test-more ## make test, then faults, real bots and the short lab
+
+test-more: setup ## What test-all has beyond test (PYTEST_ARGUMENTS="-p randomly -p no:cacheprovider" reaches pytest)
+	@$(PYTHON3) -m tools.test docker images lab-image faults clients,lab
+
+lab-test: ## The whole list of the lab: converge, drifts, faults, rolls, outages, restore, decommission (two hours)
+	@$(PYTHON3) -m tools.test setup docker lab-image lab-test
 
 test-unit: ## Unit and contract tests alone, without Docker
 	@$(PYTHON3) -m tools.test setup unit+contract

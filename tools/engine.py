@@ -1,9 +1,6 @@
 """The Docker engine that the integration tests need: found, started, or installed.
 
-Installed without a question only where nobody can answer one (no terminal) and where that takes one known command (root
-on Debian). A person is asked; everybody else is told the command.
-
-    python -m tools.engine      one line on the engine; exit code 1 and what to do if there is none
+python -m tools.engine      one line on the engine; exit code 1 and what to do if there is none
 """
 
 import os
@@ -16,10 +13,11 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
+from tools import debian
 from tools.programs import cache_dir
 
 # With what the package recommends: cgroupfs-mount is needed where systemd does not run.
-INSTALL = ["apt-get", "install", "-y", "-q", "docker.io", "iptables"]
+PACKAGES = ["docker.io", "iptables"]
 START_SECONDS = 60.0
 
 
@@ -58,23 +56,10 @@ def answering() -> str | None:
 
 
 def _install() -> None:
-    command = f"apt-get update && {' '.join(INSTALL)}"
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise NoEngine(
-            f"no Docker engine here: install one (Debian, as root: {command}), start it, and run `make test` again"
-        )
-    if sys.stdin and sys.stdin.isatty():
-        answer = input(f"No Docker engine here. Run `{command}` now? [y/N] ")
-        if answer.strip().lower() not in {"y", "yes"}:
-            raise NoEngine(f"the integration tests need Docker: {command}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for step in (["apt-get", "update", "-q"], INSTALL):
-        run = subprocess.run(
-            step, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        if run.returncode != 0:
-            reason = (run.stderr.strip().splitlines() or ["no message"])[-1]
-            raise NoEngine(f"`{' '.join(step)}` failed: {reason}")
+    try:
+        debian.install(PACKAGES, "Docker engine")
+    except debian.CannotInstall as reason:
+        raise NoEngine(str(reason)) from None
 
 
 def _start() -> None:

@@ -1,13 +1,14 @@
-"""`make test`: every test, on real servers in containers, stage by stage.
+"""`make test` and `make test-all`: the proof, on real servers in containers, stage by stage.
 
-    python3 -m tools.test [STAGE ...]
+    python3 -m tools.test [STAGE[,STAGE ...] ...]
 
-Stages: setup docker images unit+contract integration faults clients lab. By name alone: lab-test,
-which is all of the lab. FAST=1 in the environment leaves the lab out.
+Stages, in the order of `make test`: setup docker images unit+contract integration; then, by name: lab-image faults
+clients lab, and lab-test, which is all of the lab. Those joined by a comma run side by side: what the first prints
+comes as it goes, what the others print when they have ended.
 
 The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
-the minutes of each stage are printed. PYTEST_ARGUMENTS in the environment is passed to pytest. Without names clients
-and lab, which wait most of their time, run side by side; what lab prints comes when it has ended.
+come the minutes of each stage and the slowest tests of all of them. PYTEST_ARGUMENTS in the environment is passed to
+pytest.
 
 Standard library alone, Python >= 3.9: its first stage is set-up.
 """
@@ -23,74 +24,84 @@ import tempfile
 import time
 from pathlib import Path
 from typing import IO
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
-STAGES = {
+PYTEST = [PYTHON, "-m", "pytest"]
+TEST = {
     "setup": [sys.executable, "-m", "tools.setup"],
     "docker": [PYTHON, "-m", "tools.engine"],
     "images": [PYTHON, "-m", "tools.images"],
-    "unit+contract": [PYTHON, "-m", "pytest", "-n", "2", "tests/unit", "tests/contract"],
+    "unit+contract": [*PYTEST, "-n", "2", "tests/unit", "tests/contract"],
     # More workers than cores: these tests wait for servers, deadlines and the closes of candles.
-    "integration": [PYTHON, "-m", "pytest", "-n", "5", "tests/integration"],
+    "integration": [*PYTEST, "-n", "5", "tests/integration"],
+}
+MORE = {
+    "lab-image": [PYTHON, "-m", "tools.lab.image"],
     # Alone and one after the other: each starts a dozen servers of its own.
-    "faults": [PYTHON, "-m", "pytest", "tests/faults"],
+    "faults": [*PYTEST, "tests/faults"],
     # freqtrade and ccxt themselves, in an environment of their own.
-    "clients": [PYTHON, "-m", "pytest", "tests/clients"],
+    "clients": [*PYTEST, "tests/clients"],
     # In order: a host is new only once.
-    "lab": [PYTHON, "-m", "pytest", "-p", "no:randomly", "-m", "short", "tests/lab"],
+    "lab": [*PYTEST, "-p", "no:randomly", "-m", "short", "tests/lab"],
+    "lab-test": [*PYTEST, "-p", "no:randomly", "-rA", "tests/lab"],
 }
-# Run only when they are named.
-ON_DEMAND = {
-    "lab-test": [PYTHON, "-m", "pytest", "-p", "no:randomly", "--durations=0", "-rA", "tests/lab"],
-}
-BESIDE = {"clients": "lab"}
+STAGES = {**TEST, **MORE}
 NO_TESTS = 5  # pytest's exit code when it found none
+SLOWEST = 10
 
 
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Run the stages in order; the exit code is that of the first one that failed, 2 for an unknown stage."""
-    stages = STAGES | ON_DEMAND
-    unknown = [name for name in names if name not in stages]
+    steps = [word.split(",") for word in words or TEST]
+    unknown = [name for step in steps for name in step if name not in STAGES]
     if unknown:
-        print(f"no stage {unknown[0]}: there are {' '.join(stages)}")
+        print(f"no stage {unknown[0]}: there are {' '.join(STAGES)}")
         return 2
     # Ryuk is testcontainers' own cleaner: one more image to pull, and the fixtures remove what they start.
     environment = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
     minutes: list[str] = []
+    timings: list[tuple[float, str, str]] = []
     code = 0
-    for step in [[name] for name in names] or default_steps():
-        started = time.monotonic()
-        with contextlib.ExitStack() as stack:
-            # The first of a step prints as it goes, what runs beside it when it has ended.
-            files = [None, *(stack.enter_context(tempfile.TemporaryFile()) for _ in step[1:])]
-            running = [Stage(name, stages[name], environment, file) for name, file in zip(step, files)]  # noqa: B905  Python 3.9
-            ended = [stage.end() for stage in running]
-        minutes.append(f"{' beside '.join(step)} {(time.monotonic() - started) / 60:.1f} min")
-        code, why = next(((code, why) for code, why in ended if code), (0, ""))
-        if code:
-            minutes[-1] += why
-            break
+    with tempfile.TemporaryDirectory() as reports:
+        for step in steps:
+            started = time.monotonic()
+            stages, ended = run_beside(step, environment, Path(reports))
+            minutes.append(f"{' beside '.join(step)} {(time.monotonic() - started) / 60:.1f} min")
+            timings += [timing for stage in stages for timing in stage.timings()]
+            code, why = next(((code, why) for code, why in ended if code), (0, ""))
+            if code:
+                minutes[-1] += why
+                break
+    for seconds, stage, test in sorted(timings, reverse=True)[:SLOWEST]:
+        print(f"{seconds:8.1f} s  {stage:<14} {test}")
     print(f"== {', '.join(minutes)}", flush=True)
     return code
 
 
-def default_steps() -> list[list[str]]:
-    """The names of what runs one after the other, each with what runs beside it."""
-    wanted = [name for name in STAGES if not (name == "lab" and os.environ.get("FAST"))]
-    steps = [[name, *([BESIDE[name]] if BESIDE.get(name) in wanted else [])] for name in wanted]
-    return [step for step in steps if step[0] not in BESIDE.values()]
+def run_beside(
+    names: list[str], environment: dict[str, str], reports: Path
+) -> tuple[list[Stage], list[tuple[int, str]]]:
+    """Run some stages side by side; the stages, and of each the exit code and what to say if that is not 0."""
+    with contextlib.ExitStack() as stack:
+        files = [None, *(stack.enter_context(tempfile.TemporaryFile()) for _ in names[1:])]
+        stages = [Stage(name, environment, reports, file) for name, file in zip(names, files)]  # noqa: B905  Python 3.9
+        return stages, [stage.end() for stage in stages]
 
 
 class Stage:
     """A stage that runs; what it prints goes to `printed` and is shown at its end, or, if there is none, at once."""
 
-    def __init__(self, name: str, command: list[str], environment: dict[str, str], printed: IO[bytes] | None) -> None:
+    def __init__(self, name: str, environment: dict[str, str], reports: Path, printed: IO[bytes] | None) -> None:
+        command = STAGES[name]
         self._name = name
-        self._is_pytest = "pytest" in command
         self._printed = printed
+        self._report = reports / f"{name}.xml"
+        self._is_pytest = command[: len(PYTEST)] == PYTEST
         if self._is_pytest:
-            command = command + shlex.split(os.environ.get("PYTEST_ARGUMENTS", ""))
+            arguments = shlex.split(os.environ.get("PYTEST_ARGUMENTS", ""))
+            command = [*command, f"--junitxml={self._report}", *arguments]
         print(f"== {name}", flush=True)
         self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=printed, stderr=printed)
 
@@ -102,6 +113,15 @@ class Stage:
             print(f"== what {self._name} printed\n{self._printed.read().decode(errors='replace')}", flush=True)
         nothing = self._is_pytest and code == NO_TESTS
         return code, f" failed: no test of {self._name} was found" if nothing else f" failed: {self._name}"
+
+    def timings(self) -> list[tuple[float, str, str]]:
+        """Seconds, with its fixtures', stage and name of each of its tests, from the report that pytest wrote."""
+        if not self._report.exists():
+            return []
+        cases = ElementTree.parse(self._report).iter("testcase")  # noqa: S314  our own pytest wrote it
+        return [
+            (float(case.get("time", 0)), self._name, f"{case.get('classname')}::{case.get('name')}") for case in cases
+        ]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from pathlib import Path
 import docker
 from docker.errors import ImageNotFound
 
+from tools import debian
+
 SUITE = "trixie"
 MIRROR = os.environ.get("MARKETDATA_LAB_MIRROR", "http://deb.debian.org/debian")
 PACKAGES = (
@@ -86,8 +88,13 @@ def lab_image() -> str:
 
 
 def _make(client: docker.DockerClient, tag: str) -> None:
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        raise NoImage("the lab's image is made by debootstrap, as root: apt-get install debootstrap, run this as root")
+    if os.geteuid() != 0:
+        raise NoImage("the lab's image is made by debootstrap, as root: run `python -m tools.lab.image` as root once")
+    if shutil.which("debootstrap") is None:
+        try:
+            debian.install(["debootstrap"], "debootstrap")
+        except debian.CannotInstall as reason:
+            raise NoImage(str(reason)) from None
     with tempfile.TemporaryDirectory(prefix="marketdata-lab-") as folder:
         root = Path(folder) / "root"
         _run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), MIRROR])
