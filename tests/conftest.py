@@ -1,15 +1,35 @@
-"""Applies to every test: the integration mark by folder, Hypothesis without a clock. Helpers: tests/support.py."""
+"""Applies to every test: the integration mark by folder, Hypothesis' profiles. Helpers: tests/support.py.
 
+ci      the default: the same examples in every run, so that a commit is judged by its own change
+fuzz    `make fuzz`: random ones, FUZZ_TIMES as many (tools/fuzz.py), with what to paste to see a failure again
+"""
+
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import EXAMPLES
+
 INTEGRATION = Path(__file__).parent / "integration"
 
 # A timing is never a test: a busy machine must not fail one.
-settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("no clock")
+NO_CLOCK = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, print_blob=True
+)
+settings.register_profile("ci", NO_CLOCK, derandomize=True)
+settings.register_profile(
+    "fuzz", NO_CLOCK, derandomize=False, max_examples=EXAMPLES * int(os.environ.get("FUZZ_TIMES") or 1)
+)
+settings.load_profile("ci")
+
+
+def pytest_configure() -> None:
+    """A run in the background ignores SIGINT, and so would what the tests start and end by Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

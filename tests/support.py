@@ -10,8 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
+from hypothesis import settings
 
 POLL_SECONDS = 0.05
+EXAMPLES = 100
+"""Of a property that does not say how many."""
 
 
 def eventually[T](predicate: Callable[[], T], timeout_seconds: float = 10, *, what: str = "") -> T:
@@ -37,6 +40,11 @@ async def eventually_async[T](
         if time.monotonic() > deadline:
             raise AssertionError(_late(predicate, timeout_seconds, what, value))
         await asyncio.sleep(POLL_SECONDS)
+
+
+def examples(count: int) -> int:
+    """How many examples a property takes that takes `count` in `make test`: as many times more as `make fuzz` asks."""
+    return count * settings().max_examples // EXAMPLES
 
 
 def free_port() -> int:

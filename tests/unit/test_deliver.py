@@ -16,7 +16,7 @@ from collector.deliver import LONGEST_DELAY_SECONDS, Deliverer, delay_seconds
 from collector.influx import BadRequest, Outcome, Partial, Retry, TooLarge, Written
 from collector.points import PointCounters, PointTotals
 from collector.spool import Spool
-from tests.support import eventually_async
+from tests.support import eventually_async, examples
 
 BUCKET = "market_data"
 
@@ -170,7 +170,7 @@ async def test_a_body_too_large_for_a_proxy_goes_in_pieces(setup: Setup) -> None
     assert setup.totals().acknowledged == 20
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     kinds=st.lists(st.sampled_from(["ok", "bad", "conflict"]), min_size=1, max_size=40),
     max_lines=st.integers(1, 40),

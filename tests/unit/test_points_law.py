@@ -16,6 +16,7 @@ from collector.batch import Batch, Batcher
 from collector.points import PointCounters
 from collector.spool import Damaged, Spool
 from collector.spool_index import SpoolFile
+from tests.support import examples
 
 STORES = ("main", "second")
 BUCKETS = ("market_data", "samples")
@@ -244,4 +245,4 @@ class PointsLaw(RuleBasedStateMachine):
 
 
 TestPointsLaw = PointsLaw.TestCase
-TestPointsLaw.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPointsLaw.settings = settings(max_examples=examples(60), stateful_step_count=40)

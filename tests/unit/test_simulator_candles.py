@@ -13,6 +13,7 @@ from simulator.market import DAY_MS, HOUR_MS, Market
 from simulator.streams import Topic
 from simulator.tape import Tape
 from simulator.universe import Instrument, Universe
+from tests.support import examples
 
 NOW_MS = 1_791_383_686_000
 UNIVERSE = Universe(pairs=164, seed=1, start_ms=NOW_MS)
@@ -50,7 +51,7 @@ def from_trades(instrument: Instrument, interval: str, open_ms: int, now_ms: int
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(instruments, short_intervals, moments)
 def test_at_any_instant_the_forming_candle_is_made_of_the_trades_so_far(
     instrument: Instrument, interval: str, now_ms: int
@@ -63,7 +64,7 @@ def test_at_any_instant_the_forming_candle_is_made_of_the_trades_so_far(
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(instruments, short_intervals, moments)
 def test_a_partial_candle_at_its_close_is_the_closed_candle(
     instrument: Instrument, interval: str, moment_ms: int
@@ -75,7 +76,7 @@ def test_a_partial_candle_at_its_close_is_the_closed_candle(
     assert at_close == long_after
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(instruments, st.sampled_from(["3m", "15m", "1h"]), moments)
 def test_a_live_candle_fed_trade_by_trade_equals_the_history(
     instrument: Instrument, interval: str, moment_ms: int
@@ -111,7 +112,6 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
     assert windows_from("1M", 1_790_812_800_000, -10) == 1_764_547_200_000  # 2025-12-01
 
 
-@settings(deadline=None)
 @given(st.sampled_from(INTERVALS), st.integers(10**12, 2 * 10**12), st.integers(-40, 40))
 def test_windows_tile_time(interval: str, time_ms: int, steps: int) -> None:
     opening = window_open(interval, time_ms)

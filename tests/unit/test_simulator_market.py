@@ -12,6 +12,7 @@ from simulator.candles import CLOSE, HIGH, LOW, TAKER_VOLUME, TRADES, VOLUME, gr
 from simulator.market import DAY_MS, HOUR_MS, MINUTE_MS, Market
 from simulator.noise import hash_at, hashes_at, smooth, smooth_at
 from simulator.universe import Instrument, Universe
+from tests.support import examples
 
 NOW_MS = 1_791_383_686_000
 DIGESTS = Path(__file__).parents[1] / "data" / "simulator_digests.json"
@@ -25,19 +26,17 @@ def instrument(symbol: str) -> Instrument:
     return found
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**40))
 def test_scalar_and_vector_hashes_are_equal(key: int, index: int) -> None:
     assert hashes_at(key, np.array([index]))[0] == hash_at(key, index)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(1, 5000), st.integers(0, 2**33))
 def test_scalar_and_vector_curves_are_equal_to_the_last_bit(key: int, period: int, first: int) -> None:
     assert [smooth_at(key, period, first + i) for i in range(3)] == smooth(key, period, first, 3).tolist()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(st.sampled_from(UNIVERSE.eligible), st.integers(0, 1439), st.integers(1, 90))
 def test_any_span_holds_the_trades_of_the_day(pair: Instrument, first_minute: int, minutes: int) -> None:
     day = NOW_MS // DAY_MS * DAY_MS

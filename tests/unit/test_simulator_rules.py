@@ -1,7 +1,7 @@
 """The simulated exchange's rules, one subject each: universe, funding, closing frames, limits, faults, stream names."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator import closings
@@ -74,7 +74,6 @@ def test_the_mark_price_stays_near_the_trade_price() -> None:
         assert mark == pytest.approx(candle.close, rel=0.02)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(UNIVERSE.eligible[:-2]), st.integers(NOW_MS - 20 * DAY_MS, NOW_MS))
 def test_a_mark_candle_spans_the_marks_of_its_seconds(pair: Instrument, now_ms: int) -> None:
     open_ms = now_ms // (3 * MINUTE_MS) * 3 * MINUTE_MS
@@ -96,7 +95,6 @@ def test_wide_mark_candles_follow_from_narrow_ones(wide: str, narrow: str) -> No
             assert seconds == sum(row[6] for row in mine)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(UNIVERSE.eligible), st.integers(NOW_MS - 20 * DAY_MS, NOW_MS))
 def test_the_running_rate_ends_on_the_settled_one(pair: Instrument, time_ms: int) -> None:
     settles = FUNDING.next_funding_ms(pair, time_ms)
