@@ -9,6 +9,7 @@ type Rule = dict[str, Any]
 
 _STRING = re.compile(r'"[^"]*"')
 _RECORDED = re.compile(r"\b[a-z_]+(?::[a-z0-9_]+)+")
+_RAISED = re.compile(r'ALERTS\{alertname="(\w+)"')
 _TOKEN = re.compile(
     r'"[^"]*"'  # strings are data: only the operator before them is changed
     r"|(?P<matcher>=~|!~|!=(?=\")|=(?=\"))"
@@ -65,15 +66,19 @@ def recorded(rule: Rule) -> set[str]:
 
 
 def needed(rules: list[Rule], alertname: str) -> list[Rule]:
-    """The alert's rules and the recording rules they read, directly or not, in the order of the files."""
-    wanted = {id(rule) for rule in rules if rule.get("alert") == alertname}
-    names: set[str] = set()
-    while True:
-        more = {name for rule in rules if id(rule) in wanted for name in recorded(rule)} - names
-        if not more:
-            return [rule for rule in rules if id(rule) in wanted]
-        names |= more
-        wanted |= {id(rule) for rule in rules if rule.get("record") in more}
+    """The alert's rules and the rules they read, directly or not, in the order of the files."""
+    wanted: set[str] = set()
+    more = {alertname}
+    while more:
+        wanted |= more
+        own = [rule for rule in rules if _name(rule) in wanted]
+        read = {name for rule in own for name in recorded(rule) | set(_RAISED.findall(rule["expr"]))}
+        more = read - wanted
+    return own
+
+
+def _name(rule: Rule) -> str:
+    return str(rule.get("record") or rule["alert"])
 
 
 def _changed(kind: str, old: str) -> list[str]:

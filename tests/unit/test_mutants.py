@@ -42,5 +42,7 @@ def test_an_alert_needs_what_it_reads_and_what_that_reads() -> None:
         {"record": "g:h:i", "expr": "raw"},
         {"alert": "A", "expr": "d:e:f == 1"},
         {"alert": "B", "expr": "g:h:i == 1"},
+        {"alert": "C", "expr": 'raw unless ALERTS{alertname="A", alertstate="firing"}'},
     ]
     assert needed(rules, "A") == [rules[0], rules[1], rules[3]]
+    assert needed(rules, "C") == [rules[0], rules[1], rules[3], rules[5]]
