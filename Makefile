@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON3 ?= python3
 
-.PHONY: help setup demo faults soak clients bench test test-all test-more test-unit test-integration lab-up lab-converge lab-verify lab-down lab-test lint format wheel clean
+.PHONY: help setup demo faults soak clients bench test test-all test-more fuzz test-unit test-integration lab-up lab-converge lab-verify lab-down lab-test lint format wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test-all: test test-more ## make test, then faults, real bots and the short lab
 
 test-more: setup ## What test-all has beyond test (PYTEST_ARGUMENTS="-p randomly -p no:cacheprovider" reaches pytest)
 	@$(PYTHON3) -m tools.test docker images lab-image faults clients,lab
+
+fuzz: setup ## Every property and state machine with random seeds (FUZZ_SEEDS=3 FUZZ_TIMES=20 FUZZ_TESTS=path; FUZZ_SEED=n again)
+	@exec env FUZZ_SEED="$(FUZZ_SEED)" FUZZ_SEEDS="$(FUZZ_SEEDS)" FUZZ_TIMES="$(FUZZ_TIMES)" FUZZ_TESTS="$(FUZZ_TESTS)" .venv/bin/python -m tools.fuzz
 
 lab-test: ## The whole list of the lab: converge, drifts, faults, rolls, outages, restore, decommission (two hours)
 	@$(PYTHON3) -m tools.test setup docker lab-image lab-test

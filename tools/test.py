@@ -39,8 +39,8 @@ TEST = {
 }
 MORE = {
     "lab-image": [PYTHON, "-m", "tools.lab.image"],
-    # Alone and one after the other: each starts a dozen servers of its own.
-    "faults": [*PYTEST, "tests/faults"],
+    # Side by side: the soak waits and works for as long as the others together.
+    "faults": [*PYTEST, "-n", "3", "tests/faults"],
     # freqtrade and ccxt themselves, in an environment of their own.
     "clients": [*PYTEST, "tests/clients"],
     # In order: a host is new only once.

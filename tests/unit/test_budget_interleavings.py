@@ -11,6 +11,7 @@ from exchange.budget import Budget, Priority, Ticket
 from exchange.circuit import CircuitState
 from exchange.clock import ExchangeClock
 from exchange.limits import Limits, Refusal
+from tests.support import examples
 
 MINUTE_MS = 60_000
 NOON_MS = 1_791_374_400_000
@@ -182,7 +183,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.budget.finish(arrival.ticket, Limits(used, date_ms, refusal))
 
 
-BudgetMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+BudgetMachine.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40)
 TestAnyInterleaving = BudgetMachine.TestCase
 
 
