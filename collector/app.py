@@ -33,7 +33,8 @@ from collector.late import LateDelivery
 from collector.marks import MarkCandles
 from collector.metrics import Exposition, Histograms, Parts
 from collector.points import PointCounters
-from collector.repair import Repairer, StoreRepair
+from collector.repair import StoreRepair
+from collector.repairer import Repairer
 from collector.rollups import RollupRepairer
 from collector.session import open_session
 from collector.silence import SilenceWatch

@@ -33,6 +33,8 @@ class FillState:
     """How far the start is: rows fetched of rows the stores lack."""
 
     stage: str = "waiting"
+    """waiting, newest (hours), candles, windows, done."""
+
     candles_missing: int = 0
     candles_fetched: int = 0
     windows_missing: int = 0

@@ -49,10 +49,26 @@ def stale_pairs(parts: Parts, wall_seconds: float) -> list[str]:
     return stale
 
 
+def live_pairs(parts: Parts, wall_seconds: float) -> list[str]:
+    """Pairs that are trading, have a mark price, and whose candles are known up to now; none of them is stale.
+
+    A pair without a trade sends no candle frame until it has one: that the newest hours were asked for is enough.
+    """
+    stale = set(stale_pairs(parts, wall_seconds))
+    known = parts.repairer.known if parts.repairer else set()
+    return [
+        pair
+        for pair, fresh in parts.ingest.freshness.items()
+        if parts.pair_states.get(pair, LISTED) == LISTED
+        and pair not in stale
+        and fresh.messages[MARK_PRICE]
+        and (fresh.messages[CANDLES] or fresh.last_final_open_ms or pair in known)
+    ]
+
+
 def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
     """Return the collector's state as plain JSON, for `collector status` and for people with curl."""
     ingest = parts.ingest
-    live = [pair for pair, fresh in ingest.freshness.items() if fresh.messages[CANDLES] and fresh.messages[MARK_PRICE]]
     marks = [fresh.last_message_seconds[MARK_PRICE] for fresh in ingest.freshness.values()]
     ledgers = {store.name: store.ledger for store in parts.repairer.stores} if parts.repairer else {}
     budget = parts.client.snapshot().budget
@@ -62,7 +78,7 @@ def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
         "ready": not_ready(parts, wall_seconds) or "yes",
         "exchange_time_ms": ingest.clock.now_ms(),
         "pairs": len(ingest.freshness),
-        "pairs_live": len(live),
+        "pairs_live": len(live_pairs(parts, wall_seconds)),
         "pairs_stale": stale_pairs(parts, wall_seconds),
         "pairs_halted": [pair for pair, state in parts.pair_states.items() if state == HALTED],
         "mark_age_seconds": {

@@ -4,12 +4,12 @@
         -> gap open -> REST -> ingest -> delivered -> gap repaired, or exchange_hole where the exchange has none either
 
 Judged on what is stored: the spool drained, the candle well past its deadline. The first pass over a store is its fill.
+`repairer` says which store is looked at when.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from functools import partial
 
 from collector.coverage import Coverage
@@ -18,9 +18,8 @@ from collector.fill import QUEUE_HEADROOM, Fill, FillState, Job
 from collector.ingest import Ingest, forming_open_ms
 from collector.ledger import Gap, Ledger, Reason, reason, slices
 from collector.missing import missing, missing_of
-from collector.progress import shown
 from collector.rollups import RollupRepairer
-from collector.store import StoreError, StoreReader
+from collector.store import StoreReader
 from collector.windows import OwnWindows
 from collector.writer import Writer
 from exchange.budget import Priority
@@ -36,6 +35,9 @@ SETTLED_MS = 60_000
 RECENT_MS = 2 * 3_600_000
 """How far a pass looks back beyond the one before; the passes over the whole range find what is older."""
 
+NEWEST_MS = 98 * BASE_MS
+"""What is looked at first, of every pair: with the row that proves a hole one request of weight 1 for each (4.9 h)."""
+
 SLICE_MS = 4 * DAY_MS
 """So much is looked at and fetched at once, the newest first: bounds memory, and holds the default fill in one."""
 
@@ -44,7 +46,6 @@ LONGEST_OVERLAP_MS = 3 * DAY_MS
 
 WHOLE_SECONDS = 24 * 3600.0
 WINDOWS_SECONDS = 3600.0
-RETRY_SECONDS = (1.0, 30.0)
 
 ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0
@@ -85,6 +86,8 @@ class StoreRepair:
         self._watched_from_ms = watched_from_ms
         self._whole_due = 0.0
         self._windows_due = 0.0
+        self.known: set[str] = set()
+        """Pairs whose newest hours the exchange was asked for and this store has."""
 
     async def run(self, symbols: Symbols, state: FillState) -> None:
         """Look once at all that is due and close what can be closed. Raises Incomplete or StoreError.
@@ -92,23 +95,17 @@ class StoreRepair:
         ``state`` counts what the store lacked and what of it is settled.
         """
         now = asyncio.get_running_loop().time()
-        self._coverage.refresh()
-        # A store that is away would be waited for, one that hangs as well: the others have their turn.
-        await in_time(self._reader.check(), f"store {self.name} to answer", ANSWER_SECONDS)
-        await self._drained()
-        until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - SETTLED_MS), self._watched_from_ms)
+        starts, until_ms = await self._begin(symbols)
         since_ms = self._coverage.checked_until_ms - RECENT_MS
-        starts = {pair: self._coverage.start_ms(pair, info.onboard_ms) for pair, info in symbols.items()}
         if whole := self._whole_due <= now:
             since_ms = 0
-            noted_from_ms = min(starts.values(), default=until_ms)
-            noted = await self._reader.gaps(CANDLES, noted_from_ms, until_ms)
-            self.ledger.recall(gap for gap in noted if gap.pair in symbols)
+            await self._recall(symbols, min(starts.values(), default=until_ms), until_ms)
         holes = self.ledger.exchange_holes
         state.stage = "candles"
         answered = await self._candles(symbols, starts, since_ms, until_ms, state)
         if whole:
             self._whole_due = now + WHOLE_SECONDS
+            await self.rollups.roll()  # readers do not wait until the exchange's own windows are in
         if whole or self._windows_due <= now or self.ledger.exchange_holes > holes:
             self._windows_due = now
             state.stage = "windows"
@@ -119,6 +116,35 @@ class StoreRepair:
             await self._lost_windows(symbols, 0 if whole else self._ingest.clock.now_ms() - LONGEST_OVERLAP_MS)
         if not answered:
             raise Incomplete("the exchange does not answer for history")
+
+    async def newest(self, symbols: Symbols, state: FillState) -> None:
+        """Close what is missing of the newest hours, of every pair, and roll it up. Raises Incomplete or StoreError.
+
+        It comes before the first pass, which finds this part stored: readers have the present before the long history.
+        """
+        starts, until_ms = await self._begin(symbols)
+        since_ms = until_ms - NEWEST_MS
+        await self._recall(symbols, since_ms, until_ms)
+        state.stage = "newest"
+        firsts = {pair: max(start_ms, since_ms) for pair, start_ms in starts.items()}
+        unanswered = await self._look(symbols, firsts, since_ms, until_ms, state, Priority.REPAIR)
+        self.known |= symbols.keys() - unanswered
+        await self.rollups.roll()
+        if unanswered:
+            raise Incomplete("the exchange does not answer for the newest hours")
+
+    async def _begin(self, symbols: Symbols) -> tuple[dict[str, int], int]:
+        """What a store must hold now: the open of the first candle of each pair, and of the first that it need not."""
+        self._coverage.refresh()
+        # A store that is away would be waited for, one that hangs as well: the others have their turn.
+        await in_time(self._reader.check(), f"store {self.name} to answer", ANSWER_SECONDS)
+        await self._drained()
+        until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - SETTLED_MS), self._watched_from_ms)
+        return {pair: self._coverage.start_ms(pair, info.onboard_ms) for pair, info in symbols.items()}, until_ms
+
+    async def _recall(self, symbols: Symbols, from_ms: int, until_ms: int) -> None:
+        noted = await self._reader.gaps(CANDLES, from_ms, until_ms)
+        self.ledger.recall(gap for gap in noted if gap.pair in symbols)
 
     async def _candles(
         self, symbols: Symbols, starts: Mapping[str, int], since_ms: int, until_ms: int, state: FillState
@@ -131,20 +157,33 @@ class StoreRepair:
         }
         unanswered = await self._close(await self._still_open(firsts), symbols, state)
         for start_ms, end_ms in slices(min(firsts.values(), default=until_ms), until_ms, SLICE_MS):
-            expected = {
-                pair: range(max(first_ms, start_ms), end_ms, BASE_MS)
-                for pair, first_ms in firsts.items()
-                if first_ms < end_ms
-            }
-            lacks = await missing(self._reader, BUCKET_RAW, OHLCV_3M, expected, BASE_MS)
-            for pair, opens in expected.items():
-                await self._note(self.ledger.note_stored(pair, opens, lacks.get(pair, set())))
-            unanswered |= await self._close(lacks, symbols, state)
+            unanswered |= await self._look(symbols, firsts, start_ms, end_ms, state)
+        self.known |= symbols.keys() - unanswered
         filled = {
             pair: start_ms for pair, start_ms in starts.items() if firsts[pair] == start_ms and pair not in unanswered
         }
         self._coverage.checked(until_ms, filled)
         return not unanswered
+
+    async def _look(
+        self,
+        symbols: Symbols,
+        firsts: Mapping[str, int],
+        start_ms: int,
+        end_ms: int,
+        state: FillState,
+        priority: Priority = Priority.HISTORY,
+    ) -> set[str]:
+        """Close what is missing in [start, end), of each pair from its first on; returns the pairs not answered for."""
+        expected = {
+            pair: range(max(first_ms, start_ms), end_ms, BASE_MS)
+            for pair, first_ms in firsts.items()
+            if first_ms < end_ms
+        }
+        lacks = await missing(self._reader, BUCKET_RAW, OHLCV_3M, expected, BASE_MS)
+        for pair, opens in expected.items():
+            await self._note(self.ledger.note_stored(pair, opens, lacks.get(pair, set())))
+        return await self._close(lacks, symbols, state, priority)
 
     async def _still_open(self, firsts: Mapping[str, int]) -> dict[str, set[int]]:
         """Gaps older than what this pass looks at: those that are closed now are noted, the others returned."""
@@ -154,7 +193,13 @@ class StoreRepair:
             lacks[pair] = await self._note_repaired(pair, older)
         return {pair: opens for pair, opens in lacks.items() if opens}
 
-    async def _close(self, lacks: Mapping[str, Collection[int]], symbols: Symbols, state: FillState) -> set[str]:
+    async def _close(
+        self,
+        lacks: Mapping[str, Collection[int]],
+        symbols: Symbols,
+        state: FillState,
+        fill_priority: Priority = Priority.HISTORY,
+    ) -> set[str]:
         """Fetch what is missing and note what became of it; returns the pairs the exchange did not answer for."""
         jobs, gaps = [], {}
         for pair, opens in lacks.items():
@@ -162,7 +207,7 @@ class StoreRepair:
             gaps[pair] = {open_ms for open_ms in asked if not self._coverage.is_fill(pair, open_ms)}
             await self._note(self.ledger.note_missing(pair, gaps[pair], partial(self._reason, pair)))
             if asked:
-                priority = Priority.REPAIR if gaps[pair] else Priority.HISTORY
+                priority = Priority.REPAIR if gaps[pair] else fill_priority
                 jobs.append(Job(symbols[pair], BASE_TIMEFRAME, asked, priority))
         if not jobs:
             return set()
@@ -237,86 +282,6 @@ class StoreRepair:
                 self.ledger.gaps_open,
                 self.ledger.exchange_holes,
             )
-
-
-class Repairer:
-    """Looks at every store: whole at the start and once a day, at the newest part every few minutes.
-
-    One store after the other: what was fetched for one is delivered to all, and so missing in no other. ``symbols`` are
-    the watched pairs; whoever watches or leaves one changes the mapping.
-    """
-
-    def __init__(
-        self,
-        stores: Sequence[StoreRepair],
-        symbols: Symbols,
-        *,
-        every_seconds: float,
-        wall_seconds: Callable[[], float],
-    ) -> None:
-        self.stores = stores
-        self.state = FillState()
-        self.last_pass_seconds = {store.name: 0.0 for store in stores}
-        self._symbols = symbols
-        self._every_seconds = every_seconds
-        self._wall_seconds = wall_seconds
-        self._soon = asyncio.Event()
-
-    def look_soon(self) -> None:
-        """Begin the next pass now: there is a new pair to be filled."""
-        self._soon.set()
-
-    async def run(self) -> None:
-        """Fill and repair until cancelled."""
-        seconds = asyncio.get_running_loop().time
-        first, longest = RETRY_SECONDS
-        filled: set[str] = set()
-        due = {store.name: seconds() for store in self.stores}
-        delay = dict.fromkeys(due, first)
-        while True:
-            for store in self.stores:
-                if due[store.name] > seconds():
-                    continue
-                try:
-                    if store.name in filled:
-                        await store.run(dict(self._symbols), FillState())
-                    else:
-                        await self._fill(store)
-                        filled.add(store.name)
-                except (Incomplete, StoreError) as error:
-                    if delay[store.name] == first:
-                        log.warning("repair waits store=%s: %s", store.name, error)
-                    due[store.name] = seconds() + delay[store.name]
-                    delay[store.name] = min(delay[store.name] * 2, longest)
-                else:
-                    self.last_pass_seconds[store.name] = self._wall_seconds()
-                    due[store.name] = seconds() + self._every_seconds
-                    delay[store.name] = first
-            if len(filled) == len(self.stores) and not self.state.done:
-                self.state.stage = "done"
-                log.info("fill complete candles=%d windows=%d", self.state.candles_fetched, self.state.windows_fetched)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, min(due.values()) - seconds())):
-                    await self._soon.wait()
-                self._soon.clear()
-                due = dict.fromkeys(due, seconds())
-
-    async def _fill(self, store: StoreRepair) -> None:
-        """The first pass over a store: shown as it goes on, and rolled up once all of it is delivered."""
-        state = self.state
-        # What an attempt before this one left unsettled is counted again.
-        state.candles_missing, state.windows_missing = state.candles_fetched, state.windows_fetched
-
-        def progress() -> tuple[int, int]:
-            return state.candles_fetched + state.windows_fetched, state.candles_missing + state.windows_missing
-
-        store.rollups.hold()
-        try:
-            async with shown(f"fill {store.name}", "rows", progress):
-                await store.run(dict(self._symbols), state)
-        finally:
-            store.rollups.release()
-        await in_time(store.rollups.rolled(), f"the roll-up of store {store.name}")
 
 
 async def in_time(wait: Awaitable[None], what: str, seconds: float = PATIENCE_SECONDS) -> None:

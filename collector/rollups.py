@@ -22,7 +22,7 @@ MAX_DELAY_SECONDS = 60.0
 class RollupRepairer:
     """Keeps one store's roll-ups right: marks what deliveries touched, rolls it again when they pause.
 
-    ``hold`` delays the rolling (not the marking) while a fill is delivering a long history.
+    ``hold`` delays the rolling (not the marking) while a fill is delivering a long history; whoever holds may `roll`.
     """
 
     def __init__(
@@ -85,13 +85,14 @@ class RollupRepairer:
             self._wake.set()
         while True:
             await self._wake.wait()
-            await self._free.wait()
             await self._settled()
+            if not self._free.is_set():
+                await self._free.wait()
+                self._wake.set()  # deliveries may go on: settled anew
+                continue
             try:
                 await self.roll()
                 delay = 1.0
-                if not len(self.dirty):
-                    self._clean.set()
             except StoreError as error:
                 self.failures += 1
                 log.warning("roll-up repair waits store=%s retry_seconds=%.0f: %s", self._store, delay, error)
@@ -119,3 +120,5 @@ class RollupRepairer:
                 self.last_rollup_seconds = self._wall_seconds()
                 self.dirty.clean(timeframe, {open_ms: marks[open_ms] for open_ms in opens})
             log.info("windows rolled again store=%s timeframe=%s windows=%d", self._store, timeframe, len(marks))
+        if not len(self.dirty):
+            self._clean.set()

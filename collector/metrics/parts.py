@@ -9,7 +9,7 @@ from collector.funding import SettledFunding
 from collector.ingest import Ingest
 from collector.marks import MarkCandles
 from collector.points import PointCounters
-from collector.repair import Repairer
+from collector.repairer import Repairer
 from collector.rollups import RollupRepairer
 from collector.silence import SilenceWatch
 from collector.spool import Spool

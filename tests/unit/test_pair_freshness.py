@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from collector import health
 from collector.batch import Batcher
 from collector.clock import ExchangeClock
 from collector.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
@@ -13,7 +14,7 @@ from collector.metrics import Exposition, Parts
 from collector.points import PointCounters
 from collector.spool import Spool
 from collector.stream import Stream
-from collector.universe_watch import first_watched_open_ms
+from collector.universe_watch import HALTED, first_watched_open_ms
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
@@ -191,3 +192,21 @@ def test_the_next_funding_time_is_told_once_it_is_known(world: World) -> None:
     assert world.age(name, BTC) == -3600
     world.ingest.on_rest_mark_price(MarkPrice(BTC, world.now_ms, "1", "1", "0", at_ms + 1000))
     assert world.age(name, BTC) == -3601
+
+
+def test_a_pair_with_a_mark_price_is_live_once_its_candles_are_known_whoever_brought_them(world: World) -> None:
+    def live() -> list[str]:
+        return health.live_pairs(world.parts, world.now_ms / 1000)
+
+    world.watch(BTC)
+    assert live() == []
+    world.ingest.on_mark_price(MarkPrice(BTC, world.now_ms, "1", "1", "0", 0), world.now_ms / 1000)
+    assert live() == []
+    for _ in range(4):
+        world.pass_seconds(31)
+    world.close(BTC, OPEN_MS, "rest")
+    assert live() == []  # its mark price is two minutes old by now
+    world.ingest.on_mark_price(MarkPrice(BTC, world.now_ms, "1", "1", "0", 0), world.now_ms / 1000)
+    assert live() == [BTC]
+    world.parts.pair_states[BTC] = HALTED
+    assert live() == []
