@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tools import go_build
 from tools.programs import INFLUXD_VERSION, cache_dir
 from tools.vendor import CannotGet
 
@@ -56,18 +57,14 @@ def build_influxd(target: Path) -> None:
         "RUSTC_WRAPPER": str(wrapper),
         "RUSTUP_TOOLCHAIN": os.environ.get("RUSTUP_TOOLCHAIN", "stable"),
     }
-    go_build = ["go", "build", "-mod=readonly", "-trimpath", "-o"]
     flags = ["-ldflags", f"-s -w -X main.version=v{INFLUXD_VERSION}", "-tags", "sqlite_foreign_keys,sqlite_json"]
-    with log.open("w") as output:
-        for command in (
-            [*go_build, str(pkg_config), "github.com/influxdata/pkg-config"],
-            [*go_build, str(built), *flags, "github.com/influxdata/influxdb/v2/cmd/influxd"],
-        ):
-            run = subprocess.run(
-                command, cwd=MODULE, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-            if run.returncode != 0:
-                raise CannotGet(f"its build failed: see {log}")
+    log.unlink(missing_ok=True)
+    for what, package, program, with_flags in (
+        ("influxd (1 of 2)", "github.com/influxdata/pkg-config", pkg_config, []),
+        ("influxd (2 of 2)", "github.com/influxdata/influxdb/v2/cmd/influxd", built, flags),
+    ):
+        if not go_build.build(what, package, program, with_flags, module=MODULE, environment=environment, log=log):
+            raise CannotGet(f"its build failed: see {log}")
     built.replace(target)
 
 
