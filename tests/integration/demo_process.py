@@ -36,11 +36,14 @@ def demo(folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def live(process: subprocess.Popen[bytes], folder: Path, timeout_seconds: float = LIVE_SECONDS) -> Run:
-    """Where its parts are, once everything is live; AssertionError with what it printed if it ends before."""
+    """Where its parts are, once all is live and filled; AssertionError with what it printed if it ends before."""
+    file = folder / "run.json"
 
-    def known() -> bool:
+    def filled() -> Run | None:
         assert process.poll() is None, folder.with_suffix(".out").read_text(encoding="utf-8")
-        return (folder / "run.json").exists()
+        run = Run.load(file) if file.exists() else None
+        return run if run is not None and run.filled_ms else None
 
-    eventually(known, timeout_seconds, what="the demo live")
-    return Run.load(folder / "run.json")
+    run = eventually(filled, timeout_seconds, what="the demo live and filled")
+    assert run is not None
+    return run

@@ -37,9 +37,13 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+def checked_exchange(run: Run) -> Exchange:
+    return Exchange(run.rest_url, run.ca_file, run.truth_url)
+
+
 @asynccontextmanager
 async def checker(run: Run) -> AsyncIterator[Callable[[], Awaitable[Findings]]]:
-    async with Store(run.influx_url, run.reader_token_file) as store, Exchange(run.rest_url, run.ca_file) as exchange:
+    async with Store(run.influx_url, run.reader_token_file) as store, checked_exchange(run) as exchange:
 
         async def found() -> Findings:
             return await check(run, store, exchange, lambda _done, _of: None)
@@ -81,6 +85,11 @@ async def test_the_check_of_a_running_demo_finds_each_damage_and_ctrl_c_ends_all
         run = live(process, folder)
         async with checker(run) as find:
             before = await find()
+            async with Exchange(run.rest_url, run.ca_file) as plain, checked_exchange(run) as exchange:
+                span = run.collector_started_ms - 60 * LENGTH_MS["3m"], run.collector_started_ms - 2 * LENGTH_MS["3m"]
+                truth = await exchange.candles("BTCUSDT", "3m", *span)
+                assert len(truth) >= 57
+                assert truth == await plain.candles("BTCUSDT", "3m", *span), "klines and the control API agree"
             assert before.pairs == PAIRS
             assert before.stale == before.failures == []
             assert all(verdict.wrong == 0 and verdict.compared for verdict in before.verdicts.values())

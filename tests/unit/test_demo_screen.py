@@ -18,6 +18,7 @@ def status(frames: int = 100_000, *, stage: str = "done", live: int = 164) -> di
     return {
         "pairs": 164,
         "pairs_live": live,
+        "pairs_halted": [],
         "pairs_stale": ["1000000MOGWITHALONGNAME/USDT:USDT"] * 4,
         "frames": {"candles_3m": frames, "mark_price": frames},
         "closes": {"stream": 123_456, "rest": 1_234},
@@ -113,15 +114,51 @@ def test_a_log_line_is_one_line() -> None:
     assert "\n" not in plain_line(View("simulator", ".demo/logs"), 1.0)
 
 
-@pytest.mark.parametrize(
-    ("stage", "live", "is_live"), [("done", 164, True), ("windows", 164, False), ("done", 163, False)]
-)
-def test_live_is_every_pair_heard_and_the_fill_done(stage: str, live: int, is_live: bool) -> None:
+def read_in_the_store(view: View, pairs: int, candle_ms: int = NOW_MS) -> None:
+    view.candle_due_ms = NOW_MS
+    view.candles = {f"P{i}/USDT:USDT": Sample(candle_ms, 1.0) for i in range(pairs)}
+    view.marks = {pair: Sample(NOW_MS, 1.0) for pair in view.candles}
+
+
+@pytest.mark.parametrize("stage", ["newest", "candles", "windows", "done"])
+def test_live_is_every_pair_live_and_readable_however_far_the_older_history_is(stage: str) -> None:
     view = View("simulator", ".demo/logs")
     assert not view.live
-    view.add(Reading(1.0, status(stage=stage, live=live)))
-    assert view.live is is_live
-    assert bool(view.not_live()) is not is_live
+    view.add(Reading(1.0, status(stage=stage)))
+    assert not view.live
+    read_in_the_store(view, 164)
+    assert view.live
+    assert view.filled is (stage == "done")
+    assert stage in view.not_filled()
+
+
+@pytest.mark.parametrize(
+    ("live", "readable", "candle_ms"), [(163, 164, NOW_MS), (164, 163, NOW_MS), (164, 164, NOW_MS - 180_000)]
+)
+def test_one_pair_that_is_not_live_or_not_readable_up_to_now_is_named(live: int, readable: int, candle_ms: int) -> None:
+    view = View("simulator", ".demo/logs")
+    view.add(Reading(1.0, status(live=live)))
+    read_in_the_store(view, readable, candle_ms)
+    assert not view.live
+    assert "of 164 pairs" in view.not_live()
+
+
+def test_a_halted_pair_is_not_waited_for() -> None:
+    view = View("simulator", ".demo/logs")
+    halted = {**status(live=163), "pairs_halted": ["P163/USDT:USDT"]}
+    view.add(Reading(1.0, halted))
+    read_in_the_store(view, 163)
+    assert view.live
+
+
+def test_before_all_answers_the_screen_shows_how_far_each_part_is() -> None:
+    view = View("simulator", ".demo/logs")
+    view.parts = {"InfluxDB": "http://127.0.0.1:60561", "simulator": "starts"}
+    shown = lines(view, 80, 24)
+    assert any(line.split() == ["InfluxDB", "http://127.0.0.1:60561"] for line in shown)
+    assert any(line.split() == ["simulator", "starts"] for line in shown)
+    assert any(line.split() == ["gateway", "waits"] for line in shown)
+    assert any(line.split() == ["fill", "-"] for line in shown)
 
 
 def test_the_newest_problem_is_shown_until_it_is_over() -> None:

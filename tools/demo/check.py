@@ -1,14 +1,17 @@
 """The check: every candle of every eligible pair, stored and served, against the exchange, by plain readers."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from tools.demo import due
 from tools.demo.compare import BASE, LENGTH_MS, Verdict, compare
-from tools.demo.exchange_truth import Exchange, ListedPair
+from tools.demo.exchange_truth import Exchange, ExchangeFailed, ListedPair
 from tools.demo.gateway_truth import Gateway, served_wrong
 from tools.demo.run import Run
-from tools.demo.store_truth import RAW, SAMPLES, TAGS, Store
+from tools.demo.store_truth import RAW, SAMPLES, TAGS, Store, StoreFailed
 from tools.demo.summary import Findings
+
+PAIRS_AT_ONCE = 8
 
 
 async def check(run: Run, store: Store, exchange: Exchange, progress: Callable[[int, int], None]) -> Findings:
@@ -21,11 +24,23 @@ async def check(run: Run, store: Store, exchange: Exchange, progress: Callable[[
     findings.stale = await _stale(pairs, run, store, now_ms)
     for interval in LENGTH_MS:
         findings.failures += odd_series(interval, pairs, await store.series(interval))
-    async with Gateway(run.gateway_url) as gateway:
-        for done, pair in enumerate(pairs):
-            progress(done, len(pairs))
+    slots = asyncio.Semaphore(PAIRS_AT_ONCE)
+    done = 0
+
+    async def check_one(pair: ListedPair) -> None:
+        nonlocal done
+        async with slots:
             await _check_pair(pair, run, store, exchange, gateway, now_ms, findings)
-    progress(len(pairs), len(pairs))
+        done += 1
+        progress(done, len(pairs))
+
+    async with Gateway(run.gateway_url) as gateway:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for pair in pairs:
+                    group.create_task(check_one(pair))
+        except* (StoreFailed, ExchangeFailed) as failed:
+            raise failed.exceptions[0] from None
     return findings
 
 

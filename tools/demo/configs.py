@@ -8,7 +8,12 @@ import yaml
 
 from tools.demo.due import FILL_HOURS, ROLLUP_WINDOWS
 
-WEIGHT_SHARE_PERCENT = 30
+EXCHANGE_SHARE_PERCENT = 30
+"""Of the real exchange's weight: the share a host's collector is given by default."""
+
+SIMULATOR_SHARE_PERCENT = 60
+"""Of the simulator's, which is nobody else's: with the gateway's share the 80 % at which everybody stops."""
+
 GATEWAY_SHARE_PERCENT = 20
 COLLECTOR = "collector-1"
 GATEWAY = "gateway"
@@ -30,8 +35,9 @@ def collector_toml(
     influx_url: str,
     org: str,
     secrets: Path,
+    weight_share_percent: int,
 ) -> str:
-    """The collector's configuration: all eligible pairs, the share of the weight a host is given by default."""
+    """The collector's configuration: all eligible pairs."""
     # A JSON text is a TOML basic string.
     lines = [
         "[collector]",
@@ -42,7 +48,7 @@ def collector_toml(
         f"rest_url = {json.dumps(rest_url)}",
         f"websocket_url = {json.dumps(websocket_url)}",
         *([f"ca_file = {json.dumps(ca_file)}"] if ca_file else []),
-        f"weight_share_percent = {WEIGHT_SHARE_PERCENT}",
+        f"weight_share_percent = {weight_share_percent}",
         "[fill]",
         f"hours = {FILL_HOURS}",
         f"rollup_windows = {ROLLUP_WINDOWS}",

@@ -1,4 +1,4 @@
-"""Where the demo speaks: a live screen on a terminal, a plain line every 10 s elsewhere."""
+"""Where the demo reports: a live screen on a terminal; elsewhere a line for each part, and one of state every 10 s."""
 
 import time
 from types import TracebackType
@@ -15,7 +15,7 @@ LINE_EVERY_SECONDS = 10.0
 
 
 class Display:
-    """Lines while things start, then the screen; lines for the end are held back until the screen is gone."""
+    """The screen, or lines; those for the end are held back until the screen is gone."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -32,7 +32,7 @@ class Display:
             self._live.stop()
             self._live = None
         for line in self._last:
-            self.say(line)
+            self._print(line)
 
     @property
     def every_seconds(self) -> float:
@@ -40,8 +40,9 @@ class Display:
         return SCREEN_EVERY_SECONDS if self._screen else LINE_EVERY_SECONDS
 
     def say(self, line: str) -> None:
-        """Print a line; not for while the screen is up."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        """Print a line where no screen is: what it says is on the screen."""
+        if not self._screen:
+            self._print(line)
 
     def say_at_end(self, line: str) -> None:
         """Keep a line for when the screen is gone."""
@@ -59,3 +60,6 @@ class Display:
             self._live.start()
         width, height = self._console.size
         self._live.update(render(view, width, height, now), refresh=True)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -3,10 +3,11 @@
 What cannot be had is one line, and only it is left out.
 """
 
+import asyncio
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from tools.demo.servers import (
     prometheus_command,
 )
 from tools.demo.settings import ROOT
+from tools.demo.view import Tell
 
 SHIPPED = ROOT / "prometheus"
 GRAFANA = ROOT / "grafana"
+NAMES = {"grafana": "Grafana", "prometheus": "Prometheus", "alertmanager": "Alertmanager"}
 MACHINE = "demo"
 """The `host` label of everything here: it is one machine."""
 
@@ -56,16 +59,16 @@ class Monitoring:
     grafana_password_file: str | None = None
 
 
-async def start(folder: Folder, children: Children, say: Callable[[str], None], watched: Watched) -> Monitoring:
+async def start(folder: Folder, children: Children, tell: Tell, watched: Watched) -> Monitoring:
     """Start what can be had and return where it is. Raises CannotStart."""
-    return await _Starting(folder, children, say, watched).start()
+    return await _Starting(folder, children, tell, watched).start()
 
 
 @dataclass
 class _Starting:
     folder: Folder
     children: Children
-    say: Callable[[str], None]
+    tell: Tell
     watched: Watched
     jobs: dict[str, Sequence[configs.Target]] = field(default_factory=dict)
 
@@ -73,20 +76,21 @@ class _Starting:
         self.jobs["collector"] = [(self.watched.collector, {})]
         self.jobs["gateway"] = [(self.watched.gateway, {})]
         self.jobs["influxdb"] = [(self.watched.influx_url.removeprefix("http://"), {"store": configs.STORE})]
-        sentinel_url = await self._sentinel()
-        node_url = await self._node_exporter()
-        blackbox_url = await self._blackbox_exporter()
-        alertmanager_url = await self._alertmanager()
         prometheus = self._address("prometheus")
-        grafana_url = await self._grafana(f"http://{prometheus}")
+        async with asyncio.TaskGroup() as group:
+            sentinel = group.create_task(self._sentinel())
+            node = group.create_task(self._node_exporter())
+            blackbox = group.create_task(self._blackbox_exporter())
+            alertmanager = group.create_task(self._alertmanager())
+            grafana_server = group.create_task(self._grafana(f"http://{prometheus}"))
         return Monitoring(
-            prometheus_url=await self._prometheus(prometheus),
-            alertmanager_url=alertmanager_url,
-            sentinel_url=sentinel_url,
-            node_url=node_url,
-            blackbox_url=blackbox_url,
-            grafana_url=grafana_url,
-            grafana_password_file=str(self._grafana_password) if grafana_url else None,
+            prometheus_url=await self._prometheus(prometheus),  # last: it is given the targets of all
+            alertmanager_url=alertmanager.result(),
+            sentinel_url=sentinel.result(),
+            node_url=node.result(),
+            blackbox_url=blackbox.result(),
+            grafana_url=grafana_server.result(),
+            grafana_password_file=str(self._grafana_password) if grafana_server.result() else None,
         )
 
     async def _sentinel(self) -> str:
@@ -184,7 +188,7 @@ class _Starting:
     def _find(self, name: str) -> Path | None:
         program = programs.find(name)
         if program is None:
-            self.say(f"{name:<12} left out, it is not here: `make setup` says how it can be had")
+            self.tell(NAMES.get(name, name), "left out: `make setup` says how it can be had")
         return program
 
     def _address(self, job: str) -> str:
@@ -198,7 +202,7 @@ class _Starting:
         return self.folder.secrets / "grafana.password"
 
     def _tell(self, name: str, address: str, note: str = "") -> str:
-        self.say(f"{name:<12} http://{address}{note}")
+        self.tell(name, f"http://{address}{note}")
         return f"http://{address}"
 
 

@@ -1,13 +1,16 @@
 """The facts of one run of the demo: where its parts listen and when they started. Kept in .demo/run.json."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Run:
-    """Addresses, files and times (ms of the wall clock; 0: not yet). Holds paths of secrets, never a secret."""
+    """Addresses, files and times (ms of the wall clock; 0: not yet). Holds paths of secrets, never a secret.
+
+    truth_url: where the simulator gives its candles to whoever checks; the real exchange has no such thing.
+    """
 
     rest_url: str
     ca_file: str | None
@@ -20,6 +23,8 @@ class Run:
     collector_started_ms: int
     pairs_known_ms: int = 0
     live_ms: int = 0
+    filled_ms: int = 0
+    truth_url: str | None = None
     alertmanager_url: str | None = None
     sentinel_url: str | None = None
     node_url: str | None = None
@@ -27,14 +32,6 @@ class Run:
     gateway_url: str | None = None
     grafana_url: str | None = None
     grafana_password_file: str | None = None
-
-    def at(self, *, pairs_known_ms: int | None = None, live_ms: int | None = None) -> "Run":
-        """The same run, further on."""
-        return replace(
-            self,
-            pairs_known_ms=self.pairs_known_ms if pairs_known_ms is None else pairs_known_ms,
-            live_ms=self.live_ms if live_ms is None else live_ms,
-        )
 
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""

@@ -13,6 +13,9 @@ from tools.demo.probe import percentile
 from tools.demo.run import Run
 from tools.demo.view import View, fill_text
 
+INFLUXDB, GRAFANA, PROMETHEUS, COLLECTOR, GATEWAY = "InfluxDB", "Grafana", "Prometheus", "collector", "gateway"
+"""The parts whose addresses are shown, as their starters name them."""
+
 LABEL_WIDTH = 13
 PAIR_COLUMN_WIDTH = 39
 
@@ -41,6 +44,7 @@ def plain_line(view: View, at_seconds: float) -> str:
             f"spool_points={sum(points for points, _ in spool)} spool_files={sum(files for _, files in spool)}",
             f"lag_p99={_seconds(percentile(view.delays_seconds, 99))}",
             f"fill={status['fill']['stage']} weight={status['weight_used_in_minute']}",
+            f"rolled_up={','.join(view.windows_ms) or '-'}",
         ]
     return " ".join(words) + (f" problem={view.problem}" if view.problem else "")
 
@@ -51,8 +55,11 @@ def _headline(view: View, at_seconds: float) -> Text:
     text.append(f" {view.exchange}   {_clock(at_seconds - view.started_at)}   ")
     style = "green" if view.live_at is not None else "yellow"
     text.append(view.phase, style="bold " + style)
-    if view.seconds is not None and view.live_at is not None and view.phase == "live":
-        text.append(f", the check in {_clock(view.live_at + view.seconds - at_seconds)}")
+    if view.phase == "live":
+        if not view.filled:
+            text.append(", older history is still coming")
+        elif view.seconds is not None and view.live_at is not None:
+            text.append(f", the check in {_clock(view.live_at + view.seconds - at_seconds)}")
     return text
 
 
@@ -60,6 +67,8 @@ def _figures(view: View) -> Iterator[tuple[str, str | Text]]:
     status = view.status
     if status is None:
         yield "collector", Text(view.problem or "has not answered yet", style="yellow")
+        for label in ("pairs", "freshest", "stalest", "messages", "points", "lag", "fill", "roll-ups", "closes"):
+            yield label, Text("-", style="dim")
         return
     stale = status["pairs_stale"]
     yield (
@@ -112,6 +121,9 @@ def _places(view: View) -> Iterator[tuple[str, str | Text]]:
         if run.gateway_url:
             yield "gateway", f"{run.gateway_url}/fapi/v1  /pairlist  /metrics"
         yield view.exchange, run.rest_url
+    else:
+        for name in (INFLUXDB, GRAFANA, PROMETHEUS, COLLECTOR, GATEWAY, view.exchange):
+            yield name, Text(view.parts.get(name, "waits"), style="" if "://" in view.parts.get(name, "") else "dim")
     yield "logs", f"{view.logs}/*.log"
     yield "", Text("Ctrl-C ends it and leaves nothing running", style="dim")
 

@@ -5,14 +5,15 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tools.demo import stack, summary
+from tools.demo import due, stack, summary
 from tools.demo.check import check
-from tools.demo.compare import LENGTH_MS
+from tools.demo.compare import BASE, LENGTH_MS
 from tools.demo.display import Display
 from tools.demo.exchange_truth import Exchange, ExchangeFailed
 from tools.demo.folder import Folder
@@ -27,6 +28,10 @@ from tools.demo.view import Reading, View
 LIVE_WITHIN_SECONDS = 900.0
 STATUS_EVERY_SECONDS = 1.0
 STORE_EVERY_SECONDS = 10.0
+FILL_EVERY_SECONDS = 2.0
+"""How often the store is read while it is filled: one wants to see the first of everything."""
+
+PROBE_EVERY_SECONDS = 0.5
 STEADY_AFTER_SECONDS = 300.0
 
 _ERROR_LINE = re.compile(r"^(?:\S+ \S+ )?(?:ERROR|CRITICAL)\b|^Traceback ")
@@ -47,43 +52,54 @@ class Session:
         self._view = view
 
     async def work(self) -> bool:
-        """Start, watch, and if so asked check. Raises CannotStart, ChildDied, CheckFailed."""
-        run = await stack.start(self._settings, self._folder, self._children, self._display.say)
-        self._view.run = run
-        async with AsyncExitStack() as opened:
+        """Start, watch, and if so asked check. Raises CannotStart, ChildDied, CheckFailed, alone or in a group."""
+        async with asyncio.TaskGroup() as group, AsyncExitStack() as opened:
+            tasks = [group.create_task(self._show())]
+            run = await stack.start(self._settings, self._folder, self._children, self._tell)
+            around = group.create_task(stack.start_around(run, self._folder, self._children, self._tell))
             store = await opened.enter_async_context(Store(run.influx_url, run.reader_token_file))
-            exchange = await opened.enter_async_context(Exchange(run.rest_url, run.ca_file))
+            exchange = await opened.enter_async_context(Exchange(run.rest_url, run.ca_file, run.truth_url))
             http = await opened.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)))
             await self._settle(exchange.time_ms, "the exchange")
             probe = Probe(store, exchange.now_ms)
-            async with asyncio.TaskGroup() as watchers:
-                tasks = [
-                    watchers.create_task(self._read_status(http, run)),
-                    watchers.create_task(self._read_store(store)),
-                    watchers.create_task(probe.run()),
-                    watchers.create_task(self._show(probe, exchange)),
-                ]
-                passed = await self._observe(run, store, exchange, http, probe)
-                for task in tasks:
-                    task.cancel()
+            tasks += [
+                group.create_task(self._read_status(http, run)),
+                group.create_task(self._read_store(store, exchange, run)),
+                group.create_task(self._read_probe(probe, exchange)),
+                group.create_task(probe.run()),
+            ]
+            passed = await self._observe(run, around, store, exchange, http, probe)
+            for task in tasks:
+                task.cancel()
         return passed
 
     async def _observe(
-        self, run: Run, store: Store, exchange: Exchange, http: aiohttp.ClientSession, probe: Probe
+        self,
+        run: Run,
+        around: asyncio.Task[Run],
+        store: Store,
+        exchange: Exchange,
+        http: aiohttp.ClientSession,
+        probe: Probe,
     ) -> bool:
-        self._view.phase = "starting"
-        run = await self._until_live(run)
+        pairs_known_ms = await self._until_live()
+        live_ms, live_at = _now_ms(), time.monotonic()
+        run = replace(await around, pairs_known_ms=pairs_known_ms, live_ms=live_ms)
+        self._view.run = run
+        self._view.live_at = live_at
+        self._view.phase = "live"
         run.save(self._folder.run_file)
         start = await self._metrics(http, run)
         probe.keep()
-        live_at = self._view.live_at = time.monotonic()
-        self._view.phase = "live"
+        await self._until(lambda: self._view.filled, self._view.not_filled)
+        run = replace(run, filled_ms=_now_ms())
+        run.save(self._folder.run_file)
         if self._settings.seconds is None:
             await asyncio.Event().wait()
         assert self._settings.seconds is not None
         steady = None
         if self._settings.seconds >= summary.STEADY_SECONDS:
-            await asyncio.sleep(STEADY_AFTER_SECONDS)
+            await asyncio.sleep(live_at + STEADY_AFTER_SECONDS - time.monotonic())
             steady = _process(await self._metrics(http, run))
         await asyncio.sleep(live_at + self._settings.seconds - time.monotonic())
         end = await self._metrics(http, run)
@@ -120,17 +136,32 @@ class Session:
             self._display.say_at_end(line)
         return bool(result["passed"])
 
-    async def _until_live(self, run: Run) -> Run:
-        deadline = time.monotonic() + LIVE_WITHIN_SECONDS
-        while not self._view.live:
+    async def _until_live(self) -> int:
+        """Return when everything is live; the time at which the pairs were known."""
+        pairs_known_ms = 0
+
+        def live() -> bool:
+            nonlocal pairs_known_ms
             status = self._view.status
-            if not run.pairs_known_ms and status is not None and status["pairs"]:
-                run = run.at(pairs_known_ms=_now_ms())
-            self._view.phase = "filling" if run.pairs_known_ms else "starting"
+            if not pairs_known_ms and status is not None and status["pairs"]:
+                pairs_known_ms = _now_ms()
+                self._view.phase = "filling"
+            return self._view.live
+
+        await self._until(live, self._view.not_live)
+        return pairs_known_ms
+
+    async def _until(self, reached: Callable[[], bool], missing: Callable[[], str]) -> None:
+        """Wait; where a check was asked for not for ever. Raises CheckFailed."""
+        deadline = time.monotonic() + LIVE_WITHIN_SECONDS
+        while not reached():
             if self._settings.seconds is not None and time.monotonic() > deadline:
-                raise CheckFailed(f"not live after {LIVE_WITHIN_SECONDS / 60:.0f} minutes: {self._view.not_live()}")
+                raise CheckFailed(f"not live after {LIVE_WITHIN_SECONDS / 60:.0f} minutes: {missing()}")
             await asyncio.sleep(0.1)
-        return run.at(pairs_known_ms=run.pairs_known_ms or _now_ms(), live_ms=_now_ms())
+
+    def _tell(self, part: str, state: str) -> None:
+        self._view.parts[part] = state
+        self._display.say(f"{part:<12} {state}")
 
     async def _read_status(self, http: aiohttp.ClientSession, run: Run) -> None:
         while True:
@@ -143,8 +174,9 @@ class Session:
                 self._view.tell("status", f"the collector does not answer: {type(error).__name__} {error}")
             await asyncio.sleep(STATUS_EVERY_SECONDS)
 
-    async def _read_store(self, store: Store) -> None:
+    async def _read_store(self, store: Store, exchange: Exchange, run: Run) -> None:
         while True:
+            self._view.candle_due_ms = due.last_due_open_ms(BASE, run, exchange.now_ms())
             try:
                 self._view.candles = await store.newest(RAW, "ohlcv_3m", "close", "1h")
                 for interval in list(LENGTH_MS)[1:]:
@@ -155,14 +187,18 @@ class Session:
                 self._view.tell("store", str(failed))
             else:
                 self._view.tell("store", "")
-            await asyncio.sleep(STORE_EVERY_SECONDS)
+            await asyncio.sleep(STORE_EVERY_SECONDS if self._view.filled else FILL_EVERY_SECONDS)
 
-    async def _show(self, probe: Probe, exchange: Exchange) -> None:
+    async def _read_probe(self, probe: Probe, exchange: Exchange) -> None:
         while True:
             self._view.marks = dict(probe.newest)
             self._view.delays_seconds = probe.recent()
             self._view.now_ms = exchange.now_ms()
             self._view.tell("probe", probe.problem)
+            await asyncio.sleep(PROBE_EVERY_SECONDS)
+
+    async def _show(self) -> None:
+        while True:
             self._display.show(self._view)
             await asyncio.sleep(self._display.every_seconds)
 

@@ -1,9 +1,10 @@
-"""Starts everything, in order: exchange, InfluxDB, what must be in it, collector, gateway, and what watches them."""
+"""Starts everything: exchange and InfluxDB, then the collector, then gateway and what watches them."""
 
+import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tools import programs
@@ -23,8 +24,10 @@ from tools.demo.servers import (
     simulator_url,
 )
 from tools.demo.settings import ROOT, Settings
+from tools.demo.view import Tell
 
 ORG = "marketdata"
+COLLECTOR = (sys.executable, "-m", "collector")
 BINANCE_REST, BINANCE_WEBSOCKET = "https://fapi.binance.com", "wss://fstream.binance.com"
 
 
@@ -34,22 +37,22 @@ async def check_exchange(settings: Settings) -> None:
         raise CannotStart(f"EXCHANGE=binance: the exchange cannot be reached from here: {reason}")
 
 
-async def start(settings: Settings, folder: Folder, children: Children, say: Callable[[str], None]) -> Run:
-    """Start all parts and return where they are. Raises CannotStart, ChildDied."""
+async def start(settings: Settings, folder: Folder, children: Children, tell: Tell) -> Run:
+    """Start exchange and InfluxDB side by side, then the collector; return once it answers.
+
+    Raises CannotStart, ChildDied, alone or in a group.
+    """
     influxd = programs.find("influxd")
     if influxd is None:
         raise CannotStart("influxd is not here: run `make setup`, it says how it can be had")
-    rest_url, websocket_url, ca_file = await _exchange(settings, folder, children, say)
-    influx_url = await _influx(influxd, folder, children)
-    say(f"InfluxDB     {influx_url}")
-    await children.run(
-        "influx-reconcile",
-        [sys.executable, "-m", "influx", "--url", influx_url, "--secrets-dir", str(folder.secrets)],
-    )
-    provisioned_ms = _now_ms()
-    say(f"provisioned  buckets, tasks and tokens: {folder.logs / 'influx-reconcile.log'}")
+    async with asyncio.TaskGroup() as group:
+        exchange = group.create_task(_exchange(settings, folder, children, tell))
+        influx = group.create_task(_influx(influxd, folder, children, tell))
+    rest_url, websocket_url, ca_file = exchange.result()
+    influx_url, provisioned_ms = influx.result()
     listen = f"{HOST}:{free_port()}"
-    config = folder.path / "collector.toml"
+    simulated = settings.exchange == "simulator"
+    config = collector_config(folder)
     config.write_text(
         configs.collector_toml(
             state=folder.data / "collector",
@@ -60,25 +63,15 @@ async def start(settings: Settings, folder: Folder, children: Children, say: Cal
             influx_url=influx_url,
             org=ORG,
             secrets=folder.secrets,
+            weight_share_percent=configs.SIMULATOR_SHARE_PERCENT if simulated else configs.EXCHANGE_SHARE_PERCENT,
         ),
         encoding="utf-8",
     )
-    collector = [sys.executable, "-m", "collector"]
-    await children.run("collector-check", [*collector, "check", "--config", str(config)])
+    tell("collector", "starts")
     started_ms = _now_ms()
-    child = children.start("collector", [*collector, "run", "--config", str(config)])
+    child = children.start("collector", [*COLLECTOR, "run", "--config", str(config)])
     await answers(f"http://{listen}/healthz", child)
-    say(f"collector    http://{listen}/status /metrics")
-    gateway = await _gateway(folder, children, rest_url, ca_file, listen, influx_url)
-    say(f"gateway      http://{gateway}/fapi/v1 /pairlist /metrics: bots ask it, docs/freqtrade.md")
-    watching = await monitoring.start(
-        folder,
-        children,
-        say,
-        monitoring.Watched(
-            influx_url=influx_url, org=ORG, collector=listen, gateway=gateway, rest_url=rest_url, ca_file=ca_file
-        ),
-    )
+    tell("collector", f"http://{listen}/metrics  /status")
     return Run(
         rest_url=rest_url,
         ca_file=ca_file,
@@ -86,60 +79,86 @@ async def start(settings: Settings, folder: Folder, children: Children, say: Cal
         org=ORG,
         reader_token_file=str(folder.secrets / f"reader-{configs.READER}.token"),
         collector_url=f"http://{listen}",
-        prometheus_url=watching.prometheus_url,
+        prometheus_url=None,
         provisioned_ms=provisioned_ms,
         collector_started_ms=started_ms,
-        alertmanager_url=watching.alertmanager_url,
-        sentinel_url=watching.sentinel_url,
-        node_url=watching.node_url,
-        blackbox_url=watching.blackbox_url,
-        gateway_url=f"http://{gateway}",
-        grafana_url=watching.grafana_url,
-        grafana_password_file=watching.grafana_password_file,
+        truth_url=f"{rest_url}/_control/truth" if simulated else None,
     )
 
 
-async def _exchange(
-    settings: Settings, folder: Folder, children: Children, say: Callable[[str], None]
-) -> tuple[str, str, str | None]:
+async def start_around(run: Run, folder: Folder, children: Children, tell: Tell) -> Run:
+    """Start what reads and watches the collector, all of it side by side; return the run with its addresses.
+
+    Raises CannotStart, ChildDied, alone or in a group.
+    """
+    collector, gateway = run.collector_url.removeprefix("http://"), f"{HOST}:{free_port()}"
+    watched = monitoring.Watched(
+        influx_url=run.influx_url,
+        org=ORG,
+        collector=collector,
+        gateway=gateway,
+        rest_url=run.rest_url,
+        ca_file=run.ca_file,
+    )
+    check = [*COLLECTOR, "check", "--config", str(collector_config(folder))]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(children.run("collector-check", check))
+        group.create_task(_gateway(run, gateway, folder, children, tell))
+        watching = group.create_task(monitoring.start(folder, children, tell, watched))
+    return replace(run, gateway_url=f"http://{gateway}", **asdict(watching.result()))
+
+
+def collector_config(folder: Folder) -> Path:
+    """The collector's configuration file."""
+    return folder.path / "collector.toml"
+
+
+async def _exchange(settings: Settings, folder: Folder, children: Children, tell: Tell) -> tuple[str, str, str | None]:
     if settings.exchange == "binance":
-        say(f"exchange     {BINANCE_REST}")
+        tell("binance", BINANCE_REST)
         return BINANCE_REST, BINANCE_WEBSOCKET, None
+    tell("simulator", "starts")
     pairs = ["--pairs", str(settings.pairs)] if settings.pairs else []
     url = await simulator_url(children.start("simulator", simulator_command(folder.tls, *pairs)))
-    say(f"simulator    {url}")
+    tell("simulator", url)
     return url, url.replace("https://", "wss://", 1), str(folder.tls / "ca.pem")
 
 
-async def _gateway(
-    folder: Folder, children: Children, rest_url: str, ca_file: str | None, collector: str, influx_url: str
-) -> str:
-    listen = f"{HOST}:{free_port()}"
+async def _gateway(run: Run, listen: str, folder: Folder, children: Children, tell: Tell) -> None:
+    tell("gateway", "starts")
     config = folder.path / "gateway.toml"
     config.write_text(
         configs.gateway_toml(
             state=folder.data / "gateway",
             listen=listen,
-            rest_url=rest_url,
-            ca_file=ca_file,
-            collector_url=f"http://{collector}",
-            influx_url=influx_url,
+            rest_url=run.rest_url,
+            ca_file=run.ca_file,
+            collector_url=run.collector_url,
+            influx_url=run.influx_url,
             secrets=folder.secrets,
         ),
         encoding="utf-8",
     )
     command = [sys.executable, "-m", "gateway", "run", "--config", str(config)]
     await answers(f"http://{listen}/healthz", children.start("gateway", command))
-    return listen
+    tell("gateway", f"http://{listen}/fapi/v1  /pairlist  /metrics")
 
 
-async def _influx(influxd: Path, folder: Folder, children: Children) -> str:
+async def _influx(influxd: Path, folder: Folder, children: Children, tell: Tell) -> tuple[str, int]:
+    """InfluxDB with all that must be in it; returns its URL and when it was so."""
+    tell("InfluxDB", "starts")
     address = f"{HOST}:{free_port()}"
+    url = f"http://{address}"
     data = folder.data / "influxdb"
     data.mkdir(mode=0o700)
     child = children.start("influxd", influxd_command(influxd, address, data))
-    await answers(f"http://{address}/health", child)
-    return f"http://{address}"
+    await answers(f"{url}/health", child)
+    tell("InfluxDB", "is given its buckets, tasks and tokens")
+    await children.run(
+        "influx-reconcile", [sys.executable, "-m", "influx", "--url", url, "--secrets-dir", str(folder.secrets)]
+    )
+    tell("InfluxDB", url)
+    return url, _now_ms()
 
 
 def _now_ms() -> int:

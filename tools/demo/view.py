@@ -1,11 +1,14 @@
 """What the screen shows, gathered from the collector's /status and from the store. Plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tools.demo.run import Run
 from tools.demo.store_truth import Sample
+
+type Tell = Callable[[str, str], None]
+"""Hears of a part by its name what it does, or where it answers."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class View:
     exchange: str
     logs: str
     run: Run | None = None
+    """Where everything is, once all of it answers; before, `parts` has what is known."""
+
+    parts: dict[str, str] = field(default_factory=dict)
     phase: str = "starting"
     seconds: float | None = None
     started_at: float = 0.0
@@ -43,6 +49,9 @@ class View:
     windows_ms: dict[str, int] = field(default_factory=dict)
     delays_seconds: list[float] = field(default_factory=list)
     now_ms: int = 0
+    candle_due_ms: int = 0
+    """Open time of the newest candle that the store owes its readers."""
+
     problems: dict[str, str] = field(default_factory=dict)
 
     def add(self, reading: Reading, keep_seconds: float = 10.0) -> None:
@@ -75,7 +84,7 @@ class View:
 
     @property
     def live(self) -> bool:
-        """First frame of every channel of every pair, fill delivered, windows rolled or fetched."""
+        """Every pair live by the collector, and its mark price and newest candle read in the store."""
         return not self.not_live()
 
     def not_live(self) -> str:
@@ -85,11 +94,22 @@ class View:
             return "the collector does not answer on /status"
         if not status["pairs"]:
             return "the collector does not know the pairs yet"
-        if status["pairs_live"] < status["pairs"]:
-            return f"{status['pairs'] - status['pairs_live']} of {status['pairs']} pairs have had no frame yet"
-        if status["fill"]["stage"] != "done":
-            return f"the fill is not done: {fill_text(status['fill'])}"
+        pairs = status["pairs"] - len(status["pairs_halted"])
+        if status["pairs_live"] < pairs:
+            return f"{pairs - status['pairs_live']} of {pairs} pairs are not live"
+        current = {pair for pair, candle in self.candles.items() if candle.time_ms >= self.candle_due_ms}
+        if (readable := len(current & self.marks.keys())) < pairs:
+            return f"{pairs - readable} of {pairs} pairs cannot be read in the store"
         return ""
+
+    @property
+    def filled(self) -> bool:
+        """Whether all history is stored and rolled up."""
+        return self.status is not None and self.status["fill"]["stage"] == "done"
+
+    def not_filled(self) -> str:
+        """Say how far the fill is."""
+        return f"the fill is not done: {fill_text(self.status['fill'])}" if self.status is not None else ""
 
 
 def fill_text(fill: Mapping[str, Any]) -> str:
