@@ -12,7 +12,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from tests.faster import each_second, faster_alertmanager, faster_rules
+from tests.faster import by_a_clock_behind, each_second, faster_alertmanager, faster_rules
 from tests.support import end, eventually_async, free_port, tail
 from tools import programs
 from tools.demo.configs import Target
@@ -82,18 +82,28 @@ class Alerting:
 
     async def suppressed(self, alertname: str) -> list[Labels]:
         """The labels of the alerts that Alertmanager has and tells nobody about."""
+        return [labels for labels, state in await self._known(alertname) if state == "suppressed"]
+
+    async def unsuppressed(self, alertname: str) -> list[Labels]:
+        """The labels of the alerts that Alertmanager has and tells about, or will."""
+        return [labels for labels, state in await self._known(alertname) if state != "suppressed"]
+
+    async def _known(self, alertname: str) -> list[tuple[Labels, str]]:
         async with self.session.get(f"{self.alertmanager_url}/api/v2/alerts") as answer:
             alerts = await answer.json()
         return [
-            alert["labels"]
-            for alert in alerts
-            if alert["labels"]["alertname"] == alertname and alert["status"]["state"] == "suppressed"
+            (alert["labels"], alert["status"]["state"]) for alert in alerts if alert["labels"]["alertname"] == alertname
         ]
 
 
 @asynccontextmanager
-async def alerting(folder: Path, jobs: Mapping[str, Sequence[Target]]) -> AsyncIterator[Alerting]:
-    """Run the two for the length of the block: Prometheus scrapes `jobs`, and all receivers tell the recorder."""
+async def alerting(
+    folder: Path, jobs: Mapping[str, Sequence[Target]], *, behind_seconds: int = 0
+) -> AsyncIterator[Alerting]:
+    """Run the two for the length of the block: Prometheus scrapes `jobs`, and all receivers tell the recorder.
+
+    The exchange's clock is `behind_seconds` behind ours.
+    """
     recorder = Recorder()
     app = web.Application()
     app.add_routes([web.post("/", recorder.take)])
@@ -104,7 +114,8 @@ async def alerting(folder: Path, jobs: Mapping[str, Sequence[Target]]) -> AsyncI
     addresses = {name: f"127.0.0.1:{free_port()}" for name in ("prometheus", "alertmanager")}
     shipped = faster_alertmanager(_read(SHIPPED / "alertmanager.yml"))
     _rewrite(folder / "alertmanager.yml", _telling(shipped, f"http://127.0.0.1:{port}/"))
-    config = _faster_folder(folder / "prometheus", {**jobs} | {name: [(at, {})] for name, at in addresses.items()})
+    jobs = {**jobs} | {name: [(at, {})] for name, at in addresses.items()}
+    config = _faster_folder(folder / "prometheus", jobs, behind_seconds)
     try:
         with ExitStack() as running:
             for name, command in {
@@ -125,11 +136,11 @@ async def alerting(folder: Path, jobs: Mapping[str, Sequence[Target]]) -> AsyncI
         await runner.cleanup()
 
 
-def _faster_folder(folder: Path, jobs: Mapping[str, Sequence[Target]]) -> Path:
+def _faster_folder(folder: Path, jobs: Mapping[str, Sequence[Target]], behind_seconds: int) -> Path:
     config = prometheus_folder(folder, jobs)
     _rewrite(config, each_second(_read(config)))
     for rules in (folder / "rules").glob("*.yml"):
-        _rewrite(rules, faster_rules(_read(rules)))
+        _rewrite(rules, by_a_clock_behind(faster_rules(_read(rules)), behind_seconds))
     return config
 
 

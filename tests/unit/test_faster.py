@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.faster import (
+    by_a_clock_behind,
     duration_ms,
     each_second,
     faster_alertmanager,
@@ -14,6 +15,7 @@ from tests.faster import (
     faster_expression,
     faster_rules,
 )
+from tests.rules import rules
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_a_rule_keeps_all_but_its_times() -> None:
                 "interval": "750ms",
                 "rules": [
                     {**recording, "expr": "rate(a[15000ms])"},
-                    {**alert, "for": "3000ms", "keep_firing_for": "15000ms"},
+                    {**alert, "for": "10000ms", "keep_firing_for": "15000ms"},
                 ],
             }
         ]
@@ -102,13 +104,38 @@ def test_every_route_of_alertmanager_waits_less_and_goes_the_same_way() -> None:
         **config,
         "route": {
             **route,
-            "group_wait": "1500ms",
+            "group_wait": "5000ms",
             "group_interval": "15000ms",
             "routes": [
                 {"matchers": ["a = b"], "routes": [{**child, "group_wait": "0ms", "repeat_interval": "15000ms"}]}
             ],
         },
     }
+
+
+def test_candles_alone_age_by_the_clock_of_an_exchange_that_is_behind() -> None:
+    expressions = {
+        "time() - max by (pair) (marketdata_last_final_candle_timestamp_seconds)": (
+            "(time() - 90) - max by (pair) (marketdata_last_final_candle_timestamp_seconds)"
+        ),
+        "time() - max by (pair) (marketdata_last_message_timestamp_seconds)": None,
+        "group by (pair) (marketdata_last_final_candle_timestamp_seconds) * 0": None,
+    }
+    group = {"name": "recording", "rules": [{"record": "a:b:c", "expr": expression} for expression in expressions]}
+    (behind,) = by_a_clock_behind({"groups": [group]}, 90)["groups"]
+    assert [rule["expr"] for rule in behind["rules"]] == [wanted or kept for kept, wanted in expressions.items()]
+
+
+def test_the_order_of_the_shipped_waits_stays() -> None:
+    """The waits before an alert is sent are divided alike, and so are the times it outlasts its cause."""
+    for key in ("for", "keep_firing_for"):
+        waits = [str(rule[key]) for rule in rules() if key in rule]
+        faster = [
+            duration_ms(rule[key])
+            for rule in faster_rules({"groups": [{"rules": rules()}]})["groups"][0]["rules"]
+            if key in rule
+        ]
+        assert len({duration_ms(wait) / fast for wait, fast in zip(waits, faster, strict=True)}) == 1
 
 
 def test_prometheus_scrapes_and_evaluates_each_second() -> None:
