@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from aiohttp import web
 from hypothesis import settings
+
+from tools.ports import free_port as free_port  # tests take it from here
 
 POLL_SECONDS = 0.05
 EXAMPLES = 100
@@ -47,13 +48,6 @@ def examples(count: int) -> int:
     return count * settings().max_examples // EXAMPLES
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def end(process: subprocess.Popen[bytes], timeout_seconds: float = 10) -> int:
     """End a process that a test started: SIGTERM, and SIGKILL if it has not gone in time. Returns its exit code."""
     process.terminate()
@@ -81,9 +75,8 @@ async def http_server(handle: Callable[[web.Request], Awaitable[web.StreamRespon
     # A test that is over waits for no answer that it has kept open.
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

@@ -2,14 +2,17 @@
 
 influx            session   InfluxStack: reconciled with influx/schema.yml; shared, so do not stop or empty it
 fresh_influx      function  the same on a server of its own, for tests that stop it or need it empty
+second_influx     function  one more, with the same tokens
 influxd           session   InfluxServer under `influx`
 blank_influxd     function  InfluxServer that nobody has set up (influxdb_url: its address)
 simulator         function  Simulator with 8 pairs
 start_simulator   function  the same with arguments of your choice
 """
 
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -44,15 +47,34 @@ def influxdb_image() -> str:
     return images.influxdb_image()
 
 
+@dataclass(frozen=True)
+class Provisioned:
+    """An image of a server that holds what influx/schema.yml wants, and the token files that were made for it."""
+
+    image: str
+    org: str
+    secrets_dir: Path
+
+
 @pytest.fixture(scope="session")
-def influxd(influxdb_image: str) -> Iterator[InfluxServer]:
-    with influx_server(influxdb_image) as server:
+def provisioned(influxdb_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioned]:
+    """Provisioning waits for a run of every task: done once for all servers that begin with its outcome."""
+    with ExitStack() as stack:
+        with influx_server(influxdb_image) as server:
+            done = provision(server.url, tmp_path_factory.mktemp("secrets"))
+            image = stack.enter_context(server.snapshot())
+        yield Provisioned(image, done.org, done.secrets_dir)
+
+
+@pytest.fixture(scope="session")
+def influxd(provisioned: Provisioned) -> Iterator[InfluxServer]:
+    with influx_server(provisioned.image) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def influx(influxd: InfluxServer, tmp_path_factory: pytest.TempPathFactory) -> InfluxStack:
-    return _provisioned(influxd, tmp_path_factory.mktemp("secrets"))
+def influx(influxd: InfluxServer, provisioned: Provisioned) -> InfluxStack:
+    return InfluxStack(influxd, provisioned.org, provisioned.secrets_dir)
 
 
 @pytest.fixture
@@ -67,8 +89,22 @@ def influxdb_url(blank_influxd: InfluxServer) -> str:
 
 
 @pytest.fixture
-def fresh_influx(blank_influxd: InfluxServer, tmp_path: Path) -> InfluxStack:
-    return _provisioned(blank_influxd, tmp_path / "secrets")
+def fresh_influx(provisioned: Provisioned, tmp_path: Path) -> Iterator[InfluxStack]:
+    with _stack(provisioned, tmp_path / "secrets") as stack:
+        yield stack
+
+
+@pytest.fixture
+def second_influx(provisioned: Provisioned, tmp_path: Path) -> Iterator[InfluxStack]:
+    with _stack(provisioned, tmp_path / "second") as stack:
+        yield stack
+
+
+@contextmanager
+def _stack(provisioned: Provisioned, secrets_dir: Path) -> Iterator[InfluxStack]:
+    shutil.copytree(provisioned.secrets_dir, secrets_dir)
+    with influx_server(provisioned.image) as server:
+        yield InfluxStack(server, provisioned.org, secrets_dir)
 
 
 @pytest.fixture
@@ -84,8 +120,3 @@ def start_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
 @pytest.fixture
 def simulator(start_simulator: Callable[..., Simulator]) -> Simulator:
     return start_simulator("--pairs", "8")
-
-
-def _provisioned(server: InfluxServer, secrets_dir: Path) -> InfluxStack:
-    done = provision(server.url, secrets_dir)
-    return InfluxStack(server, done.org, done.secrets_dir)

@@ -1,6 +1,7 @@
 """The real servers of the integration tests: InfluxDB in a container, the simulator as a local process."""
 
 import json
+import secrets
 import shutil
 import ssl
 import subprocess
@@ -8,11 +9,12 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import docker
 from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 
@@ -44,6 +46,18 @@ class InfluxServer:
         """Start it again with the data it had, and wait until it is healthy."""
         self._container.start()
         self.wait_until_healthy()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[str]:
+        """End it; the name of an image that holds its data, until the block ends."""
+        self.stop()
+        name, tag = "marketdata-influxdb-provisioned", secrets.token_hex(8)
+        self._container.commit(name, tag)
+        try:
+            yield f"{name}:{tag}"
+        finally:
+            with closing(docker.from_env()) as client:
+                client.images.remove(f"{name}:{tag}", force=True)
 
     def pause(self) -> None:
         """Freeze it: its port accepts connections and nothing answers."""

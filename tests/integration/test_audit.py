@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from collector.__main__ import main
-from influx.provisioning import provision
 from tests.integration.collector_process import collector_process, second_store, write_config
 from tests.integration.damage import alter, delete, photograph
-from tests.integration.servers import InfluxStack, Simulator, influx_server
+from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS
 from tests.integration.test_collector import before_a_close, pairs_of
 from tools.demo.compare import FIELDS
@@ -98,37 +97,34 @@ def test_damaged_candles_and_windows_are_found_exactly_and_put_right_and_nothing
 
 
 def test_of_two_stores_each_is_compared_and_put_right_in_what_it_lacks_itself(
-    tmp_path: Path, fresh_influx: InfluxStack, influxdb_image: str, start_simulator: Start
+    tmp_path: Path, fresh_influx: InfluxStack, second_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = before_a_close(170)
     simulator = start_simulator("--pairs", "4", "--seed", "25", "--start-ms", str(start_ms))
-    with influx_server(influxdb_image) as server:
-        done = provision(server.url, tmp_path / "second")
-        second = InfluxStack(server, done.org, done.secrets_dir)
-        extra = ["[fill]", "hours = 6", "rollup_windows = 10", "[ledger]", "check_seconds = 3600"]
-        extra += second_store(second)
-        config, url = write_config(tmp_path, simulator, fresh_influx, extra=extra)
-        report = tmp_path / "report.ndjson"
-        with collector_process(config, url, tmp_path) as collector:
-            collector.wait_until_filled()
-            pairs = pairs_of(simulator)
-            newest_ms = start_ms // CANDLE_MS * CANDLE_MS
-            from_ms = newest_ms - 5 * HOUR_MS
-            span = ("--from", _iso(from_ms), "--to", _iso(newest_ms))
-            before = {store.url: photograph(store, pairs, newest_ms) for store in (fresh_influx, second)}
-            chance = random.Random(6)
-            for store, count in ((fresh_influx, 20), (second, 30)):
-                whole = [p for p in before[store.url] if from_ms <= p[2] < newest_ms - INTERVAL_MS[p[1]]]
-                points = [point for point in whole if point[1] in ("3m", "15m")]
-                damage(store, {p: before[store.url][p] for p in chance.sample(points, count)}, chance)
-            assert audit(config, report, *span)[0] == 1
-            by_store = Counter(json.loads(line)["store"] for line in report.read_text(encoding="utf-8").splitlines())
-            assert by_store == {"main": 20, "second": 30}
-            assert audit(config, report, *span, "--fix")[0] == 1
-            assert audit(config, report, *span) == (0, set())
-            after = {store.url: photograph(store, pairs, newest_ms) for store in (fresh_influx, second)}
-            assert after == before
-            assert collector.stop() == 0
+    extra = ["[fill]", "hours = 6", "rollup_windows = 10", "[ledger]", "check_seconds = 3600"]
+    extra += second_store(second_influx)
+    config, url = write_config(tmp_path, simulator, fresh_influx, extra=extra)
+    report = tmp_path / "report.ndjson"
+    with collector_process(config, url, tmp_path) as collector:
+        collector.wait_until_filled()
+        pairs = pairs_of(simulator)
+        newest_ms = start_ms // CANDLE_MS * CANDLE_MS
+        from_ms = newest_ms - 5 * HOUR_MS
+        span = ("--from", _iso(from_ms), "--to", _iso(newest_ms))
+        before = {store.url: photograph(store, pairs, newest_ms) for store in (fresh_influx, second_influx)}
+        chance = random.Random(6)
+        for store, count in ((fresh_influx, 20), (second_influx, 30)):
+            whole = [p for p in before[store.url] if from_ms <= p[2] < newest_ms - INTERVAL_MS[p[1]]]
+            points = [point for point in whole if point[1] in ("3m", "15m")]
+            damage(store, {p: before[store.url][p] for p in chance.sample(points, count)}, chance)
+        assert audit(config, report, *span)[0] == 1
+        by_store = Counter(json.loads(line)["store"] for line in report.read_text(encoding="utf-8").splitlines())
+        assert by_store == {"main": 20, "second": 30}
+        assert audit(config, report, *span, "--fix")[0] == 1
+        assert audit(config, report, *span) == (0, set())
+        after = {store.url: photograph(store, pairs, newest_ms) for store in (fresh_influx, second_influx)}
+        assert after == before
+        assert collector.stop() == 0
 
 
 def test_what_cannot_be_compared_is_said_in_one_line_with_exit_code_2(

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from influx.provisioning import provision
 from tests.integration.collector_process import CollectorProcess, collector_process, second_store, write_config
-from tests.integration.servers import InfluxStack, Simulator, influx_server
+from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS, differences, stored
 from tests.support import eventually
 
@@ -163,27 +162,24 @@ def test_an_exchange_hole_is_noted_once_and_never_asked_again_and_its_windows_ar
 
 
 def test_a_store_that_is_away_keeps_no_other_waiting_and_is_filled_from_its_spool(
-    tmp_path: Path, fresh_influx: InfluxStack, influxdb_image: str, start_simulator: Start
+    tmp_path: Path, fresh_influx: InfluxStack, second_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = after_a_close()
     noon_ms = start_ms // DAY_MS * DAY_MS + 12 * HOUR_MS
     simulator = start_simulator("--pairs", "8", "--seed", "23", "--start-ms", str(start_ms))
-    with influx_server(influxdb_image) as server:
-        done = provision(server.url, tmp_path / "second")
-        second = InfluxStack(server, done.org, done.secrets_dir)
-        config, url = write_config(tmp_path, simulator, fresh_influx, extra=[*SETTINGS, *second_store(second)])
-        server.stop()
-        with collector_process(config, url, tmp_path) as collector:
-            eventually(lambda: collector.status() is not None, 30, what="the collector answers")
-            eventually(lambda: last_pass(collector) > 0, 60, what="the first store filled")
-            assert collector.total("marketdata_ledger_pass_timestamp_seconds", store="second") == 0
-            assert collector.status()["fill"]["stage"] != "done"
-            asked = kline_requests(collector)
-            server.start()
-            collector.wait_until_filled()
-            assert kline_requests(collector) == asked
-            for influx in (fresh_influx, second):
-                for interval in ("3m", "1h"):
-                    assert differences(influx, simulator, PAIR, interval, noon_ms, noon_ms + 2 * HOUR_MS) == []
-                assert gaps(influx, PAIR) == {}
-            assert collector.stop() == 0
+    config, url = write_config(tmp_path, simulator, fresh_influx, extra=[*SETTINGS, *second_store(second_influx)])
+    second_influx.server.stop()
+    with collector_process(config, url, tmp_path) as collector:
+        eventually(lambda: collector.status() is not None, 30, what="the collector answers")
+        eventually(lambda: last_pass(collector) > 0, 60, what="the first store filled")
+        assert collector.total("marketdata_ledger_pass_timestamp_seconds", store="second") == 0
+        assert collector.status()["fill"]["stage"] != "done"
+        asked = kline_requests(collector)
+        second_influx.server.start()
+        collector.wait_until_filled()
+        assert kline_requests(collector) == asked
+        for influx in (fresh_influx, second_influx):
+            for interval in ("3m", "1h"):
+                assert differences(influx, simulator, PAIR, interval, noon_ms, noon_ms + 2 * HOUR_MS) == []
+            assert gaps(influx, PAIR) == {}
+        assert collector.stop() == 0

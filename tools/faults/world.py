@@ -22,13 +22,13 @@ from tools.demo.processes import Child, Children
 from tools.demo.servers import (
     HOST,
     answers,
-    free_port,
     influxd_command,
     simulator_command,
     simulator_url,
 )
 from tools.faults.proxy import Proxy
 from tools.faults.simulated import Simulated
+from tools.ports import free_port
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 20.0
