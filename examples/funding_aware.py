@@ -119,6 +119,7 @@ def with_funding(dataframe: pd.DataFrame, settled: pd.DataFrame) -> pd.DataFrame
     """Add what was settled last before each candle opened, the mean of the last three, and the hours since.
 
     A settlement's time is some milliseconds off the hour: the candle that opens on that hour does not know it yet.
+    Dates that freqtrade read from files are in milliseconds, others in pandas' own resolution: merge_asof wants one.
     """
     rates = pd.DataFrame(
         {

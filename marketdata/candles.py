@@ -21,6 +21,9 @@ Rows = NDArray[np.float64]
 _PRICES = ("open", "high", "low", "close")
 COLUMNS = (*_PRICES, "volume")
 
+# What pandas' own constructors give: nanoseconds before pandas 3, microseconds since. merge_asof takes no other.
+_DATES = pd.date_range("2026-01-01", periods=1).to_numpy().dtype
+
 _TIME, _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = range(6)
 
 
@@ -89,8 +92,8 @@ def frame(rows: Rows) -> pd.DataFrame:
 
 
 def dates(times_ms: NDArray[np.int64]) -> pd.DatetimeIndex:
-    """Return UTC dates of millisecond resolution."""
-    return pd.DatetimeIndex(times_ms.astype("datetime64[ms]")).tz_localize("UTC")
+    """Return UTC dates, of the resolution that `pd.date_range` gives."""
+    return pd.DatetimeIndex(times_ms.astype("datetime64[ms]").astype(_DATES)).tz_localize("UTC")
 
 
 def hole_frame(times_ms: NDArray[np.int64], absent_ms: NDArray[np.int64]) -> pd.DataFrame:

@@ -21,6 +21,8 @@ HOLES = [(MONDAY + 5 * HOUR, 1), (MONDAY + 3 * DAY + 6 * MINUTE, 25), (MONDAY + 
 WINDOWS = {"3m": STEP, "6m": 2 * STEP, "15m": 15 * MINUTE, "21m": 21 * MINUTE, "30m": 30 * MINUTE, "45m": 45 * MINUTE}
 WINDOWS |= {f"{hours}h": hours * HOUR for hours in (1, 2, 4, 5, 6, 8, 12)} | {"1d": DAY, "1w": 7 * DAY}
 
+DATE = pd.date_range("2026-01-01", periods=1, tz="UTC").dtype
+
 
 @dataclass(frozen=True)
 class Candle:
@@ -88,11 +90,12 @@ def line(pair: str, measurement: str, candle: Candle, candles: int | None = None
 
 
 def utc_dates(times_ms: list[int]) -> "pd.Series[pd.Timestamp]":
-    return pd.Series(pd.to_datetime(times_ms, unit="ms", utc=True)).astype("datetime64[ms, UTC]")
+    """What pandas' own constructors make of them."""
+    return pd.Series(pd.to_datetime(times_ms, unit="ms", utc=True)).astype(DATE)
 
 
 def times_of(dates: "pd.Series[Any]") -> list[int]:
-    return [int(time) for time in dates.astype("int64")]
+    return [int(time) for time in dates.dt.as_unit("ms").astype("int64")]
 
 
 def expected(candles: list[Candle]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from marketdata.reader import AsyncMarketData, MarketData, Store
 from marketdata.serializer import funding_rate_line, funding_settled_line, gap_line, mark_price_line
 from tests.integration.reader_truth import (
     CHINESE,
+    DATE,
     DAY,
     FULL,
     HOLED,
@@ -121,7 +122,7 @@ def test_every_timeframe_equals_a_plain_aggregation_of_the_3m_candles(
 
 def test_the_columns_are_a_utc_date_and_floats(market: MarketData) -> None:
     types = market.get_ohlcv(FULL, "3m", limit=2).dtypes.astype(str).to_dict()
-    assert types.pop("date") == "datetime64[ms, UTC]"
+    assert types.pop("date") == str(DATE)
     assert types == dict.fromkeys(["open", "high", "low", "close", "volume"], "float64")
 
 
@@ -188,7 +189,7 @@ def test_gaps_names_the_holes_and_no_others(market: MarketData) -> None:
     holes = market.gaps(HOLED)
     assert list(zip(times_of(holes["start"]), holes["candles"], strict=True)) == HOLES
     assert list(holes["end"] - holes["start"]) == [pd.Timedelta(milliseconds=count * STEP) for _, count in HOLES]
-    assert str(holes["start"].dtype) == str(holes["end"].dtype) == "datetime64[ms, UTC]"
+    assert holes["start"].dtype == holes["end"].dtype == DATE
     assert len(market.gaps(FULL)) == 0
     assert list(holes["exchange_holes"]) == [0, 2, 0]
     assert list(market.gaps(HOLED, start=MONDAY + DAY, end=MONDAY + 5 * DAY)["candles"]) == [25]
@@ -236,6 +237,9 @@ def test_settled_funding_keeps_the_exchanges_times_and_the_missing_mark_prices(
     assert times_of(history["date"]) == times
     assert list(history["rate"]) == [0.0001] * 3
     assert history["mark_price"].isna().tolist() == [True, False, False]
+    days = pd.DataFrame({"date": pd.date_range("2026-02-23", periods=2, tz="UTC")})
+    assert pd.merge_asof(days, history, on="date")["rate"].isna().tolist() == [True, False]
+    assert len(pd.merge_asof(history, days, on="date")) == 3
     assert len(market.get_funding_history(pair, times[0], times[2])) == 2
     assert market.get_funding_history(pair, "2025-01-01", "2025-02-01").empty
 

@@ -1,12 +1,14 @@
 """Rolling candles up, against the rule written out plainly, and the frames that are handed out."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.candles import frame, hole_frame, no_rows, roll_up, rows_of
+from marketdata.candles import dates, frame, hole_frame, no_rows, roll_up, rows_of
 
 STEP = 180_000
 prices = st.floats(0.001, 1e6)
@@ -76,8 +78,31 @@ def test_a_candle_without_trades_opens_tops_and_bottoms_at_its_close() -> None:
 def test_a_frame_has_the_same_columns_and_types_with_and_without_rows(rows: np.ndarray) -> None:
     types = frame(rows).dtypes.astype(str).to_dict()
     assert list(types) == ["date", "open", "high", "low", "close", "volume"]
-    assert types.pop("date") == "datetime64[ms, UTC]"
+    assert types.pop("date") == str(pd.date_range("2026-01-01", periods=1, tz="UTC").dtype)
     assert set(types.values()) == {"float64"}
+
+
+CONSTRUCTED = {
+    "date_range": pd.date_range("2023-11-14 22:14", periods=3, freq="3min", tz="UTC"),
+    "to_datetime of texts": pd.to_datetime(["2023-11-14 22:14", "2023-11-14 22:17", "2023-11-14 22:20"], utc=True),
+    "datetimes": pd.DatetimeIndex([datetime(2023, 11, 14, 22, minute, tzinfo=UTC) for minute in (14, 17, 20)]),
+}
+
+
+@pytest.mark.parametrize("constructed", CONSTRUCTED.values(), ids=CONSTRUCTED)
+def test_frames_join_with_those_that_pandas_constructs_both_ways(constructed: pd.DatetimeIndex) -> None:
+    times = np.array([1_700_000_100_000, 1_700_000_280_000], dtype=np.int64)  # 22:15 and 22:18
+    ours = pd.DataFrame({"date": dates(times), "close": [1.0, 2.0]})
+    theirs = pd.DataFrame({"date": constructed, "number": [0, 1, 2]})
+    assert pd.merge_asof(ours, theirs, on="date")["number"].tolist() == [0, 1]
+    assert pd.merge_asof(theirs, ours, on="date")["close"].fillna(0).tolist() == [0, 1, 2]
+    none = pd.DataFrame({"date": dates(times[:0]), "close": np.array([], dtype=np.float64)})
+    assert pd.merge_asof(theirs, none, on="date")["close"].isna().all()
+
+
+def test_dates_are_exact_to_the_millisecond() -> None:
+    times = [1_546_300_800_000, 1_772_000_000_003, 4_102_444_799_999]
+    assert [round(date.timestamp() * 1000) for date in dates(np.array(times, dtype=np.int64))] == times
 
 
 def slots(numbers: set[int]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
@@ -87,7 +112,7 @@ def slots(numbers: set[int]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
 @given(st.sets(st.integers(0, 200)), st.sets(st.integers(0, 200)))
 def test_holes_are_exactly_the_slots_left_out(present: set[int], absent: set[int]) -> None:
     holes = hole_frame(slots(present), slots(absent))
-    starts = [time // STEP for time in holes["start"].astype("int64")]
+    starts = [time // STEP for time in holes["start"].dt.as_unit("ms").astype("int64")]
     runs = zip(starts, holes["candles"], strict=True)
     named = {slot for start, count in runs for slot in range(start, start + count)}
     everything = set(range(min(present), max(present))) if present else set()
