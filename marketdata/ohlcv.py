@@ -20,6 +20,7 @@ from marketdata.influxql import Query, Series
 from marketdata.pairs import parse_pair
 from marketdata.schema import EARLIEST_MS, EXCHANGE, GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, TIMEFRAME_MS, timeframe_ms, window_open_ms
+from marketdata.times import whole
 
 T = TypeVar("T")
 Steps = Generator[Query, list[Series], T]
@@ -63,8 +64,10 @@ def newest(pairs: Sequence[str], timeframe: str, limit: int, now_ms: int) -> Ste
     Looks back a little further than `limit` candles reach, and once more, five times as far, for a pair that has fewer.
     """
     source = source_of(timeframe)
-    if not 1 <= limit <= 1_000_000:
-        raise InvalidRequest(f"limit {limit} is not between 1 and 1000000")
+    count = whole(limit)
+    if count is None or not 1 <= count <= 1_000_000:
+        raise InvalidRequest(f"limit {limit!r} is not a whole number between 1 and 1000000")
+    limit = count
     stop_ms = window_open_ms(now_ms, timeframe)
     start_ms = stop_ms - (limit + limit // 10 + 5) * source.window_ms
     rows = yield from _windows(pairs, source, _clamp(start_ms, timeframe), stop_ms, now_ms)

@@ -15,7 +15,6 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -29,15 +28,13 @@ from marketdata.errors import InvalidRequest, MarketDataError, StoreUnavailable,
 from marketdata.funding import FundingRate, MarkPrice
 from marketdata.influxql import HEADERS, Query, Series, parse
 from marketdata.ohlcv import Steps
-from marketdata.schema import EARLIEST_MS, OHLCV_3M
+from marketdata.schema import OHLCV_3M
 from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file, trust
+from marketdata.times import Time, span_ms, time_ms
 
 __all__ = ["AsyncMarketData", "FundingRate", "MarkPrice", "MarketData", "Store", "Time"]
 
 T = TypeVar("T")
-
-#: A time as callers have it: a datetime or Timestamp, a text like "2026-10-01 12:00", or milliseconds. Naive is UTC.
-Time = datetime | pd.Timestamp | str | int
 
 _CONNECT_SECONDS = 3.0
 
@@ -100,7 +97,7 @@ class MarketData:
         end: Time | None = None,
     ) -> dict[str, pd.DataFrame]:
         """Return what `get_ohlcv` returns, for several pairs in a few queries. UnknownPair names all unknown ones."""
-        return self._run(_candles(pairs, timeframe, limit, start, end, self._clock_ms()))
+        return self._run(_candles(pairs, timeframe, limit, start, end, _now_ms(self._clock_ms)))
 
     def gaps(self, pair: str, *, start: Time | None = None, end: Time | None = None) -> pd.DataFrame:
         """Return the holes between a pair's stored 3m candles that open in [start, end), by default in all of them.
@@ -109,15 +106,15 @@ class MarketData:
         (missing), `exchange_holes` (how many of them the exchange itself is known not to have). What is missing before
         the first or after the last stored candle is no hole. Raises UnknownPair, InvalidPair, InvalidRequest.
         """
-        return self._run(_holes(pair, start, end, self._clock_ms()))
+        return self._run(_holes(pair, start, end, _now_ms(self._clock_ms)))
 
     def get_funding_rate(self, pair: str) -> FundingRate:
         """Return the newest estimate of a pair's running funding period. Raises UnknownPair, InvalidPair."""
-        return self._run(partial(funding.newest_rate, pair, self._clock_ms()))
+        return self._run(partial(funding.newest_rate, pair, _now_ms(self._clock_ms)))
 
     def get_all_pairs_funding_rates(self) -> dict[str, FundingRate]:
         """Return the newest estimate of every pair that has one of the last 30 days: look at `age_seconds`."""
-        return self._run(partial(funding.newest_rates, self._clock_ms()))
+        return self._run(partial(funding.newest_rates, _now_ms(self._clock_ms)))
 
     def get_funding_history(self, pair: str, start: Time, end: Time | None = None) -> pd.DataFrame:
         """Return the funding a pair settled in [start, end) (`end`: now), ascending.
@@ -125,11 +122,11 @@ class MarketData:
         Columns: `date` (UTC; the exchange's own time, some ms off the hour), `rate`, `mark_price` (NaN where the
         exchange has none). Raises UnknownPair, InvalidPair, InvalidRequest.
         """
-        return self._run(partial(funding.settled, pair, *_range(start, end, self._clock_ms())))
+        return self._run(partial(funding.settled, pair, *span_ms(start, end, _now_ms(self._clock_ms))))
 
     def get_mark_price(self, pair: str) -> MarkPrice:
         """Return the newest mark and index price of a pair. Raises UnknownPair, InvalidPair."""
-        return self._run(partial(funding.newest_mark, pair, self._clock_ms()))
+        return self._run(partial(funding.newest_mark, pair, _now_ms(self._clock_ms)))
 
     def query(self, query: Query) -> list[Series]:
         """Return the answer to one query in InfluxQL, for what has no method here. Values are floats, times in ms."""
@@ -150,7 +147,7 @@ class MarketData:
         self.close()
 
     def _run(self, request: Callable[[], Steps[T]]) -> T:
-        now_ms = self._clock_ms()
+        now_ms = int(self._clock_ms())
         for index in self._ranking.due(now_ms):
             self._ranking.note(index, self._newest_candle_ms(index, now_ms), now_ms)
         failures: list[MarketDataError] = []
@@ -228,27 +225,27 @@ class AsyncMarketData:
         end: Time | None = None,
     ) -> dict[str, pd.DataFrame]:
         """See MarketData."""
-        return await self._run(_candles(pairs, timeframe, limit, start, end, self._clock_ms()))
+        return await self._run(_candles(pairs, timeframe, limit, start, end, _now_ms(self._clock_ms)))
 
     async def gaps(self, pair: str, *, start: Time | None = None, end: Time | None = None) -> pd.DataFrame:
         """See MarketData."""
-        return await self._run(_holes(pair, start, end, self._clock_ms()))
+        return await self._run(_holes(pair, start, end, _now_ms(self._clock_ms)))
 
     async def get_funding_rate(self, pair: str) -> FundingRate:
         """See MarketData."""
-        return await self._run(partial(funding.newest_rate, pair, self._clock_ms()))
+        return await self._run(partial(funding.newest_rate, pair, _now_ms(self._clock_ms)))
 
     async def get_all_pairs_funding_rates(self) -> dict[str, FundingRate]:
         """See MarketData."""
-        return await self._run(partial(funding.newest_rates, self._clock_ms()))
+        return await self._run(partial(funding.newest_rates, _now_ms(self._clock_ms)))
 
     async def get_funding_history(self, pair: str, start: Time, end: Time | None = None) -> pd.DataFrame:
         """See MarketData."""
-        return await self._run(partial(funding.settled, pair, *_range(start, end, self._clock_ms())))
+        return await self._run(partial(funding.settled, pair, *span_ms(start, end, _now_ms(self._clock_ms))))
 
     async def get_mark_price(self, pair: str) -> MarkPrice:
         """See MarketData."""
-        return await self._run(partial(funding.newest_mark, pair, self._clock_ms()))
+        return await self._run(partial(funding.newest_mark, pair, _now_ms(self._clock_ms)))
 
     async def query(self, query: Query) -> list[Series]:
         """See MarketData."""
@@ -269,7 +266,7 @@ class AsyncMarketData:
         await self.close()
 
     async def _run(self, request: Callable[[], Steps[T]]) -> T:
-        now_ms = self._clock_ms()
+        now_ms = int(self._clock_ms())
         due = self._ranking.due(now_ms)
         newest = await asyncio.gather(*(self._newest_candle_ms(index, now_ms) for index in due))
         for index, newest_ms in zip(due, newest, strict=True):
@@ -339,6 +336,10 @@ def _unreachable(store: Store, error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"store {store.url} cannot be reached: {cause}; check that InfluxDB runs and the address")
 
 
+def _now_ms(clock_ms: Callable[[], int]) -> int:
+    return time_ms(int(clock_ms()), "clock_ms")
+
+
 def _candles(
     pairs: Iterable[str], timeframe: str, limit: int | None, start: Time | None, end: Time | None, now_ms: int
 ) -> Callable[[], Steps[dict[str, pd.DataFrame]]]:
@@ -347,29 +348,8 @@ def _candles(
         raise InvalidRequest("give either limit, or start and, if wanted, end")
     if limit is not None:
         return partial(ohlcv.newest, names, timeframe, limit, now_ms)
-    return partial(ohlcv.between, names, timeframe, *_range(start, end, now_ms), now_ms)
+    return partial(ohlcv.between, names, timeframe, *span_ms(start, end, now_ms), now_ms)
 
 
 def _holes(pair: str, start: Time | None, end: Time | None, now_ms: int) -> Callable[[], Steps[pd.DataFrame]]:
-    return partial(ohlcv.holes, pair, *_range(start, end, now_ms))
-
-
-def _range(start: Time | None, end: Time | None, now_ms: int) -> tuple[int, int]:
-    first_ms = EARLIEST_MS if start is None else _time_ms(start)
-    stop_ms = now_ms if end is None else _time_ms(end)
-    if first_ms >= stop_ms:
-        raise InvalidRequest(f"start {start} does not lie before end {'(now)' if end is None else end}")
-    return first_ms, stop_ms
-
-
-def _time_ms(value: Time) -> int:
-    if isinstance(value, int):
-        return value
-    try:
-        timestamp = pd.Timestamp(value)
-    except ValueError as e:
-        raise InvalidRequest(f"{value!r} is not a time: {e}") from e
-    if pd.isna(timestamp):
-        raise InvalidRequest(f"{value!r} is not a time")
-    aware = timestamp.tz_localize("UTC") if timestamp.tzinfo is None else timestamp
-    return round(aware.timestamp() * 1000)
+    return partial(ohlcv.holes, pair, *span_ms(start, end, now_ms))

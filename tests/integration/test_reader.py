@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -135,6 +136,7 @@ def test_a_range_takes_the_windows_that_open_in_it_without_its_end(
     assert_equal(market.get_ohlcv(FULL, "1h", start=first, end=last), windows)
     assert_equal(market.get_ohlcv(FULL, "1h", start="2026-02-23 00:07", end=pd.Timestamp(last, unit="ms")), windows)
     assert_equal(market.get_ohlcv(FULL, "1h", start="2026-02-23T01:07+01:00", end="2026-02-24"), windows)
+    assert_equal(market.get_ohlcv(FULL, "1h", start=np.int64(first), end=float(last)), windows)
 
 
 def test_several_pairs_are_answered_as_each_alone(market: MarketData) -> None:
