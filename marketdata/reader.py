@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -24,19 +23,18 @@ import httpx
 import pandas as pd
 
 from marketdata import funding, ohlcv
+from marketdata.connections import AsyncConnections, Connections
 from marketdata.errors import InvalidRequest, MarketDataError, StoreUnavailable, Unauthorized
 from marketdata.funding import FundingRate, MarkPrice
-from marketdata.influxql import HEADERS, Query, Series, parse
+from marketdata.influxql import Query, Series, parse
 from marketdata.ohlcv import Steps
 from marketdata.schema import OHLCV_3M
-from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file, trust
+from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file
 from marketdata.times import Time, span_ms, time_ms
 
 __all__ = ["AsyncMarketData", "FundingRate", "MarkPrice", "MarketData", "Store", "Time"]
 
 T = TypeVar("T")
-
-_CONNECT_SECONDS = 3.0
 
 
 def _system_clock_ms() -> int:
@@ -56,14 +54,14 @@ class MarketData:
         """Take one store, or several: the first fresh one answers, or else the one with the newest candle.
 
         `clock_ms` gives the current time in ms; it says which windows have ended and how old a sample is.
-        Raises InvalidRequest.
+        Pickles, and is copied deeply, as these arguments: each process makes its own connections, on first use, in a
+        child after a fork too. Raises InvalidRequest.
         """
         self._stores = _listed(stores)
         self._ranking = Ranking(self._stores)
         self._clock_ms = clock_ms
-        # A store is one of ours: no proxy from the environment.
-        timeouts, context = _timeouts(timeout_seconds), _context(self._stores)
-        self._http = httpx.Client(headers=HEADERS, timeout=timeouts, verify=context, trust_env=False)
+        self._connections = Connections(self._stores, timeout_seconds)
+        self._connections.check()
 
     @classmethod
     def from_env(cls) -> Self:
@@ -138,7 +136,7 @@ class MarketData:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +174,9 @@ class MarketData:
 
     def _ask(self, store: Store, query: Query) -> list[Series]:
         try:
-            response = self._http.post(_address(store), data=query.form(), headers=_authorization(store))
+            response = self._connections.client().post(
+                _address(store), data=query.form(), headers=_authorization(store)
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise _unreachable(store, e) from e
         return _answer(store, response)
@@ -192,12 +192,12 @@ class AsyncMarketData:
         clock_ms: Callable[[], int] = _system_clock_ms,
         timeout_seconds: float = 10.0,
     ) -> None:
-        """See MarketData."""
+        """See MarketData. Each event loop has its own connections."""
         self._stores = _listed(stores)
         self._ranking = Ranking(self._stores)
         self._clock_ms = clock_ms
-        timeouts, context = _timeouts(timeout_seconds), _context(self._stores)
-        self._http = httpx.AsyncClient(headers=HEADERS, timeout=timeouts, verify=context, trust_env=False)
+        self._connections = AsyncConnections(self._stores, timeout_seconds)
+        self._connections.check()
 
     @classmethod
     def from_env(cls) -> Self:
@@ -257,7 +257,7 @@ class AsyncMarketData:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._connections.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -297,7 +297,9 @@ class AsyncMarketData:
 
     async def _ask(self, store: Store, query: Query) -> list[Series]:
         try:
-            response = await self._http.post(_address(store), data=query.form(), headers=_authorization(store))
+            response = await self._connections.client().post(
+                _address(store), data=query.form(), headers=_authorization(store)
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise _unreachable(store, e) from e
         return _answer(store, response)
@@ -308,14 +310,6 @@ def _listed(stores: Store | Sequence[Store]) -> list[Store]:
     if not listed:
         raise InvalidRequest("name at least one store")
     return listed
-
-
-def _context(stores: Iterable[Store]) -> ssl.SSLContext:
-    return trust(store.ca_file for store in stores)
-
-
-def _timeouts(timeout_seconds: float) -> httpx.Timeout:
-    return httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS))
 
 
 def _address(store: Store) -> str:

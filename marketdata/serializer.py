@@ -44,8 +44,11 @@ class Unserializable(ValueError):
     """A point that must not be written. `reason` is one of REASONS: fit for a metric's label."""
 
     def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
+        super().__init__(reason, message)  # all arguments, so that it pickles
         self.reason: Reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 def candle_line(

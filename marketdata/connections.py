@@ -1,0 +1,92 @@
+"""HTTP connections to stores, made where they are used: no other process or event loop inherits them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from marketdata.influxql import HEADERS
+from marketdata.stores import Store, trust
+
+_CONNECT_SECONDS = 3.0
+
+
+class _Settings:
+    """What connections are made of. All that is pickled, so that a copy makes connections of its own."""
+
+    def __init__(self, stores: Sequence[Store], timeout_seconds: float) -> None:
+        self._stores = stores
+        self._timeout_seconds = timeout_seconds
+        self._trusted: dict[int, ssl.SSLContext] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._stores, self._timeout_seconds)
+
+    def check(self) -> None:
+        """Raise InvalidRequest for a certificate file that cannot be used."""
+        self._trusted[os.getpid()] = trust(store.ca_file for store in self._stores)
+
+    def _options(self) -> dict[str, Any]:
+        if os.getpid() not in self._trusted:
+            self.check()
+        return {
+            "headers": HEADERS,
+            "timeout": httpx.Timeout(self._timeout_seconds, connect=min(self._timeout_seconds, _CONNECT_SECONDS)),
+            "verify": self._trusted[os.getpid()],
+            "trust_env": False,  # a store is one of ours: no proxy from the environment
+        }
+
+
+class Connections(_Settings):
+    """One client in each process. A child leaves its parent's alone: its sockets are shared, and a lock may be held."""
+
+    def __init__(self, stores: Sequence[Store], timeout_seconds: float) -> None:
+        super().__init__(stores, timeout_seconds)
+        self._clients: dict[int, httpx.Client] = {}
+
+    def client(self) -> httpx.Client:
+        """Return this process's client; may be called from several threads. Raises InvalidRequest."""
+        process = os.getpid()
+        client = self._clients.get(process)
+        if client is None:
+            made = httpx.Client(**self._options())
+            client = self._clients.setdefault(process, made)  # of two threads the first one's
+            if client is not made:
+                made.close()
+        return client
+
+    def close(self) -> None:
+        """Close this process's client, if there is one."""
+        client = self._clients.get(os.getpid())
+        if client is not None:
+            client.close()
+
+
+class AsyncConnections(_Settings):
+    """One client in each event loop of a process."""
+
+    def __init__(self, stores: Sequence[Store], timeout_seconds: float) -> None:
+        super().__init__(stores, timeout_seconds)
+        self._clients: dict[tuple[int, asyncio.AbstractEventLoop], httpx.AsyncClient] = {}
+
+    def client(self) -> httpx.AsyncClient:
+        """Return the running loop's client. Raises InvalidRequest."""
+        here = os.getpid(), asyncio.get_running_loop()
+        client = self._clients.get(here)
+        if client is None:
+            process = here[0]
+            kept = {at: old for at, old in self._clients.items() if at[0] != process or not at[1].is_closed()}
+            client = httpx.AsyncClient(**self._options())
+            self._clients = {**kept, here: client}
+        return client
+
+    async def close(self) -> None:
+        """Close the running loop's client, if there is one."""
+        client = self._clients.get((os.getpid(), asyncio.get_running_loop()))
+        if client is not None:
+            await client.aclose()
