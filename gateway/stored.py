@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from exchange.universe import SymbolInfo
 from gateway.rows import Row, Values
 from gateway.windows import COLUMNS, Digits, Grid, merge, row, stored
 from marketdata.errors import MarketDataError
-from marketdata.influxql import Query, Series
+from marketdata.influxql import Query, Series, Value
 from marketdata.ohlcv import where
 from marketdata.reader import AsyncMarketData
 from marketdata.schema import ROLLUP_TIMEFRAMES, bucket_of
@@ -16,6 +17,7 @@ from marketdata.timeframes import BASE_TIMEFRAME, WEEK_MS, timeframe_ms
 log = logging.getLogger(__name__)
 
 _FIELDS = ", ".join(f'"{name}"' for name in COLUMNS)
+_ROLLED_FIELDS = f'{_FIELDS}, "candles"'
 
 
 class Stored:
@@ -56,14 +58,15 @@ class Stored:
         """
         measurement = f"ohlcv_{timeframe}"
         condition, bound = where(() if every_pair else list(infos), first_ms, stop_ms)
-        text = f'SELECT {_FIELDS} FROM "{measurement}" WHERE {condition} GROUP BY "pair"'
+        fields = _FIELDS if timeframe == BASE_TIMEFRAME else _ROLLED_FIELDS
+        text = f'SELECT {fields} FROM "{measurement}" WHERE {condition} GROUP BY "pair"'
         length_ms = timeframe_ms(timeframe)
         found: dict[str, list[Values]] = {}
         for series in await self.ask(measurement, text, bound):
             info = infos.get(series.tags["pair"])
             if info is not None:
                 digits = Digits.of(info)
-                candles = (stored(int(values[0] or 0), length_ms, values[1:], digits) for values in series.values)
+                candles = (_candle(values, length_ms, digits) for values in series.values)
                 found[info.pair] = [candle for candle in candles if candle is not None]
         return found
 
@@ -79,6 +82,12 @@ class Stored:
             raise
         self.answered = True
         return series
+
+
+def _candle(values: Sequence[Value], length_ms: int, digits: Digits) -> Values | None:
+    time_ms, *fields = values
+    candles = cast("float | None", fields[len(COLUMNS)]) if len(fields) > len(COLUMNS) else 0
+    return stored(int(time_ms or 0), length_ms, fields[: len(COLUMNS)], digits, candles)
 
 
 def _source_of(grid: Grid) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from exchange.universe import SymbolInfo
 from gateway.rows import Row, Values, encode
+from gateway.texts import decimals, summed
 from marketdata.influxql import Value
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, WEEK_MS
 
@@ -21,12 +23,15 @@ COLUMNS = (
     "taker_buy_quote_volume",
     "trades",
 )
-"""A stored candle's fields, in the order `stored` takes them."""
+"""A stored candle's fields, in the order `stored` takes them. Those of roll-ups have `candles` besides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Decimals of a symbol's numbers: of prices, of base volumes, and of quote volumes, which have those of both."""
+    """Decimals of a symbol's numbers today: of prices, of base volumes, and of quote volumes, which have those of both.
+
+    What is stored of other times may have more.
+    """
 
     price: int
     base: int
@@ -109,10 +114,12 @@ def total(texts: Sequence[str]) -> str:
     return f"{'-' if units < 0 else ''}{shown[:-most]}.{shown[-most:]}"
 
 
-def stored(open_ms: int, length_ms: int, fields: Sequence[Value], digits: Digits) -> Values | None:
+def stored(
+    open_ms: int, length_ms: int, fields: Sequence[Value], digits: Digits, candles: float | None = 0
+) -> Values | None:
     """Return a stored candle with its numbers as the exchange writes them; None for one that is not whole.
 
-    A double holds 15 significant digits, so prices and volumes of 3m candles come out as they went in.
+    `candles`: how many 3m candles its sums were added from; 0 for one that is stored as the exchange told it.
     """
     numbers = [None if isinstance(value, str) else value for value in fields]
     opening, high, low, close, volume, quote, taker, taker_quote, trades = numbers
@@ -122,18 +129,20 @@ def stored(open_ms: int, length_ms: int, fields: Sequence[Value], digits: Digits
         if trades:
             return None
         opening = high = low = close
+    count = length_ms // BASE_MS if candles is None else int(candles)
+    amount = partial(summed, count=count) if count else decimals
     return Values(
         open_ms,
-        f"{opening:.{digits.price}f}",
-        f"{high:.{digits.price}f}",
-        f"{low:.{digits.price}f}",
-        f"{close:.{digits.price}f}",
-        f"{volume:.{digits.base}f}",
+        decimals(opening, digits.price),
+        decimals(high, digits.price),
+        decimals(low, digits.price),
+        decimals(close, digits.price),
+        amount(volume, digits.base),
         open_ms + length_ms - 1,
-        f"{quote:.{digits.quote}f}",
+        amount(quote, digits.quote),
         int(trades),
-        f"{taker:.{digits.base}f}",
-        f"{taker_quote:.{digits.quote}f}",
+        amount(taker, digits.base),
+        amount(taker_quote, digits.quote),
     )
 
 

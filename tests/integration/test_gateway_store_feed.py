@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 
 import pytest
 
@@ -11,9 +12,10 @@ from gateway.memory import TOLD, Memory, PairState
 from gateway.rows import decode, encode
 from gateway.store_feed import StoreFeed
 from gateway.stored import Stored
+from gateway.windows import BASE, Grid
 from marketdata import schema
 from marketdata.reader import AsyncMarketData, Store
-from tests.integration.reader_truth import NOW, STEP, Candle, line, walk, write
+from tests.integration.reader_truth import HOUR, NOW, STEP, Candle, aggregated, line, walk, write
 from tests.integration.servers import InfluxStack
 from tests.support import eventually_async
 
@@ -108,3 +110,29 @@ async def test_without_collectors_the_pairs_themselves_come_from_the_store(
     async with fed(memory, market, streaming=lambda: False):
         await eventually_async(lambda: SYMBOL in memory.pairs, 20, what="the pair")
     assert memory.pairs[SYMBOL].next_open_ms == truth[-1].time + STEP
+
+
+@pytest.mark.parametrize("precisions", [(3, 3), (1, 0), (5, 4)], ids=["as traded", "smaller since", "larger since"])
+async def test_a_symbols_precision_of_today_takes_no_digit_from_what_is_stored(
+    influx: InfluxStack, market: AsyncMarketData, truth: list[Candle], precisions: tuple[int, int]
+) -> None:
+    hours = aggregated(truth, HOUR)
+    write(influx, schema.BUCKET_ROLLUP, [line(PAIR, "ohlcv_1h", hour, HOUR // STEP) for hour in hours])
+    memory = Memory(ExchangeClock(monotonic_ms=lambda: 0, wall_ms=lambda: NOW))
+    price, base = precisions
+    memory.learn_exchange_info({"symbols": [LISTING | {"pricePrecision": price, "quantityPrecision": base}]})
+    for grid, candles in ((BASE, truth), (Grid("1h", HOUR), hours)):
+        first_ms, stop_ms = candles[0].time, candles[-1].time + grid.length_ms
+        rows = await Stored(market).windows(memory.symbols[SYMBOL], grid, first_ms, stop_ms)
+        served = [decode(rows[candle.time]) for candle in candles]
+        for one, candle in zip(served, candles, strict=True):
+            texts = (one.open, one.high, one.low, one.close, one.volume)
+            assert [Decimal(text) for text in texts] == [
+                candle.open,
+                candle.high,
+                candle.low,
+                candle.close,
+                candle.volume,
+            ]
+            least = (price, price, price, price, base)
+            assert all(len(text.partition(".")[2]) >= most for text, most in zip(texts, least, strict=True))

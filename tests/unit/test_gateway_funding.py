@@ -43,7 +43,14 @@ def test_a_stored_price_is_written_with_the_exchanges_own_decimals(units: int) -
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(-7.43e-06, "-0.00000743"), (0.0, "0.00000000"), (-0.0, "0.00000000"), (1e-4, "0.00010000")]
+    ("value", "text"),
+    [
+        (-7.43e-06, "-0.00000743"),
+        (0.0, "0.00000000"),
+        (-0.0, "0.00000000"),
+        (1e-4, "0.00010000"),
+        (1e-10, "0.0000000001"),
+    ],
 )
-def test_a_stored_rate_is_written_with_eight_decimals(value: float, text: str) -> None:
+def test_a_stored_rate_is_written_with_eight_decimals_and_never_fewer_than_are_stored(value: float, text: str) -> None:
     assert eight_decimals(value) == text

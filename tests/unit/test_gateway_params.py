@@ -60,3 +60,16 @@ def test_an_interval_may_be_refused_by_configuration() -> None:
 def test_a_span_may_not_end_before_it_starts() -> None:
     assert params.span({"startTime": "5", "endTime": "5"}) == (5, 5)
     assert code_of(lambda: params.span({"startTime": "6", "endTime": "5"})) == -1023
+
+
+@pytest.mark.parametrize("name", ["startTime", "endTime", "limit"])
+@pytest.mark.parametrize(
+    "text", ["1767225600000.0", "1767225600000.5", "1.7e12", "NaN", "true", "-1", " 5", "2026-01-01"]
+)
+def test_a_time_or_limit_is_digits_alone_as_at_the_exchange(name: str, text: str) -> None:
+    assert code_of(lambda: params.integer({name: text}, name)) == -1100
+
+
+def test_a_time_in_another_unit_is_taken_as_milliseconds_as_at_the_exchange() -> None:
+    """It answers from the first candle on; a bot that is told otherwise here would be told otherwise than there."""
+    assert params.span({"startTime": "1767225600", "endTime": "1767225600000000"}) == (1767225600, 1767225600000000)

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rows import Values
+from gateway.texts import decimals, summed
 from gateway.windows import Digits, Grid, merge, stored, total
 from marketdata.timeframes import BASE_MS, DAY_MS, WEEK_MS
 
-decimals = st.decimals(min_value=0, max_value=10**9, places=3, allow_nan=False).map(lambda value: f"{value:f}")
+amounts = st.decimals(min_value=0, max_value=10**9, places=3, allow_nan=False).map(lambda value: f"{value:f}")
 
 
 def candle(number: int, *, trades: int = 1, **columns: Any) -> Values:
@@ -21,7 +22,7 @@ def candle(number: int, *, trades: int = 1, **columns: Any) -> Values:
     return base._replace(**columns)
 
 
-@given(st.lists(decimals, min_size=1, max_size=30))
+@given(st.lists(amounts, min_size=1, max_size=30))
 def test_a_sum_is_exact_and_keeps_its_decimals(texts: list[str]) -> None:
     assert total(texts) == f"{sum(map(Decimal, texts)):.3f}"
 
@@ -55,6 +56,56 @@ def test_a_stored_price_comes_out_as_it_went_in(units: int, price: int, base: in
     values = stored(0, BASE_MS, [number, number, number, number, 1.0, 1.0, 1.0, 1.0, 7], Digits(price, base))
     assert values is not None
     assert values.close == text
+
+
+def written(number: Decimal, least: int) -> str:
+    """A decimal with `least` decimals, or with as many as it has."""
+    return f"{number:.{max(least, -int(number.normalize().as_tuple().exponent))}f}"
+
+
+@given(st.integers(0, 10**14), st.integers(0, 8), st.integers(0, 8))
+def test_a_stored_number_has_the_symbols_decimals_and_never_fewer_than_are_stored(
+    units: int, digits: int, least: int
+) -> None:
+    number = Decimal(units).scaleb(-digits)
+    assert decimals(float(number), least) == written(number, least)
+
+
+@given(st.lists(st.integers(0, 10**7), min_size=1, max_size=480), st.integers(0, 5), st.integers(0, 5))
+def test_a_sum_of_stored_numbers_has_their_decimals_and_none_that_the_adding_made(
+    units: list[int], digits: int, least: int
+) -> None:
+    numbers = [Decimal(number).scaleb(-digits) for number in units]
+    added = 0.0
+    for number in numbers:
+        added += float(number)
+    assert summed(added, least, len(numbers)) == written(sum(numbers, Decimal(0)), least)
+
+
+def test_the_adding_of_doubles_is_not_written() -> None:
+    assert summed(0.1 + 0.2, 1, 2) == "0.3"
+    assert decimals(0.1 + 0.2, 1) == "0.30000000000000004"
+
+
+@pytest.mark.parametrize("today", [Digits(6, 3), Digits(4, 0), Digits(2, 2), Digits(0, 0), Digits(8, 5)])
+def test_a_candle_of_before_a_symbols_precision_changed_keeps_its_decimals(today: Digits) -> None:
+    fields = [0.123456, 0.123458, 0.123451, 0.123457, 1204.125, 148.660987125, 600.5, 74.1234567, 9.0]
+    for candles in (0, 20, None):
+        values = stored(0, 20 * BASE_MS, fields, today, candles)
+        assert values is not None
+        texts = [*values[1:6], values.quote_volume, values.taker_buy_volume, values.taker_buy_quote_volume]
+        assert [Decimal(text) for text in texts] == [Decimal(str(field)) for field in fields[:8]]
+        leasts = [*[today.price] * 4, today.base, today.quote, today.base, today.quote]
+        assert [len(text.partition(".")[2]) >= least for text, least in zip(texts, leasts, strict=True)] == [True] * 8
+
+
+def test_an_exchanges_own_window_keeps_every_digit_that_a_sum_of_doubles_has_not() -> None:
+    fields = [1.0, 1.0, 1.0, 1.0, 123456789.123456, 1.0, 1.0, 1.0, 9.0]
+    own, rolled = (stored(0, DAY_MS, fields, Digits(2, 3), candles) for candles in (0, 480))
+    assert own is not None
+    assert rolled is not None
+    assert own.volume == "123456789.123456"
+    assert abs(Decimal(rolled.volume) - Decimal(own.volume)) < Decimal("0.00002")
 
 
 def test_a_stored_candle_without_trades_has_its_close_as_every_price() -> None:
