@@ -12,6 +12,7 @@ from gateway.config import CollectorSection, Config, StoreSection, read_tokens
 from gateway.stream_lines import Hello, MalformedLine
 from marketdata.errors import MarketDataError
 from marketdata.reader import AsyncMarketData
+from marketdata.schema import EXCHANGE
 
 FAILED = 2
 SECONDS = 5.0
@@ -49,6 +50,8 @@ async def _collector(collector: CollectorSection, session: aiohttp.ClientSession
         return f"{key}: cannot be read: {error or type(error).__name__}"
     if not isinstance(line, Hello) or line.protocol != stream_lines.PROTOCOL:
         return f"{key}: tells another protocol than {stream_lines.PROTOCOL}: bring both to one release"
+    if line.exchange != EXCHANGE:
+        return f"{key}: collects {line.exchange}, and this gateway serves {EXCHANGE}: name collectors of that alone"
     return ""
 
 

@@ -18,7 +18,7 @@ from gateway.stream import CollectorStream
 from gateway.upstream import Upstream
 
 PREFIX = "marketdata_gateway"
-BROKEN = ("ended", "gap", "malformed", "protocol", "refused", "silent", "unreachable")
+BROKEN = ("ended", "exchange", "gap", "malformed", "protocol", "refused", "silent", "unreachable")
 ERRORS = (Unreachable, Untrusted, Unavailable, Refused, BadRequest, ShareTooSmall, ExchangeError)
 OUTCOMES = ("asked", "coalesced", "shared", "stale", "refused")
 _HELD_BUCKETS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)

@@ -12,6 +12,7 @@ import aiohttp
 from gateway import stream_lines
 from gateway.memory import Memory
 from gateway.stream_lines import Heartbeat, Hello, Live, MalformedLine
+from marketdata.schema import EXCHANGE
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,8 @@ class CollectorStream:
             case Hello():
                 if line.protocol != stream_lines.PROTOCOL:
                     raise _Broken("protocol")
+                if line.exchange != EXCHANGE:
+                    raise _Broken("exchange")
                 self._memory.clock.observe(line.exchange_time_ms)
                 self._memory.begin(self.name)
             case Live():

@@ -58,6 +58,7 @@ class Hello(_Line, frozen=True, gc=False, tag_field="type", tag="hello"):
 
     protocol: int
     collector: str
+    exchange: str
     boot_id: str
     exchange_time_ms: int
 

@@ -13,10 +13,12 @@ import pytest
 from aiohttp import web
 
 from exchange.clock import ExchangeClock
-from gateway import stream
+from gateway import check, stream
+from gateway.config import Config
 from gateway.memory import Memory
 from gateway.stream import CollectorStream
 from gateway.stream_lines import MalformedLine, PairTold, parse
+from marketdata.schema import EXCHANGE
 from tests.support import eventually_async, http_server
 
 DOCUMENT = Path(__file__).parents[2] / "docs/stream.md"
@@ -28,7 +30,7 @@ def line(kind: str, **values: Any) -> bytes:
     return json.dumps({"type": kind, **values}).encode() + b"\n"
 
 
-HELLO = line("hello", protocol=1, collector="c", exchange="E", boot_id="b", exchange_time_ms=OPEN_MS)
+HELLO = line("hello", protocol=1, collector="c", exchange=EXCHANGE, boot_id="b", exchange_time_ms=OPEN_MS)
 PAIR = next(example for example in EXAMPLES if '"type":"pair"' in example).encode() + b"\n"
 LIVE = line("live", seq=5, exchange_time_ms=OPEN_MS)
 
@@ -108,6 +110,37 @@ async def test_another_protocol_is_not_read() -> None:
     other = HELLO.replace(b'"protocol": 1', b'"protocol": 2')
     async with reading([other], [HELLO, LIVE]) as (reader, _):
         await eventually_async(lambda: reader.broken_total["protocol"] == 1 and reader.live)
+
+
+async def test_a_collector_of_another_exchange_is_not_taken_for_one_of_ours() -> None:
+    other = HELLO.replace(EXCHANGE.encode(), b"BYBIT")
+    async with reading([other, PAIR, LIVE], [HELLO, LIVE]) as (reader, memory):
+        await eventually_async(lambda: reader.live)
+        assert reader.broken_total["exchange"] == 1
+        assert memory.pair_state("BTCUSDT") is None, "nothing of the other exchange is served"
+
+
+async def test_a_check_names_a_collector_of_another_exchange(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def handle(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=HELLO.replace(EXCHANGE.encode(), b"BYBIT"))
+
+    (tmp_path / "token").write_text("t", encoding="utf-8")
+    async with http_server(handle) as url:
+        # Store and exchange are this server too: what is wrong with them is not what is looked for.
+        config = Config.model_validate(
+            {
+                "gateway": {"name": "g", "state_dir": str(tmp_path)},
+                "exchange": {"rest_url": url},
+                "collector": [{"name": "c", "url": url}],
+                "store": [{"name": "s", "url": url, "reader_token_file": str(tmp_path / "token")}],
+            }
+        )
+        assert await check.run(config) == 2
+    line = next(line for line in capsys.readouterr().err.splitlines() if "collector c" in line)
+    assert "BYBIT" in line
+    assert EXCHANGE in line
 
 
 async def test_a_line_that_is_not_as_documented_ends_the_answer() -> None:
