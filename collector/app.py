@@ -40,7 +40,7 @@ from collector.session import open_session
 from collector.silence import SilenceWatch
 from collector.spool import Spool
 from collector.spooled import spooled_candles
-from collector.store import StoreError, StoreReader
+from collector.store import StoreReader, token_of
 from collector.stream import Stream
 from collector.supervision import Supervisor
 from collector.sweep import Sweep
@@ -54,7 +54,7 @@ from exchange.universe import SymbolInfo, Universe, parse, select
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
 from settings.systemd import Notifier
-from settings.toml_file import ConfigError, read_token
+from settings.toml_file import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -229,12 +229,6 @@ class _App:
             deliverer.wake(bucket)
 
     def _add_store(self, store: StoreSection) -> None:
-        def repair_token() -> str:
-            try:
-                return read_token(store.repair_token_file)
-            except ConfigError as error:  # it was there at the start: no reason to end, it may come back
-                raise StoreError(str(error)) from error
-
         def ingest_token() -> str:
             return store.ingest_token_file.read_text(encoding="utf-8")
 
@@ -249,7 +243,7 @@ class _App:
             await rollups.on_delivered(bucket, lines)
             self._stream.on_delivered(bucket, lines)
 
-        reader = StoreReader(store.url, store.org, repair_token, self._session)
+        reader = StoreReader(store.url, store.org, token_of(store.repair_token_file), self._session)
         windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
         dirty = DirtyWindows(self._config.collector.state_dir / f"dirty-{store.name}.json", windows)
         rollups = RollupRepairer(store.name, reader, dirty, self._clock, wall_seconds=time.time)

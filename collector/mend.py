@@ -9,10 +9,13 @@ Only the points that were found are written or deleted; the script writes the sa
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
-from collector.audit import Finding, describe
+from collector.audit import PATIENCE_SECONDS, Finding, describe
 from collector.candles import stored_candles
 from collector.compare import Difference, StoredRow, compare, must_shed_fields
+from collector.patience import patiently
+from collector.store import StoreError
 from collector.workspace import Workspace, WorkStore
 from exchange.client import Kline
 from marketdata.schema import bucket_of
@@ -22,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Mender:
-    """Mends one stretch of an audit at a time. Raises StoreError."""
+    """Mends one stretch of an audit at a time. Raises StoreError if a store stays away for PATIENCE_SECONDS."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -53,8 +56,9 @@ class Mender:
             if row is not None:
                 log.warning("deleting %s with %s", describe(finding), dict(row))
                 measurement = f"ohlcv_{difference.timeframe}"
-                await finding.store.eraser.erase(
-                    bucket_of(measurement), measurement, difference.pair, difference.open_time_ms
+                point = (bucket_of(measurement), measurement, difference.pair, difference.open_time_ms)
+                await patiently(
+                    "audit", partial(finding.store.eraser.erase, *point), StoreError, patience_seconds=PATIENCE_SECONDS
                 )
             if finding.kline is not None:
                 rows[difference.pair, difference.timeframe][difference.open_time_ms] = finding.kline
@@ -107,4 +111,5 @@ async def _stored(store: WorkStore, differences: Sequence[Difference]) -> Mappin
     """Read what a store has of one pair and timeframe, from the first of the differences to the last."""
     pair, timeframe = differences[0].pair, differences[0].timeframe
     times = [difference.open_time_ms for difference in differences]
-    return await stored_candles(store.reader, timeframe, pair, min(times), max(times) + timeframe_ms(timeframe))
+    asked = (store.reader, timeframe, pair, min(times), max(times) + timeframe_ms(timeframe))
+    return await patiently("audit", partial(stored_candles, *asked), StoreError, patience_seconds=PATIENCE_SECONDS)

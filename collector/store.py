@@ -4,18 +4,36 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from collector.ledger import Gap
 from marketdata.schema import BUCKET_RAW, EXCHANGE, GAPS, OHLCV_3M
+from settings.toml_file import ConfigError, read_token
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, connect=5)
 
 
 class StoreError(Exception):
     """The store did not answer the question; the message says why in one line."""
+
+
+def token_of(file: Path) -> Callable[[], str]:
+    """Return what reads a token for each request. Where the file cannot be read it raises StoreError.
+
+    It was there at the start, so a token that vanishes (a rotation, a slow disk) is waited for like a store that is
+    away; a command that works for hours does not end for it.
+    """
+
+    def read() -> str:
+        try:
+            return read_token(file)
+        except ConfigError as error:
+            raise StoreError(str(error)) from error
+
+    return read
 
 
 class StoreReader:

@@ -28,7 +28,7 @@ from collector.points import PointCounters
 from collector.rollups import RollupRepairer
 from collector.session import open_session
 from collector.spool import Spool
-from collector.store import StoreError, StoreReader
+from collector.store import StoreError, StoreReader, token_of
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient, Kline
@@ -36,7 +36,7 @@ from exchange.universe import SymbolInfo, Universe, parse, select
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.serializer import Unserializable
 from marketdata.timeframes import timeframe_ms
-from settings.toml_file import ConfigError, read_token
+from settings.toml_file import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ async def _running(writer: Writer, deliverers: Sequence[Deliverer]) -> AsyncIter
 def _work_store(
     config: Config, command: str, section: StoreSection, clock: ExchangeClock, session: aiohttp.ClientSession
 ) -> WorkStore:
-    reader = StoreReader(section.url, section.org, lambda: read_token(section.repair_token_file), session)
+    reader = StoreReader(section.url, section.org, token_of(section.repair_token_file), session)
     windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
     dirty = DirtyWindows(config.collector.state_dir / f"dirty-{command}-{section.name}.json", windows)
     rollups = RollupRepairer(section.name, reader, dirty, clock, wall_seconds=time.time)
@@ -183,7 +183,7 @@ def _work_store(
         section.name,
         reader,
         rollups,
-        Eraser(section.url, section.org, lambda: read_token(section.ingest_token_file), session),
+        Eraser(section.url, section.org, token_of(section.ingest_token_file), session),
     )
 
 

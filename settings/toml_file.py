@@ -72,13 +72,17 @@ def load[T: BaseModel](path: Path, kind: type[T]) -> T:
 
 
 def read_token(path: Path) -> str:
-    """Read a token file. Raises ConfigError if it is missing, unreadable or empty."""
+    """Read a token file. Raises ConfigError if it is missing, unreadable, empty or holds more than a token."""
     try:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(f"{path}: token file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: token file is not text: write the InfluxDB token into it") from error
     if not token:
         raise ConfigError(f"{path}: token file is empty: write the InfluxDB token into it")
+    if not token.isascii() or not token.isprintable():
+        raise ConfigError(f"{path}: token file must hold the InfluxDB token, in one line, and nothing else")
     return token
 
 
