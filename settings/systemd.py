@@ -4,12 +4,28 @@ sd_notify(3), systemd.exec(5). Started by hand there is nobody to tell, and noth
 """
 
 import os
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 CREDENTIALS = f"${CREDENTIALS_VARIABLE}"
+
+UNIT_FOLDERS = tuple(
+    Path(folder)
+    for folder in (
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/run/systemd/generator",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+    )
+)
+"""Where systemd looks for the drop-ins of system services, the first of them first (systemd.unit(5))."""
+
+EMPTIED = re.compile(r"^[ \t]*LoadCredential[ \t]*=[ \t]*$", re.MULTILINE)
+"""An empty assignment takes back all that was assigned before."""
 
 
 def in_credentials(path: Path, command: str) -> Path:
@@ -20,8 +36,66 @@ def in_credentials(path: Path, command: str) -> Path:
     if path.parts[:1] != (CREDENTIALS,):
         return path
     if CREDENTIALS_VARIABLE not in os.environ:
+        if unit := own_unit(os.environ):
+            raise ValueError(f"systemd gave {unit} no credentials: {why_without(unit)}")
         raise ValueError(f"systemd sets {CREDENTIALS} for its service: use {command}, or name a file")
     return Path(os.environ[CREDENTIALS_VARIABLE], *path.parts[1:])
+
+
+def missing_credential(path: Path) -> str:
+    """Return why a file is not in `$CREDENTIALS_DIRECTORY`, in one line; empty for any other path."""
+    folder = os.environ.get(CREDENTIALS_VARIABLE)
+    if not folder or not path.is_relative_to(folder):
+        return ""
+    unit = own_unit(os.environ) or "this service"
+    try:
+        held = sorted(file.name for file in Path(folder).iterdir())
+    except OSError:
+        held = []
+    if held:
+        return f"the unit brings only {', '.join(held)}: correct LoadCredential= or the name (systemctl cat {unit})"
+    return f"the credentials directory is empty: {why_without(unit)}"
+
+
+def why_without(unit: str, folders: Sequence[Path] = UNIT_FOLDERS) -> str:
+    """Return why a service got no credentials at all, and what to do: a drop-in empties them, or its unit names none.
+
+    Container managers ship such a drop-in for every service (LXC: service.d/zzz-lxc-service.conf).
+    """
+    emptied = [file for file in _drop_ins(unit, folders) if EMPTIED.search(_text(file))]
+    if not emptied:
+        return f"its unit has no LoadCredential= (systemctl cat {unit})"
+    later = f"/etc/systemd/system/{unit}.d/{'z' * 5}-credentials.conf"
+    return (
+        f"the drop-in {emptied[-1]} empties LoadCredential=: remove it, or repeat the unit's LoadCredential= lines in"
+        f" {later}, which is read after it; then systemctl daemon-reload"
+    )
+
+
+def own_unit(environment: Mapping[str, str], cgroup: Path = Path("/proc/self/cgroup")) -> str:
+    """Return the service of systemd that this process is the main one of; empty where it is none (a shell, a test)."""
+    name = _text(cgroup).strip().rpartition("/")[2]
+    return name if "INVOCATION_ID" in environment and name.endswith(".service") else ""
+
+
+def _drop_ins(unit: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """The drop-ins of a service in the order they are read: by name; of one name the first folder's counts."""
+    stem = unit.removesuffix(".service")
+    prefixes = [stem[: dash.end()] for dash in re.finditer("-", stem)]
+    groups = [f"{unit}.d", *(f"{prefix}.service.d" for prefix in reversed(prefixes)), "service.d"]
+    found: dict[str, Path] = {}
+    for group in groups:
+        for folder in folders:
+            for file in (folder / group).glob("*.conf"):
+                found.setdefault(file.name, file)
+    return (found[name] for name in sorted(found))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 class Notifier:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 
+from settings.systemd import missing_credential
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message names file, key, value and what is allowed."""
@@ -76,7 +78,9 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ConfigError(f"{path}: token file cannot be read: {error.strerror}") from error
+        cause = missing_credential(path) if isinstance(error, FileNotFoundError) else ""
+        why = f"{error.strerror}: {cause}" if cause else f"{error.strerror}"
+        raise ConfigError(f"{path}: token file cannot be read: {why}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: token file is not text: write the InfluxDB token into it") from error
     if not token:
