@@ -29,6 +29,7 @@ from collector.fill import Fill
 from collector.funding import SettledFunding
 from collector.influx import Outcome, WriteClient
 from collector.ingest import Ingest
+from collector.known_pairs import KnownPairs, states_at_start, without_gone
 from collector.late import LateDelivery
 from collector.marks import MarkCandles
 from collector.metrics import Exposition, Histograms, Parts
@@ -44,7 +45,7 @@ from collector.store import StoreReader, token_of
 from collector.stream import Stream
 from collector.supervision import Supervisor
 from collector.sweep import Sweep
-from collector.universe_watch import UniverseWatch, first_watched_open_ms
+from collector.universe_watch import PairState, UniverseWatch, first_watched_open_ms
 from collector.windows import OwnWindows
 from collector.writer import Writer
 from exchange.budget import Budget
@@ -178,12 +179,18 @@ class _App:
                 group.create_task(deliverer.run())
             for rollups in self._parts.rollups.values():
                 group.create_task(rollups.run())
-            symbols = await self._learn_universe()
+            known = KnownPairs(self._config.collector.state_dir)
+            symbols, other_states = await self._learn_universe(known)
             self._watch(symbols)
             watched = {info.pair: info for info in symbols}
             confirmer = Confirmer(self._ingest, self._client, watched, self._clock)
             feeds = Feeds(self._ingest, symbols, self._config.exchange.websocket_url, self._config.exchange.ca_file)
             repairer = self._repairer(watched)
+
+            def listed(infos: Sequence[SymbolInfo]) -> None:
+                known.add(infos)
+                repairer.look_soon()
+
             universe = UniverseWatch(
                 self._ingest,
                 self._client,
@@ -191,8 +198,9 @@ class _App:
                 watched,
                 self._wanted,
                 on_answer=self._stream.exchange_info_answered,
-                on_listed=repairer.look_soon,
+                on_listed=listed,
             )
+            universe.members.states.update(other_states)
             silence = SilenceWatch(self._ingest, self._client, feeds, watched, universe.members.states)
             self._parts.connections, self._parts.connection_totals = feeds.connections, feeds.totals
             self._parts.pair_states, self._parts.silence = universe.members.states, silence
@@ -291,8 +299,11 @@ class _App:
         parts = (self._ingest, self._client, self._writer, self._readers, watched)
         return SettledFunding(*parts, hours=hours), MarkCandles(*parts, hours=hours, filled=filled)
 
-    async def _learn_universe(self) -> Sequence[SymbolInfo]:
-        """Ask the exchange for its time and symbols until it answers. Raises UnknownPair."""
+    async def _learn_universe(self, known: KnownPairs) -> tuple[Sequence[SymbolInfo], dict[str, PairState]]:
+        """Ask the exchange for its time and symbols until it answers; the states are of pairs not collected.
+
+        Raises UnknownPair for a name that was never known.
+        """
         exchange = self._config.exchange
         delay = 1.0
         while True:
@@ -305,14 +316,19 @@ class _App:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 30.0)
                 continue
+            pairs, gone = without_gone(universe, exchange.pairs, known.pairs)
             selection = select(
                 universe,
-                exchange.pairs,
+                pairs,
                 exchange.include,
                 exchange.exclude,
                 include_index=exchange.include_index,
             )
             log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
+            for pair in gone:
+                log.warning(
+                    "pair is gone from the exchange and not watched, remove it from exchange.pairs pair=%s", pair
+                )
             for info in selection.not_trading:
                 log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
             for pattern in selection.unmatched:
@@ -322,7 +338,8 @@ class _App:
             if not selection.symbols:
                 raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
             self._stream.exchange_info_answered(answer)
-            return selection.symbols
+            await asyncio.to_thread(known.add, (*selection.symbols, *selection.not_trading))
+            return selection.symbols, states_at_start(selection, gone)
 
     def _wanted(self, universe: Universe) -> Sequence[SymbolInfo]:
         """Pick what the configuration asks for of what trades now; a pair it names may be gone by now."""

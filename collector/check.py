@@ -1,4 +1,7 @@
-"""`collector check`: would `run` work? One line for each thing that would not, exit code 2; writes no data."""
+"""`collector check`: would `run` work? One line for each thing that would not, exit code 2; writes no data.
+
+What is old and harmless (a pair that is delisted by now) is a line that begins with `warning:`, and no failure.
+"""
 
 import gzip
 import sys
@@ -9,6 +12,7 @@ import aiohttp
 
 from collector.config import Config, StoreSection, read_tokens
 from collector.influx import Retry, WriteClient, Written
+from collector.known_pairs import KnownPairs, fits_one_of, without_gone
 from collector.session import authorities, open_session
 from collector.store import StoreError, StoreReader
 from exchange.budget import Budget
@@ -22,6 +26,7 @@ NOTHING = gzip.compress(b"# collector check writes this comment only\n")
 """A body without points: InfluxDB checks token, permission and bucket, and stores nothing."""
 
 FAILED = 2
+WARNING = "warning: "
 
 
 async def run(config: Config) -> int:
@@ -35,7 +40,7 @@ async def run(config: Config) -> int:
         problems.append(str(error))
     for problem in problems:
         print(f"collector: {problem}", file=sys.stderr)
-    if problems:
+    if any(not problem.startswith(WARNING) for problem in problems):
         return FAILED
     print(f"collector: configuration, exchange, pairs, {len(config.store)} store(s) and tokens are right")
     return 0
@@ -55,25 +60,31 @@ def run_offline(config: Config) -> int:
 
 async def _exchange(config: Config) -> AsyncIterator[str]:
     exchange = config.exchange
+    known = KnownPairs(config.collector.state_dir).pairs
     try:
         budget = Budget(share_percent=exchange.weight_share_percent)
         async with ExchangeClient(exchange.rest_url, budget, ca_file=exchange.ca_file) as client:
             await client.server_time_ms()
             universe = parse(await client.exchange_info())
-        selection = select(
-            universe, exchange.pairs, exchange.include, exchange.exclude, include_index=exchange.include_index
-        )
+        pairs, gone = without_gone(universe, exchange.pairs, known)
+        selection = select(universe, pairs, exchange.include, exchange.exclude, include_index=exchange.include_index)
     except ExchangeError as error:
         yield f"exchange.rest_url = {exchange.rest_url}: {error}"
         return
     except UnknownPair as error:
         yield f"exchange.pairs: {error}"
         return
+    for pair in gone:
+        yield f"{WARNING}exchange.pairs: {pair} is gone from the exchange and not collected: remove it"
+    for info in selection.not_trading:
+        yield f"{WARNING}exchange.pairs: {info.pair} does not trade ({info.status}) and is not collected until it does"
     for pattern in selection.unmatched:
-        yield f"exchange: pattern {pattern!r} fits no pair: remove it from include or exclude"
+        kind = WARNING if fits_one_of(pattern, known) else ""
+        yield f"{kind}exchange: pattern {pattern!r} fits no pair: remove it from include or exclude"
     for pattern in exchange.major if "major" in exchange.model_fields_set else ():
         if not any(fnmatchcase(info.pair, pattern) for info in selection.symbols):
-            yield f"exchange.major: pattern {pattern!r} fits no collected pair: correct or remove it"
+            kind = WARNING if fits_one_of(pattern, known) else ""
+            yield f"{kind}exchange.major: pattern {pattern!r} fits no collected pair: correct or remove it"
     if not selection.symbols:
         yield "exchange: no pair is left: widen pairs or include, or shorten exclude"
 

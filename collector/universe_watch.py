@@ -110,7 +110,7 @@ class UniverseWatch:
     """Asks for the universe and carries the changes out.
 
     ``watched`` (pairs to symbols) is changed in place. ``wanted`` picks what is to be collected of a universe;
-    ``on_answer`` hears every believed exchangeInfo, ``on_listed`` that there is a pair to be filled.
+    ``on_answer`` hears every believed exchangeInfo, ``on_listed`` of the pairs that are to be filled.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class UniverseWatch:
         wanted: Callable[[Universe], Sequence[SymbolInfo]],
         *,
         on_answer: Callable[[dict[str, Any]], None] = lambda _: None,
-        on_listed: Callable[[], None] = lambda: None,
+        on_listed: Callable[[Sequence[SymbolInfo]], None] = lambda _: None,
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
         self.members = Members(watched.values())
@@ -175,7 +175,7 @@ class UniverseWatch:
         for info in changes.listed:
             self._collect(info)
         if changes.listed:
-            self._on_listed()
+            self._on_listed(changes.listed)
 
     def _collect(self, info: SymbolInfo) -> None:
         log.info("pair is listed, collecting it pair=%s", info.pair)

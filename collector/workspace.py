@@ -7,7 +7,7 @@ exchange --> ingest --> writer --> <state_dir>/spool-<command> --> deliverer -->
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -22,6 +22,7 @@ from collector.dirty import DirtyWindows
 from collector.erase import Eraser
 from collector.influx import WriteClient
 from collector.ingest import Ingest
+from collector.known_pairs import KnownPairs, without_gone
 from collector.normalize import candle_from_kline
 from collector.patience import patiently
 from collector.points import PointCounters
@@ -114,7 +115,8 @@ async def open_workspace(
         session = await stack.enter_async_context(open_session(config))
         clock = ExchangeClock(time.monotonic_ns)
         clock.observe(await client.server_time_ms())
-        symbols = chosen(parse(await client.exchange_info()), config, patterns)
+        universe = parse(await client.exchange_info())
+        symbols = chosen(universe, config, patterns, KnownPairs(config.collector.state_dir).pairs)
         log.info("%s pairs=%d share_percent=%g", command, len(symbols), share)
         points = {section.name: PointCounters() for section in config.store}
         state_dir = config.collector.state_dir
@@ -140,17 +142,22 @@ async def open_workspace(
         yield Workspace(client, ingest, writer, stores, symbols)
 
 
-def chosen(universe: Universe, config: Config, patterns: Sequence[str]) -> list[SymbolInfo]:
-    """Return the pairs to work on. Raises UnknownPair and, for a pattern that fits none, ConfigError. Pure.
+def chosen(
+    universe: Universe, config: Config, patterns: Sequence[str], known: Collection[str] = ()
+) -> list[SymbolInfo]:
+    """Return the pairs to work on. Raises UnknownPair and, for a pattern that fits none, ConfigError.
 
     Without patterns those a collector would watch. With patterns also those that are halted or delisted, which have
-    history all the same.
+    history all the same. A configured pair that was `known` and that the exchange no longer has is logged and left out.
     """
     exchange = config.exchange
     options = (exchange.include, exchange.exclude)
+    configured, gone = without_gone(universe, exchange.pairs, known)
+    for pair in gone:
+        log.warning("pair is gone from the exchange and left out pair=%s", pair)
     if not patterns:
-        return list(select(universe, exchange.pairs, *options, include_index=exchange.include_index).symbols)
-    ours = [info.pair for info in universe.symbols.values() if info.ours] if exchange.pairs == "all" else exchange.pairs
+        return list(select(universe, configured, *options, include_index=exchange.include_index).symbols)
+    ours = [info.pair for info in universe.symbols.values() if info.ours] if configured == "all" else configured
     named = [pair for pair in ours if any(fnmatchcase(pair, pattern) for pattern in patterns)]
     for pattern in patterns:
         if not any(fnmatchcase(pair, pattern) for pair in named):

@@ -36,7 +36,8 @@ def pairs(parts: Parts) -> Families:
         tiers.add_metric([EXCHANGE, pair, "major" if is_major else "minor"], 1)
     states = gauge(
         "pair_state",
-        "1 for the state the pair is in: `listed`, `halted` (no alert on its silence), `delisted` (no other series)",
+        "1 for the state the pair is in: `listed`, `halted` (no alert on its silence), `delisted` (no other series; a"
+        " pair that `[exchange] pairs` names after its end stays so until the name is removed)",
         (*labels[:2], "state"),
     )
     for pair in {**ingest.freshness, **parts.pair_states}:

@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from collector.__main__ import main
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
+from tests.integration.rest_proxy import Query, rest_proxy
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, differences
 from tests.integration.test_collector import all_closed, before_a_close, delivered, pairs_of
@@ -136,3 +141,37 @@ def test_a_halted_pair_is_told_as_halted_and_collected_on_and_the_others_never_n
 
 def pair_symbol(pair: str) -> str:
     return pair.replace("/USDT:USDT", "USDT")
+
+
+def test_a_named_pair_that_is_gone_after_a_restart_is_told_and_the_others_are_collected(
+    tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulator = start_simulator("--pairs", "8", "--seed", "23")
+    stays, gone = pairs_of(simulator)[:2]
+    listed = {pair_symbol(stays), pair_symbol(gone)}
+
+    def change(path: str, _query: Query, answer: Any) -> object:
+        if path != "/fapi/v1/exchangeInfo":
+            return answer
+        return {**answer, "symbols": [row for row in answer["symbols"] if row["symbol"] in listed]}
+
+    with rest_proxy(simulator, change) as url:
+        exchange = {"rest_url": url, "pairs": [stays, gone]}
+        config, address = write_config(tmp_path, simulator, fresh_influx, exchange=exchange, extra=FILL)
+        with collector_process(config, address, tmp_path) as collector:
+            collector.wait_until_filled()
+            assert collector.stop() == 0
+            listed.remove(pair_symbol(gone))
+            collector.start()
+            collector.wait_until_filled()
+            assert (state_of(collector, stays), state_of(collector, gone)) == ("listed", "delisted")
+            assert collector.total("marketdata_pairs_watched") == 1
+            assert main(["check", "--config", str(config)]) == 0
+            told = [line for line in capsys.readouterr().err.splitlines() if gone in line]
+            assert len(told) == 1, told
+            assert told[0].startswith("collector: warning: exchange.pairs: ")
+            assert main(["audit", "--config", str(config), "--intervals", "3m"]) in {0, 1}, "compares what is left"
+            assert collector.stop() == 0
+        (tmp_path / "new").mkdir()
+        config, _ = write_config(tmp_path / "new", simulator, fresh_influx, exchange=exchange)
+        assert main(["run", "--config", str(config)]) == 2, "a first start knows nothing: the name may be wrong"
