@@ -145,7 +145,9 @@ class _App:
         read_tokens(config)
         budget = Budget(share_percent=config.exchange.weight_share_percent)
         try:
-            client = ExchangeClient(config.exchange.rest_url, budget, ca_file=config.exchange.ca_file)
+            client = ExchangeClient(
+                config.exchange.rest_url, budget, ca_file=config.exchange.ca_file, proxy=config.exchange.proxy
+            )
         except ExchangeError as error:
             raise ConfigError(str(error)) from error
         await stack.enter_async_context(client)
@@ -184,7 +186,8 @@ class _App:
             self._watch(symbols)
             watched = {info.pair: info for info in symbols}
             confirmer = Confirmer(self._ingest, self._client, watched, self._clock)
-            feeds = Feeds(self._ingest, symbols, self._config.exchange.websocket_url, self._config.exchange.ca_file)
+            exchange = self._config.exchange
+            feeds = Feeds(self._ingest, symbols, exchange.websocket_url, exchange.ca_file, proxy=exchange.proxy)
             repairer = self._repairer(watched)
 
             def listed(infos: Sequence[SymbolInfo]) -> None:

@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
 
 import aiohttp
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
-from collector.config import Config, StoreSection, read_tokens
+from collector.config import Config, ExchangeSection, StoreSection, read_tokens
+from collector.feeds import trusting
 from collector.influx import Retry, WriteClient, Written
 from collector.known_pairs import KnownPairs, fits_one_of, without_gone
 from collector.session import authorities, open_session
@@ -18,6 +21,7 @@ from collector.store import StoreError, StoreReader
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
+from exchange.proxy import for_websockets, shown
 from exchange.universe import UnknownPair, parse, select
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES
 from settings.toml_file import ConfigError, read_token
@@ -26,12 +30,15 @@ NOTHING = gzip.compress(b"# collector check writes this comment only\n")
 """A body without points: InfluxDB checks token, permission and bucket, and stores nothing."""
 
 FAILED = 2
+STREAM_SECONDS = 10.0
 WARNING = "warning: "
 
 
 async def run(config: Config) -> int:
     """Print what is wrong, or one line that says what is right; exit code 0 or 2."""
     problems = [problem async for problem in _exchange(config)]
+    if streams := await _streams(config.exchange):
+        problems.append(streams)
     try:
         async with open_session(config) as session:
             for store in config.store:
@@ -63,7 +70,7 @@ async def _exchange(config: Config) -> AsyncIterator[str]:
     known = KnownPairs(config.collector.state_dir).pairs
     try:
         budget = Budget(share_percent=exchange.weight_share_percent)
-        async with ExchangeClient(exchange.rest_url, budget, ca_file=exchange.ca_file) as client:
+        async with ExchangeClient(exchange.rest_url, budget, ca_file=exchange.ca_file, proxy=exchange.proxy) as client:
             await client.server_time_ms()
             universe = parse(await client.exchange_info())
         pairs, gone = without_gone(universe, exchange.pairs, known)
@@ -87,6 +94,20 @@ async def _exchange(config: Config) -> AsyncIterator[str]:
             yield f"{kind}exchange.major: pattern {pattern!r} fits no collected pair: correct or remove it"
     if not selection.symbols:
         yield "exchange: no pair is left: widen pairs or include, or shorten exclude"
+
+
+async def _streams(exchange: ExchangeSection) -> str:
+    """Open a stream and close it; returns why none can be opened, in one line, empty if one can."""
+    way = "" if exchange.proxy is None else f" through exchange.proxy = {shown(exchange.proxy)}"
+    where = f"exchange.websocket_url = {exchange.websocket_url}{way}"
+    address = f"{exchange.websocket_url}/market/stream?streams=btcusdt@kline_3m"
+    try:
+        context = trusting(exchange.ca_file)
+        async with connect(address, ssl=context, proxy=for_websockets(exchange.proxy), open_timeout=STREAM_SECONDS):
+            return ""
+    except (OSError, TimeoutError, WebSocketException) as error:
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        return f"{where}: no stream can be opened: {error or type(error).__name__}{cause}"
 
 
 async def _store(store: StoreSection, session: aiohttp.ClientSession) -> AsyncIterator[str]:

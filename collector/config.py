@@ -5,14 +5,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from exchange import proxy
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import EARLIEST_MS
 from settings import toml_file
 from settings.systemd import in_credentials
 from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ, read_token
 
+type Proxy = Annotated[str, AfterValidator(proxy.checked)]
 type Share = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -30,6 +32,7 @@ class ExchangeSection(Section):
     rest_url: HttpAddress = "https://fapi.binance.com"
     websocket_url: str = "wss://fstream.binance.com"
     ca_file: LocalPath | None = None
+    proxy: Proxy | None = None
     weight_share_percent: Share = 30
     pairs: Literal["all"] | list[str] = "all"
     include: list[str] = Field(default=["*"])

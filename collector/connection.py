@@ -101,12 +101,8 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
             self._attempts.record(self.state.progressed_at)
             try:
                 self.conn = await connect(self.address, **self.ws_kwargs)
-            except (OSError, TimeoutError, WebSocketException) as error:
-                self._backoff.ended(0, delivered=False)
-                self._count_end("refused" if isinstance(error, InvalidStatus) else "unreachable")
-                if not self._reported_failure:
-                    log.warning("cannot connect channel=%s error=%s: retrying", self.state.channel, error)
-                self._reported_failure = True
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted and logged here, and tried again
+                self._failed_to_open(error)
                 continue
             self._reported_failure = False
             self._reset_counters()
@@ -134,10 +130,25 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
             self._fell_silent()
         except ConnectionClosed as error:
             reason = f"closed_{error.rcvd.code}" if error.rcvd else "lost"
+        except Exception:
+            reason = "bug"
+            log.exception("reading failed channel=%s: reconnecting", self.state.channel)
         finally:
             self.state.open = False
             self._count_end("planned" if self.state.retired else reason)
             self._backoff.ended(self._monotonic() - started, delivered=delivered)
+
+    def _failed_to_open(self, error: Exception) -> None:
+        """Count and report a failed attempt: the exchange or the way to it, or what must not happen ("bug")."""
+        self._backoff.ended(0, delivered=False)
+        expected = isinstance(error, OSError | TimeoutError | WebSocketException)
+        refused = isinstance(error, InvalidStatus)
+        self._count_end("refused" if refused else "unreachable" if expected else "bug")
+        if not self._reported_failure:
+            told = f"{error or type(error).__name__}" + (f": {error.__cause__}" if error.__cause__ else "")
+            trace = None if expected else error
+            log.warning("cannot connect channel=%s error=%s: retrying", self.state.channel, told, exc_info=trace)
+        self._reported_failure = True
 
     def _heard(self) -> None:
         self.state.last_frame = self.state.progressed_at = self._monotonic()

@@ -21,6 +21,7 @@ from collector.events import CANDLES, MARK_PRICE
 from collector.groups import STREAMS_PER_CONNECTION
 from collector.ingest import Ingest
 from collector.normalize import Invalid, candle_from_frame, mark_price_from_frame
+from exchange.proxy import for_websockets
 from exchange.universe import SymbolInfo
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class ChannelFeed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes
         *,
         url: str,
         ssl_context: ssl.SSLContext,
+        proxy: str | None,
         supervise: Callable[[WSAsyncConn], SupervisedConnection],
     ) -> None:
         self._channel = channel
@@ -69,7 +71,8 @@ class ChannelFeed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes
         self._pair_of = pair_of
         self._supervise = supervise
         self._handled = False
-        self.websocket_endpoints = [WebsocketEndpoint(url, options={"compression": None, "ssl": ssl_context})]
+        options = {"compression": None, "ssl": ssl_context, "proxy": for_websockets(proxy)}
+        self.websocket_endpoints = [WebsocketEndpoint(url, options=options)]
         stream = EXCHANGE_STREAMS[channel]
         callback = self._on_candle if channel == CANDLES else self._on_mark_price
         super().__init__(

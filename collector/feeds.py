@@ -62,6 +62,14 @@ class _Line:
     replaces: tuple["_Line", ...] = ()
 
 
+def trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what the exchange's streams are verified against: the system's authorities and `ca_file`."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
 class Feeds:
     """The connections of a changing set of symbols. ``connections`` and ``totals`` are what the metrics read."""
 
@@ -72,6 +80,7 @@ class Feeds:
         websocket_url: str,
         ca_file: Path | None = None,
         *,
+        proxy: str | None = None,
         silence_seconds: float = FIRST_FRAME_SECONDS,
         life_seconds: float = LIFE_SECONDS,
         again_life_seconds: float = AGAIN_LIFE_SECONDS,
@@ -82,16 +91,15 @@ class Feeds:
         self.totals = {channel: ConnectionTotals() for channel in EXCHANGE_STREAMS}
         self._ingest = ingest
         self._url = websocket_url
+        self._proxy = proxy
         self._silence_seconds = silence_seconds
         self._life_seconds = life_seconds
         self._again_life_seconds = min(life_seconds, again_life_seconds)
         self._random = random
         self._monotonic = monotonic
         self._attempts = AttemptWindow()
-        self._context = ssl.create_default_context()
-        if ca_file is not None:
-            self._context.load_verify_locations(ca_file)
-        logging.getLogger("cryptofeed").setLevel(logging.CRITICAL)  # its errors are ours to tell, once
+        self._context = trusting(ca_file)
+        logging.getLogger("cryptofeed").setLevel(logging.WARNING)  # its info is ours to log; no exception is muted
         self._wanted: dict[str, SymbolInfo] = {}
         self._pair_of: dict[str, str] = {}
         self._names: dict[str, str] = {}
@@ -148,6 +156,7 @@ class Feeds:
             self._pair_of,
             url=self._url,
             ssl_context=self._context,
+            proxy=self._proxy,
             supervise=supervise,
         )
 

@@ -12,7 +12,7 @@ from settings.toml_file import ConfigError
 
 def open_session(config: Config) -> aiohttp.ClientSession:
     """Return a session that trusts each store's `ca_file` besides the system's authorities. Raises ConfigError."""
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=authorities(config)))
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=authorities(config)), trust_env=False)
 
 
 def authorities(config: Config) -> ssl.SSLContext:

@@ -110,7 +110,12 @@ async def open_workspace(
     read_tokens(config)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
-            ExchangeClient(config.exchange.rest_url, Budget(share_percent=share), ca_file=config.exchange.ca_file)
+            ExchangeClient(
+                config.exchange.rest_url,
+                Budget(share_percent=share),
+                ca_file=config.exchange.ca_file,
+                proxy=config.exchange.proxy,
+            )
         )
         session = await stack.enter_async_context(open_session(config))
         clock = ExchangeClock(time.monotonic_ns)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 
 from exchange.errors import BadRequest, ExchangeError, Refused, Unavailable, Unreachable, Untrusted
+from exchange.proxy import PROXY_ERRORS, shown
 
 _REFUSED_ACTIONS = {
     403: "the exchange's firewall refuses this address: look for other programs behind it that ask too much",
@@ -56,9 +58,15 @@ def malformed(route: str, reason: str) -> Unavailable:
     return Unavailable(f"{route}: {reason}", "the exchange changed its answer, or something answers in its place")
 
 
-def no_answer(error: Exception, rest_url: str) -> ExchangeError:
+def no_answer(error: Exception, rest_url: str, proxy: str | None = None) -> ExchangeError:
     """Return the error of a request that aiohttp could not bring to an end."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+    if proxy is not None and isinstance(error, PROXY_ERRORS):
+        return Unreachable(
+            f"the proxy {shown(proxy)} makes no connection to {rest_url} ({_excerpt(str(error).encode())})",
+            "check exchange.proxy, whether it runs, and whether it lets this host through",
+        )
+    untrusted = isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError)
+    if untrusted or isinstance(error.__cause__, ssl.SSLCertVerificationError):  # the latter through a proxy
         return Untrusted(
             f"no trusted TLS connection to {rest_url} ({_excerpt(str(error).encode())})",
             "set exchange.ca_file to the authority that signed its certificate, and check the host's clock",

@@ -20,6 +20,7 @@ from exchange.budget import Budget, BudgetSnapshot, Priority
 from exchange.errors import BadRequest, ExchangeError
 from exchange.gate import PATIENCE_SECONDS, Gate, closed
 from exchange.limits import Limits, read_limits
+from exchange.proxy import PROXY_ERRORS, connector
 from exchange.rows import (
     FundingInfo,
     FundingRate,
@@ -60,7 +61,8 @@ class ExchangeClient:
     """One process's REST client. Use as ``async with ExchangeClient(url, Budget(30)) as client``.
 
     `rest_url` is scheme and host, ``https://fapi.binance.com``. `ca_file` (PEM) is trusted besides the system's
-    authorities. A `session` passed in is used and left open. Reads are repeated up to 4 times on connection errors,
+    authorities. `proxy` (see `proxy.checked`) is the only one: the environment's are ignored. A `session` passed in is
+    used and left open, whatever `proxy` says. Reads are repeated up to 4 times on connection errors,
     timeouts, 408 and 5xx, each repetition paid from the budget again; never after a refusal. A request waits for its
     turn as long as it takes: bound it with `asyncio.timeout` where that matters; `timeout_seconds` runs from sending.
 
@@ -74,6 +76,7 @@ class ExchangeClient:
         budget: Budget,
         *,
         ca_file: Path | None = None,
+        proxy: str | None = None,
         timeout_seconds: float = 10,
         session: aiohttp.ClientSession | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
@@ -87,6 +90,7 @@ class ExchangeClient:
         self._gate = Gate(budget, patience_seconds)
         self._ssl = _trust(ca_file) if rest_url.startswith("https://") else True
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._proxy = proxy
         self._session = session
         self._owns_session = session is None
         self._backoff_seconds = backoff_seconds
@@ -98,7 +102,7 @@ class ExchangeClient:
 
     async def __aenter__(self) -> Self:
         if self._session is None:
-            self._session = aiohttp.ClientSession()
+            self._session = aiohttp.ClientSession(connector=connector(self._proxy), trust_env=False)
         return self
 
     async def __aexit__(
@@ -300,8 +304,8 @@ class ExchangeClient:
                 limits = read_limits(response.status, response.headers, b"", clock.now_ms())
                 body = await response.read()
             limits = read_limits(response.status, response.headers, body, clock.now_ms())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise no_answer(error, self._rest_url) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, *PROXY_ERRORS) as error:
+            raise no_answer(error, self._rest_url, self._proxy) from error
         finally:
             self._gate.leave(ticket, limits)
         if limits.refusal is not None:

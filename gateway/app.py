@@ -143,6 +143,7 @@ class _App:
                     exchange.rest_url,
                     Budget(exchange.weight_share_percent),
                     ca_file=exchange.ca_file,
+                    proxy=exchange.proxy,
                     patience_seconds=0,
                 )
             )

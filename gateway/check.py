@@ -71,6 +71,7 @@ async def _exchange(config: Config) -> str:
             exchange.rest_url,
             Budget(exchange.weight_share_percent),
             ca_file=exchange.ca_file,
+            proxy=exchange.proxy,
             timeout_seconds=SECONDS,
             patience_seconds=0,
         )

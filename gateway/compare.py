@@ -41,11 +41,12 @@ async def run(config: Config, pairs_file: Path, *, url: str | None = None, timef
         print(f"gateway: {error}", file=sys.stderr)
         return WRONG_INPUT
     base = (url or f"http://{config.gateway.listen}").rstrip("/")
-    budget = Budget(max(config.exchange.weight_share_percent / 2, 1))
+    exchange = config.exchange
+    budget = Budget(max(exchange.weight_share_percent / 2, 1))
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
     try:
         async with (
-            ExchangeClient(config.exchange.rest_url, budget, ca_file=config.exchange.ca_file) as client,
+            ExchangeClient(exchange.rest_url, budget, ca_file=exchange.ca_file, proxy=exchange.proxy) as client,
             aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
         ):
             comparison = Comparison(client, session, base)

@@ -4,14 +4,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from exchange import proxy
 from gateway.params import EXCHANGE_INTERVALS
 from marketdata.stores import Store
 from settings import toml_file
 from settings.systemd import in_credentials
 from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ, read_token
 
+type Proxy = Annotated[str, AfterValidator(proxy.checked)]
 type Network = IPv4Network | IPv6Network
 
 
@@ -50,6 +52,7 @@ class ExchangeSection(Section):
 
     rest_url: HttpAddress = "https://fapi.binance.com"
     ca_file: LocalPath | None = None
+    proxy: Proxy | None = None
     weight_share_percent: Annotated[int, Field(ge=1, le=100)] = 20
 
 

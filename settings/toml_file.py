@@ -99,5 +99,6 @@ def _first_line(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{key}: is missing"
     value = first.get("input")
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
+    secret = isinstance(value, str) and "@" in value  # an address with a password
+    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) and not secret else ""
     return f"{key}{shown}: {first['msg'].removeprefix('Value error, ')}"

@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import EXAMPLES
 
+# Tests ask servers on this machine by urllib, which would take a proxy of the environment for them.
+os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy"), "localhost", "127.0.0.1"]))
+
 INTEGRATION = Path(__file__).parent / "integration"
 
 # A timing is never a test: a busy machine must not fail one.

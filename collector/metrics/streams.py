@@ -8,7 +8,7 @@ from collector.normalize import REASONS
 from marketdata.schema import EXCHANGE
 
 FILTERED = ("open", "not_sampled", "duplicate", "superseded")
-END_REASONS = ("planned", "silent", "lost", "unreachable", "refused")
+END_REASONS = ("planned", "silent", "lost", "unreachable", "refused", "bug")
 
 
 def frames(parts: Parts) -> Families:

@@ -23,7 +23,7 @@ GROUPS: dict[str, list[str]] = {
     for name, entries in PROJECT["dependency-groups"].items()
 }
 EVERYTHING = [*RUNTIME, *LIBRARY_RUNTIME, *(entry for entries in GROUPS.values() for entry in entries)]
-NOT_IMPORTED = {"marketdata"}  # ours
+NOT_IMPORTED = {"marketdata", "python-socks"}  # ours; imported by websockets where a SOCKS proxy is configured
 IN_BOTS = [*BOTS, *LIBRARY_RUNTIME, "pandas", "ta-lib"]  # freqtrade's strategies are written with these two
 
 INSTALLED = ("collector", "exchange", "gateway", "influx", "sentinel", "settings")

@@ -54,6 +54,8 @@ def test_a_minimal_file_gets_the_documented_defaults(tmp_path: Path) -> None:
         (GOOD.replace('"collector-1"', '"Collector 1"'), "collector.name = 'Collector 1'"),
         (GOOD + "[exchange]\nweight_share_percent = 120\n", "exchange.weight_share_percent = 120"),
         (GOOD + '[exchange]\nwebsocket_url = "ws://fstream.binance.com"\n', "must start with wss://"),
+        (GOOD + '[exchange]\nproxy = "socks4://10.0.0.1:1080"\n', "must be http://host:port or socks5://host:port"),
+        (GOOD + '[exchange]\nproxy = "http://10.0.0.1"\n', "exchange.proxy = 'http://10.0.0.1': must be"),
         (GOOD + '[exchange]\npairs = ["BTCUSDT"]\n', "BTCUSDT"),
         (GOOD + '[exchange]\npairs = "some"\n', "exchange.pairs"),
         (GOOD + '[exchange]\nmajor = "BTC/USDT:USDT"\n', "exchange.major = 'BTC/USDT:USDT'"),
@@ -73,6 +75,12 @@ def test_wrong_input_is_one_line_that_names_file_key_and_value(tmp_path: Path, t
     assert message.startswith(f"{path}: ")
     assert expected in message
     assert "\n" not in message
+
+
+def test_a_wrong_proxy_is_told_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"exchange\.proxy: must be http://host:port") as error:
+        load(write(tmp_path, GOOD + '[exchange]\nproxy = "https://user:secret@10.0.0.1:3128"\n'))
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("command", ["run", "check", "status"])
@@ -104,6 +112,7 @@ def test_the_example_is_valid_and_shows_every_key_with_its_default(tmp_path: Pat
         re.sub(r"^# (\w+ = )", r"\1", shown, flags=re.MULTILINE)
         .replace('ca_file = "/etc/marketdata/', '# none by default: "')
         .replace("start = 2026-01-01", "# no start by default")
+        .replace('proxy = "socks5', '# none by default: "')
     )
     assert load(write(tmp_path, every_key)) == load(EXAMPLE)
     keys = set(re.findall(r"^(?:# )?(\w+) = ", shown, flags=re.MULTILINE))
