@@ -1,6 +1,6 @@
 """Stored candles against the exchange's own, field by field. Pure: sweep and audit read, this decides.
 
-What "equal" means (design section 4): prices equal as decimals and trades as counts; the sums of a 3m candle, or of a
+What "equal" means (docs/design.md 4.3): prices equal as decimals and trades as counts; the sums of a 3m candle, or of a
 window the exchange rolled itself, equal the float of the exchange's text; the sums of a window rolled from 3m candles
 lie within half of the last decimal of a quantity, since floats were added.
 """

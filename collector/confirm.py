@@ -21,13 +21,13 @@ POLL_SECONDS = 0.5
 """Besides the moments at which closes fall due: of pairs that are asked again, and of what contradicts."""
 
 ROWS = 99
-"""The most rows a request of weight 1 brings (research/binance.md 2)."""
+"""The most rows a request of weight 1 brings (docs/binance.md 2)."""
 
 MAX_DELAY_SECONDS = 30.0
 
 
 def is_final(kline: Kline, exchange_time_ms: int) -> bool:
-    """A REST row is final once its close is past the close deadline (design section 5)."""
+    """A REST row is final once its close is past the close deadline (docs/design.md 5.1)."""
     return kline.close_time_ms + CLOSE_DEADLINE_MS < exchange_time_ms
 
 

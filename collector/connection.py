@@ -1,7 +1,7 @@
 """One WebSocket connection under our own supervision, in place of cryptofeed's.
 
 cryptofeed 3.0.1 reconnects 200 times a second after clean closes, never notices a socket that never sends, and doubles
-its delay without a cap (research/binance.md 3.4). So this connection never raises and never ends a session without
+its delay without a cap (docs/binance.md 3.2). So this connection never raises and never ends a session without
 pacing the next: opening retries by itself, and reading ends a session that stays silent.
 """
 
@@ -22,7 +22,7 @@ from collector.pacing import AttemptWindow, Backoff
 log = logging.getLogger(__name__)
 
 FIRST_FRAME_SECONDS = 30.0
-"""A connection that has delivered nothing for so long is silent (design section 5)."""
+"""A connection that has delivered nothing for so long is silent (docs/design.md 5.1)."""
 
 QUIET_SECONDS = 200.0
 """The same for few candle streams: quiet pairs may pause between two closes, not longer."""

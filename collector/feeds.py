@@ -32,7 +32,7 @@ from exchange.universe import SymbolInfo
 log = logging.getLogger(__name__)
 
 LIFE_SECONDS = 23 * 3600 + 50 * 60.0
-"""A connection is replaced at this age at the latest: the exchange closes it at 24 h (research/binance.md 1.2)."""
+"""A connection is replaced at this age at the latest: the exchange closes it at 24 h (docs/binance.md 1.2)."""
 
 LIFE_SPREAD = 0.02
 """By up to this share earlier, drawn for each connection: they are not replaced all at once."""

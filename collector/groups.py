@@ -9,7 +9,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 STREAMS_PER_CONNECTION = 200
-"""More streams make a URL longer than the 8,004 characters the exchange accepts (research/binance.md 1.2)."""
+"""More streams make a URL longer than the 8,004 characters the exchange accepts (docs/binance.md 1.2)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ REASONS: tuple[Reason, ...] = (
 )
 
 USD_MARGINED = 1
-"""``st`` of a USD-margined row; 2 is COIN-M, which shares the streams since 2026 (research/binance.md 1.3)."""
+"""``st`` of a USD-margined row; 2 is COIN-M, which shares the streams since 2026 (docs/binance.md 1.3)."""
 
 
 class Invalid(Exception):

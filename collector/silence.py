@@ -24,7 +24,7 @@ CLOSES_UNHEARD = 3
 """So many candles with trades in a row that only REST brought, and no frame since: the stream is silent."""
 
 MARK_SILENT_MS = 60_000
-"""Mark prices come each second; without one for so long the stream is silent (design section 5)."""
+"""Mark prices come each second; without one for so long the stream is silent (docs/design.md 5.1)."""
 
 MARK_UNSERVED_MS = 20_000
 SERVE_SECONDS = 30.0

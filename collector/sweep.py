@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 3600.0
 ROWS = 99
-"""The most rows a request of weight 1 brings (research/binance.md 2): almost five hours."""
+"""The most rows a request of weight 1 brings (docs/binance.md 2): almost five hours."""
 
 LATE_POLL_SECONDS = 5.0
 

@@ -30,7 +30,7 @@ DELISTED: PairState = "delisted"
 STATES: tuple[PairState, ...] = (LISTED, HALTED, DELISTED)
 
 ENDED = frozenset({"DELIVERING", "DELIVERED", "SETTLING", "CLOSE"})
-"""Statuses after which a symbol trades no more (research/binance.md 2); any other that is not TRADING is a halt."""
+"""Statuses after which a symbol trades no more (docs/binance.md 2); any other that is not TRADING is a halt."""
 
 ANSWERS_WITHOUT = 3
 """A symbol that so many answers in a row do not list is delisted."""

@@ -15,7 +15,7 @@ type Query = Mapping[str, str]
 """A request's parameters."""
 
 AGE_LIMIT_MS = 600_000
-"""Older data than this is not served (design section 5)."""
+"""Older data than this is not served (docs/design.md 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from gateway.windows import Grid
 log = logging.getLogger(__name__)
 
 FINAL_MS = 4_000
-"""A REST row is final so long after its close (design section 5)."""
+"""A REST row is final so long after its close (docs/design.md 5.1)."""
 
 PATIENCE_SECONDS = 8.0
 """A request is answered within this time: ccxt gives up after 10 s. What it asked for goes on, for the next request."""

@@ -6,7 +6,7 @@ from exchange.budget import Priority
 from gateway.answers import AGE_LIMIT_MS, Answer, Query
 from gateway.upstream import Upstream
 
-#: A candle is final so long after its close (design section 5): a range that ended before is asked for once.
+#: A candle is final so long after its close (docs/design.md 5.1): a range that ended before is asked for once.
 FINAL_MS = 4_000
 
 

@@ -4,7 +4,7 @@ from gateway.memory import Memory
 from marketdata.timeframes import BASE_MS
 
 STALE_MS = 60_000
-"""A pair is behind when a candle is not final so long after its close (design section 5)."""
+"""A pair is behind when a candle is not final so long after its close (docs/design.md 5.1)."""
 
 MOST_BEHIND_PERCENT = 10
 """So many pairs may be behind: halted ones, and those a collector has its own trouble with."""

@@ -20,7 +20,7 @@ from gateway.windows import Grid
 from marketdata.timeframes import BASE_MS, TIMEFRAME_MS, InvalidTimeframe, timeframe_ms
 
 HOLD_MS = 5_000
-"""So long a request is held at a close (design section 5)."""
+"""So long a request is held at a close (docs/design.md 5.1)."""
 
 OVERDUE_MS = 60_000
 """A candle that is not final so long after its close is waited for no longer."""

@@ -14,7 +14,7 @@ from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, timeframe_ms
 INTERVALS = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)
 
 CANDLE_DUE_MS = 60_000
-"""A 3m candle is due this long after its close (design section 5)."""
+"""A 3m candle is due this long after its close (docs/design.md 5.1)."""
 
 WINDOW_DUE_MS = 1_000_000
 """Tasks run every 15 minutes, 40 s late; a minute for the run and for windows rolled again after a late candle."""

@@ -1,4 +1,4 @@
-"""What bots see of the gateway while exchange, collector or store are in trouble (design sections 2 and 5).
+"""What bots see of the gateway while exchange, collector or store are in trouble (docs/design.md 2 and 5.4).
 
 Every test starts its own servers, shortly before a close on the exchange's clock, and looks at that close.
 """

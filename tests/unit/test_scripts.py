@@ -10,7 +10,7 @@ from influx.scripts import overlap_ms, script_at, task_names, task_script
 from marketdata.timeframes import timeframe_ms
 
 HOUR_MS = 3_600_000
-OVERLAP_HOURS = {"15m": 4, "1h": 12, "4h": 48, "1d": 72}  # design section 4
+OVERLAP_HOURS = {"15m": 4, "1h": 12, "4h": 48, "1d": 72}  # docs/design.md 4.2
 
 
 def test_there_is_a_task_for_each_rolled_up_timeframe() -> None:

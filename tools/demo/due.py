@@ -4,12 +4,12 @@ from tools.demo.compare import BASE, LENGTH_MS
 from tools.demo.run import Run
 
 STALE_MS = 60_000
-"""A final candle is there 60 s after its close, or its pair is stale (design section 5)."""
+"""A final candle is there 60 s after its close, or its pair is stale (docs/design.md 5.1)."""
 
 TASK_EVERY_MS = 900_000
 TASK_OFFSET_MS = 40_000
 TASK_SLACK_MS = 60_000
-"""Roll-up tasks run 40 s after each quarter of an hour; give a run a minute (design section 4)."""
+"""Roll-up tasks run 40 s after each quarter of an hour; give a run a minute (docs/design.md 4.2)."""
 
 FILL_HOURS = 49
 ROLLUP_WINDOWS = 499

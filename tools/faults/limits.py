@@ -1,6 +1,6 @@
 """The exchange's limits, held against the simulator's log of what each address did. Pure.
 
-Numbers: research/binance.md 1.2 and 2 (measured and documented in October 2026).
+Numbers: docs/binance.md 1.2 and 2 (measured and documented in October 2026).
 """
 
 from collections.abc import Mapping, Sequence
