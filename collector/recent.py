@@ -1,6 +1,6 @@
 """What a reader of /stream must be told when it joins: the newest candles of every pair, and in which order. Pure.
 
-Candle n+1 is shown only once every candle before it is final or known to be absent ("n before n+1", docs/design.md 5.2).
+Candle n+1 is shown only once every candle before it is final or known to be absent: "n before n+1", docs/design.md 5.2.
 """
 
 from collections.abc import Iterable

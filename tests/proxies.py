@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 USER, PASSWORD = "user", "secret"
@@ -45,6 +46,40 @@ async def proxy(scheme: str, *, protected: bool = False) -> AsyncIterator[Proxy]
         yield played
     finally:
         server.close()
+
+
+@contextmanager
+def proxy_thread(scheme: str) -> Iterator[Proxy]:
+    """The same for tests without an event loop, in a thread of its own."""
+    started: list[Proxy] = []
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    ended = asyncio.Event()
+
+    async def run() -> None:
+        async with proxy(scheme) as played:
+            started.append(played)
+            ready.set()
+            await ended.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=[run()])
+    thread.start()
+    try:
+        assert ready.wait(10), "the proxy listens"
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        loop.run_until_complete(_rest_ends())
+        loop.close()
+
+
+async def _rest_ends() -> None:
+    """Let the connections that are open go."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -103,3 +103,15 @@ def test_modules_of_ansible_ask_nobody_by_the_helper_that_takes_proxies() -> Non
     helpers = {"fetch_url", "open_url"}
     files: list[Path] = tracked_and_new("ansible/plugins/**.py")
     assert [file for file in files for _, name in imports(file) if name.split(".")[-1] in helpers] == []
+
+
+def test_every_service_asks_the_exchange_by_the_configured_proxy() -> None:
+    calls = [
+        (f"{file.relative_to(ROOT)}:{node.lineno}", {keyword.arg for keyword in node.keywords})
+        for folder in ("collector", "gateway")
+        for file in tracked_and_new(f"{folder}/**.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"ExchangeClient", "Feeds", "connect"}
+    ]
+    assert len(calls) >= 8
+    assert [where for where, keywords in calls if not keywords & {"proxy", None}] == []

@@ -9,6 +9,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from collector.__main__ import main
 from tests.integration.collector_process import write_config
 from tests.integration.servers import InfluxStack, Simulator
+from tests.proxies import proxy_thread
 from tests.support import free_port
 
 
@@ -29,6 +30,20 @@ def test_a_right_configuration_passes(
 ) -> None:
     config, _ = write_config(tmp_path, simulator, influx)
     assert check(config, capsys) == (0, [])
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_check_goes_to_the_exchange_through_the_proxy_and_names_one_that_does_not_answer(
+    tmp_path: Path, influx: InfluxStack, simulator: Simulator, capsys: pytest.CaptureFixture[str], scheme: str
+) -> None:
+    with proxy_thread(scheme) as way:
+        config, _ = write_config(tmp_path, simulator, influx, exchange={"proxy": way.url})
+        assert check(config, capsys) == (0, [])
+        assert len(way.targets) >= 2, "REST and a stream"
+    code, lines = check(config, capsys)
+    assert code == 2
+    assert ["exchange.proxy" in line for line in lines] == [True, True]
+    assert [line.split()[1] for line in lines] == ["exchange.rest_url", "exchange.websocket_url"]
 
 
 def test_each_wrong_thing_is_a_line_of_its_own_that_says_what_to_do(
