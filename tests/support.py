@@ -14,13 +14,19 @@ from hypothesis import settings
 from tools.ports import free_port as free_port  # tests take it from here
 
 POLL_SECONDS = 0.05
+BUSY = 4
+"""How many times as long as on a quiet machine a test waits before it fails: others may want the cores too."""
+
 EXAMPLES = 100
 """Of a property that does not say how many."""
 
 
 def eventually[T](predicate: Callable[[], T], timeout_seconds: float = 10, *, what: str = "") -> T:
-    """Call a predicate until it returns something true, and return that; AssertionError after the deadline."""
-    deadline = time.monotonic() + timeout_seconds
+    """Call a predicate until it returns something true, and return that; AssertionError if it never does.
+
+    `timeout_seconds` is enough on a quiet machine.
+    """
+    deadline = time.monotonic() + timeout_seconds * BUSY
     while not (value := predicate()):
         if time.monotonic() > deadline:
             raise AssertionError(_late(predicate, timeout_seconds, what, value))
@@ -32,7 +38,7 @@ async def eventually_async[T](
     predicate: Callable[[], T | Awaitable[T]], timeout_seconds: float = 10, *, what: str = ""
 ) -> T:
     """`eventually` for tests that run in an event loop; the predicate may be a coroutine function."""
-    deadline = time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + timeout_seconds * BUSY
     while True:
         answer = predicate()
         value: T = await answer if inspect.isawaitable(answer) else answer
@@ -49,10 +55,10 @@ def examples(count: int) -> int:
 
 
 def end(process: subprocess.Popen[bytes], timeout_seconds: float = 10) -> int:
-    """End a process that a test started: SIGTERM, and SIGKILL if it has not gone in time. Returns its exit code."""
+    """End a process that a test started: SIGTERM, and SIGKILL if it never goes. Returns its exit code."""
     process.terminate()
     try:
-        return process.wait(timeout_seconds)
+        return process.wait(timeout_seconds * BUSY)
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait(timeout_seconds)
@@ -64,7 +70,9 @@ def tail(log: Path, lines: int = 30) -> str:
 
 
 def _late(predicate: object, timeout_seconds: float, what: str, value: object) -> str:
-    return f"{what or getattr(predicate, '__name__', predicate)}: not within {timeout_seconds} s (last: {value!r})"
+    return (
+        f"{what or getattr(predicate, '__name__', predicate)}: not within {timeout_seconds * BUSY} s (last: {value!r})"
+    )
 
 
 @asynccontextmanager

@@ -26,6 +26,28 @@ GRAFANA_MISSING = [
     name for name, there in (("Grafana", programs.find("grafana")), ("Chromium", chromium())) if there is None
 ]
 
+LONGEST = (
+    "test_dashboard_queries",
+    "test_alerts_live",
+    "test_universe_changes",
+    "test_collector",
+    "test_demo",
+    "test_demo_monitoring",
+    "test_gateway_outages",
+    "test_funding",
+    "test_planned_replacement",
+    "test_stream_truth",
+    "test_audit",
+    "test_gateway_hours",
+    "test_backfill",
+    "test_gateway_conformance",
+    "test_ledger_repair",
+    "test_sweep",
+    "test_sentinel",
+)
+SHARING = ("test_gateway_conformance", "test_reader", "test_reconcile")
+"""Modules with a server, or with much data in one, for all of their tests."""
+
 
 def pytest_report_header() -> list[str]:
     """One line about what is left out."""
@@ -33,6 +55,15 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest first, so that no worker ends with one; those that share a server of their module on one worker."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+    for item in items:
+        if item.path.stem in SHARING:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    _leave_out_grafana(config, items)
+
+
+def _leave_out_grafana(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of Grafana need a Grafana that nobody can be asked to have."""
     if GRAFANA_MISSING:
         left_out = [item for item in items if item.get_closest_marker("grafana")]

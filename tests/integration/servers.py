@@ -144,6 +144,10 @@ class Simulator:
     def websocket_url(self) -> str:
         return self.url.replace("https://", "wss://", 1)
 
+    def now_ms(self) -> int:
+        """The exchange's time."""
+        return int(self.fetch("/_control/state")["now_ms"])
+
     def fetch(self, path: str, body: object = None, *, method: str | None = None) -> Any:
         """The JSON answer to a request of REST or of the control API; a body, sent as JSON, makes it a POST.
 

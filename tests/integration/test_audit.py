@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from collector.__main__ import main
+from tests.integration.closes import before_a_close
 from tests.integration.collector_process import collector_process, second_store, write_config
 from tests.integration.damage import alter, delete, photograph
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS
-from tests.integration.test_collector import before_a_close, pairs_of
+from tests.integration.test_collector import pairs_of
 from tools.demo.compare import FIELDS
 
 HOUR_MS = 3_600_000

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from collector.__main__ import main
+from tests.integration.closes import before_a_close
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.damage import photograph
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS, differences
-from tests.integration.test_collector import before_a_close, pairs_of
+from tests.integration.test_collector import pairs_of
 from tests.support import eventually, tail
 
 DAY_MS = 86_400_000

@@ -6,20 +6,14 @@ from pathlib import Path
 
 from collector.__main__ import main
 from marketdata.reader import MarketData, Store
+from tests.integration.closes import CLOSE_SECONDS, before_a_close, forming_ms, next_close_ms
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS, differences, truth
 from tests.support import eventually
 
-DAY_MS = 86_400_000
 FILL_MS = 49 * 3_600_000
 type Start = Callable[..., Simulator]
-
-
-def before_a_close(seconds: int) -> int:
-    """A start of the simulated clock, yesterday, this long before the close of a 3m candle."""
-    now_ms = time.time_ns() // 1_000_000
-    return now_ms // CANDLE_MS * CANDLE_MS - DAY_MS - seconds * 1000
 
 
 def pairs_of(simulator: Simulator) -> list[str]:
@@ -29,6 +23,16 @@ def pairs_of(simulator: Simulator) -> list[str]:
 def closes(collector: CollectorProcess) -> int:
     status = collector.status()
     return sum(status["closes"].values()) if status else 0
+
+
+def served_by_rest(collector: CollectorProcess) -> float:
+    return collector.total("marketdata_candles_final_total", origin="rest")
+
+
+def exchange_time_ms(collector: CollectorProcess) -> int:
+    """The exchange's time as the collector knows it; 0 while it does not answer."""
+    status = collector.status()
+    return int(status["exchange_time_ms"] or 0) if status else 0
 
 
 def all_closed(collector: CollectorProcess, close_ms: int) -> bool:
@@ -43,9 +47,12 @@ def delivered(collector: CollectorProcess) -> bool:
 
 
 def assert_store_equals_exchange(
-    influx: InfluxStack, simulator: Simulator, watched_from_ms: int, until_ms: int
+    influx: InfluxStack, simulator: Simulator, watched_from_ms: int, filled_ms: int, until_ms: int
 ) -> None:
-    """3m candles over the fill and up to `until_ms`, and every roll-up window that ended before the watching began."""
+    """3m candles over the fill and up to `until_ms`, and every roll-up window that ended before the watching began.
+
+    The collector counts its fill back from when it started: after `watched_from_ms`, before `filled_ms`.
+    """
     found = []
     for pair in pairs_of(simulator):
         onboard_ms = next(
@@ -53,12 +60,13 @@ def assert_store_equals_exchange(
             for row in simulator.fetch("/fapi/v1/exchangeInfo")["symbols"]
             if row["symbol"] == pair.replace("/USDT:USDT", "USDT")
         )
-        start_ms = max(watched_from_ms - FILL_MS, onboard_ms // CANDLE_MS * CANDLE_MS)
+        start_ms = max(filled_ms - FILL_MS, onboard_ms // CANDLE_MS * CANDLE_MS)
         found += differences(influx, simulator, pair, "3m", start_ms, until_ms)[:5]
         for interval, length_ms in INTERVAL_MS.items():
             if interval != "3m":
                 end_ms = watched_from_ms // length_ms * length_ms
-                oldest_ms = max(end_ms - 499 * length_ms, onboard_ms // length_ms * length_ms)
+                oldest_ms = filled_ms // length_ms * length_ms - 499 * length_ms
+                oldest_ms = max(oldest_ms, onboard_ms // length_ms * length_ms)
                 found += differences(influx, simulator, pair, interval, oldest_ms, end_ms)[:5]
     assert not found, "\n".join(found[:20])
 
@@ -84,17 +92,18 @@ def assert_laws_hold(collector: CollectorProcess) -> None:
 def test_a_frame_goes_in_and_a_rolled_up_candle_comes_out_through_the_reader(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    start_ms = before_a_close(45)
+    start_ms = before_a_close()
     simulator = start_simulator("--pairs", "8", "--seed", "11", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
     config, url = write_config(tmp_path, simulator, fresh_influx)
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
+        filled_ms = forming_ms(simulator)
         pairs = pairs_of(simulator)
-        until_ms = watched_from_ms + CANDLE_MS
-        eventually(lambda: all_closed(collector, until_ms), 90, what="a final candle of every pair")
+        until_ms = next_close_ms(simulator)
+        eventually(lambda: all_closed(collector, until_ms), CLOSE_SECONDS, what="a final candle of every pair")
         eventually(lambda: delivered(collector), 10, what="all delivered")
-        assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, until_ms)
+        assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, filled_ms, until_ms)
         assert_laws_hold(collector)
         assert collector.status()["ready"] == "yes"
         assert main(["status", "--config", str(config)]) == 0
@@ -118,16 +127,19 @@ def test_a_frame_goes_in_and_a_rolled_up_candle_comes_out_through_the_reader(
 def test_nothing_is_lost_when_influxdb_is_away_for_a_minute_and_the_collector_is_killed_in_it(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    start_ms = before_a_close(50)
+    start_ms = before_a_close()
     simulator = start_simulator("--pairs", "8", "--seed", "12", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
     config, url = write_config(tmp_path, simulator, fresh_influx)
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
+        filled_ms = forming_ms(simulator)
         pairs = pairs_of(simulator)
         fresh_influx.server.kill()
         stopped_at = time.monotonic()
-        eventually(lambda: closes(collector) >= len(pairs) // 2, 90, what="half of the closes are in")
+        close_ms, seen = next_close_ms(simulator), closes(collector)
+        half = seen + len(pairs) // 2
+        eventually(lambda: closes(collector) >= half, CLOSE_SECONDS, what="half of the closes are in")
         assert collector.total("marketdata_points_in_spool") > 0
         collector.kill()
         collector.start()
@@ -135,9 +147,9 @@ def test_nothing_is_lost_when_influxdb_is_away_for_a_minute_and_the_collector_is
         eventually(lambda: time.monotonic() - stopped_at >= 60, 90, what="a minute without InfluxDB")
         fresh_influx.server.start()
         collector.wait_until_filled()
-        eventually(lambda: all_closed(collector, watched_from_ms + CANDLE_MS), 60, what="every close")
+        eventually(lambda: all_closed(collector, close_ms), 60, what="every close")
         eventually(lambda: delivered(collector), 60, what="all delivered")
-        assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, watched_from_ms + CANDLE_MS)
+        assert_store_equals_exchange(fresh_influx, simulator, watched_from_ms, filled_ms, close_ms)
         assert_laws_hold(collector)
         assert collector.total("marketdata_points_dropped_total") == 0
         assert collector.stop() == 0
@@ -147,28 +159,26 @@ def test_a_silent_route_is_told_in_one_line_served_by_rest_and_recovered_from(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     """Acknowledge and stay silent: what Binance's old URL does since April 2026."""
-    start_ms = before_a_close(60)
+    start_ms = before_a_close()
     simulator = start_simulator("--pairs", "24", "--seed", "13", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 2", "rollup_windows = 10"])
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
         simulator.fetch("/_control/faults", {"kind": "silent_route", "route": "market"})
+        close_ms, by_rest = next_close_ms(simulator), served_by_rest(collector)
         eventually(lambda: collector.total("marketdata_streams_silent") == 48, 35, what="both channels silent")
         told = [line for line in collector.log.read_text(encoding="utf-8").splitlines() if "stream silent" in line]
         assert len(told) == 2  # one for each channel
-        eventually(
-            lambda: collector.total("marketdata_candles_final_total", origin="rest") >= 24, 90, what="closes by REST"
-        )
+        eventually(lambda: served_by_rest(collector) >= by_rest + 24, CLOSE_SECONDS, what="closes by REST")
+        eventually(lambda: all_closed(collector, close_ms), 60, what="every close")
         simulator.fetch("/_control/faults", method="DELETE")
         eventually(lambda: collector.total("marketdata_streams_silent") == 0, 90, what="the streams deliver again")
         eventually(lambda: delivered(collector), 10, what="all delivered")
         found = [
             difference
             for pair in pairs_of(simulator)
-            for difference in differences(
-                fresh_influx, simulator, pair, "3m", watched_from_ms, watched_from_ms + CANDLE_MS
-            )
+            for difference in differences(fresh_influx, simulator, pair, "3m", watched_from_ms, close_ms)
         ]
         assert found == []
         assert collector.stop() == 0
@@ -178,10 +188,9 @@ def test_bad_closing_frames_lost_connections_and_a_refusing_rest_end_in_the_exch
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     """At one close: frames late, missing and doubled, every connection just aborted, REST answering 503 for a while."""
-    start_ms = before_a_close(60)
+    start_ms = before_a_close()
     simulator = start_simulator("--pairs", "12", "--seed", "14", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
-    close_ms = watched_from_ms + CANDLE_MS
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 2", "rollup_windows = 10"])
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
@@ -195,12 +204,13 @@ def test_bad_closing_frames_lost_connections_and_a_refusing_rest_end_in_the_exch
         simulator.fetch("/_control/faults", {"kind": "close_connections", "code": 1006})
         eventually(lambda: collector.total("marketdata_connections_opened_total") >= 4, 30, what="reconnected")
         refusal = simulator.fetch("/_control/faults", {"kind": "rest_status", "status": 503, "path": "klines"})
-        eventually(lambda: collector.status()["exchange_time_ms"] > close_ms + 6_000, 90, what="the close")
+        close_ms = next_close_ms(simulator)
+        eventually(lambda: exchange_time_ms(collector) > close_ms + 6_000, CLOSE_SECONDS, what="the close")
         simulator.fetch(f"/_control/faults/{refusal['id']}", method="DELETE")
         eventually(lambda: all_closed(collector, close_ms), 60, what="every close")
-        eventually(lambda: collector.status()["exchange_time_ms"] > close_ms + 20_000, 60, what="the late frames")
+        eventually(lambda: exchange_time_ms(collector) > close_ms + 20_000, 60, what="the late frames")
         eventually(lambda: delivered(collector), 10, what="all delivered")
-        assert collector.total("marketdata_candles_final_total", origin="rest") >= 3
+        assert served_by_rest(collector) >= 3
         assert collector.total("marketdata_frames_filtered_total", reason="duplicate") >= 3
         assert collector.total("marketdata_candle_conflicts_total") == 0
         found = [

@@ -23,9 +23,9 @@ from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.universe import parse
+from tests.integration.closes import before_a_close
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, differences, stored
-from tests.integration.test_collector import before_a_close
 from tests.support import eventually_async
 
 

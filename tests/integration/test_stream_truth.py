@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.integration.closes import CLOSE_SECONDS, before_a_close, next_close_ms
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, truth
@@ -121,10 +121,7 @@ def wrong(simulator: Simulator, told: Told, start_ms: int, end_ms: int) -> list[
 def test_readers_know_every_candle_through_an_influxdb_outage_and_a_restart_in_it(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    now_ms = time.time_ns() // 1_000_000
-    start_ms = now_ms // CANDLE_MS * CANDLE_MS - 86_400_000 - 40_000  # 40 s before a close of yesterday
-    simulator = start_simulator("--pairs", "8", "--seed", "21", "--start-ms", str(start_ms))
-    forming_ms = start_ms // CANDLE_MS * CANDLE_MS
+    simulator = start_simulator("--pairs", "8", "--seed", "21", "--start-ms", str(before_a_close()))
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 2", "rollup_windows = 4"])
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
@@ -133,7 +130,10 @@ def test_readers_know_every_candle_through_an_influxdb_outage_and_a_restart_in_i
             assert len(told.pairs) == 8
             assert {pair.replace("/USDT:USDT", "USDT") for pair in told.pairs} <= set(told.symbols)
             fresh_influx.server.kill()
-            eventually(lambda: all(forming_ms in told.finals[pair] for pair in told.pairs), 90, what="every close")
+            forming_ms = next_close_ms(simulator) - CANDLE_MS
+            eventually(
+                lambda: all(forming_ms in told.finals[pair] for pair in told.pairs), CLOSE_SECONDS, what="every close"
+            )
             assert not told.missed, told.missed[:5]
             assert wrong(simulator, told, forming_ms, forming_ms + CANDLE_MS) == []
             assert all(order == sorted(set(order)) for order in told.order.values())

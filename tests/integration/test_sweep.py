@@ -12,11 +12,12 @@ from collector.__main__ import main
 from collector.config import load
 from collector.sweep import Sweep
 from collector.workspace import open_workspace
+from tests.integration.closes import before_a_close
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.damage import alter, delete, photograph
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS
-from tests.integration.test_collector import before_a_close, pairs_of
+from tests.integration.test_collector import pairs_of
 from tests.support import eventually, eventually_async
 
 HOUR_MS = 3_600_000

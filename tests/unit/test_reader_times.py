@@ -111,7 +111,7 @@ def test_datetimes_and_texts_are_utc_unless_they_say_otherwise(value: Any) -> No
     [
         *("now", "today", "12:00", "yesterweek", "", "NaT", "01/02/2026", "Jan 1 2026", "2026-01-01 00:00 EST"),
         *("2026-01-01 00:00 Europe/Berlin", "2026-13-01", "2026-01-01 25:00", "2026Q1", "٢٠٢٦-01-01"),
-        *(None, pd.NaT, pd.NA, b"2026-01-01", [MIDNIGHT], pd.Series([MIDNIGHT]), np.array(MIDNIGHT), object()),
+        *(None, pd.NaT, pd.NA, b"2026-01-01", [MIDNIGHT], pd.Series([MIDNIGHT]), np.array(MIDNIGHT), ...),
     ],
     ids=repr,
 )

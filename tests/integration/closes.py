@@ -1,0 +1,35 @@
+"""Tests that look at the close of a candle start the exchange's clock shortly before one.
+
+A test is quick if its servers are up by then, and right if they are not: it asks for the next close when all is ready.
+"""
+
+import time
+
+from tests.integration.servers import Simulator
+from tests.integration.store_truth import CANDLE_MS
+
+DAY_MS = 86_400_000
+LEAD_SECONDS = 25
+"""From the start of exchange, store and collector to the first close: with small fills they are ready before."""
+
+CLOSE_SECONDS = 240
+"""How long to wait for a close: the next one comes within 180 s, and REST has it soon after."""
+
+
+def before_a_close(lead_seconds: int = LEAD_SECONDS) -> int:
+    """A start of the simulated clock (ms), so long before yesterday's noon in UTC.
+
+    Whatever the time of day is here, it is the same there: a moment at which a candle of every interval up to 4h ends.
+    """
+    today_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
+    return today_ms - DAY_MS // 2 - lead_seconds * 1000
+
+
+def forming_ms(simulator: Simulator) -> int:
+    """The open time of the 3m candle that forms now."""
+    return simulator.now_ms() // CANDLE_MS * CANDLE_MS
+
+
+def next_close_ms(simulator: Simulator) -> int:
+    """When the 3m candle that forms now closes."""
+    return forming_ms(simulator) + CANDLE_MS
