@@ -56,7 +56,7 @@ def row_form(row: list[Any]) -> list[Any]:
 
 async def one_frame(client: Client, path: str, stream: str) -> Any:
     async with client.socket(path, stream) as socket:
-        return await socket.receive_json(timeout=30)
+        return await socket.receive_json(timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_a_depth_frame_has_the_recorded_shape(client: Client) -> None:
 async def test_all_mark_prices_come_in_two_frames_with_the_coin_margined_rows(client: Client) -> None:
     old = {row["s"]: row for row in recorded("ws/stream_all_markPrice_arr_1s.json")["data"]}
     async with client.socket("/market/stream", "!markPrice@arr@1s") as socket:
-        first, second = [await socket.receive_json(timeout=10) for _ in range(2)]
+        first, second = [await socket.receive_json(timeout=60) for _ in range(2)]
     assert first["stream"] == second["stream"] == "!markPrice@arr@1s"
     parts = [{row["s"]: row for row in frame["data"]} for frame in (first, second)]
     coins, tradfi = parts if "BTCUSDT" in parts[0] else parts[::-1]
@@ -106,7 +106,7 @@ async def test_the_array_of_tickers_has_the_recorded_shape(client: Client) -> No
     new_rows: dict[str, Any] = {}
     async with client.socket("/market/stream", "!ticker@arr") as socket:
         while not old_rows.keys() <= new_rows.keys():
-            new_rows |= {row["s"]: row for row in (await socket.receive_json(timeout=30))["data"]}
+            new_rows |= {row["s"]: row for row in (await socket.receive_json(timeout=60))["data"]}
     for symbol, old in old_rows.items():
         new = new_rows[symbol]
         assert list(new) == list(old)
@@ -117,7 +117,7 @@ async def test_the_array_of_tickers_has_the_recorded_shape(client: Client) -> No
 
 async def test_a_plain_connection_gets_the_event_without_envelope(client: Client) -> None:
     async with client.socket("/market/ws", "btcusdt@markPrice@1s") as socket:
-        frame = await socket.receive_json(timeout=10)
+        frame = await socket.receive_json(timeout=60)
     assert form(frame) == form(recorded("ws/stream_btcusdt_markPrice_1s.json")["data"])
 
 
