@@ -1,14 +1,18 @@
 """Real clients on a real gateway. Everything is started once: servers, then two bots, which run while other tests ask.
 
 served      session   Served: the stack, and the environment the clients run in
-bots        session   two unmodified freqtrade bots that have begun
+filled      session   the same, with DAYS days of history of FILLED pairs in the store
+fleet       session   two unmodified freqtrade bots on a gateway of their own, started and not waited for
+
+A backfill takes weight that bots need for order books, so what fills comes first. The bots' test comes last: candles
+close while the others run.
 """
 
 import asyncio
 import os
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +22,22 @@ from tools import programs
 from tools.clients import environment, stack
 from tools.clients.experiment import Experiment
 from tools.clients.fleet import Bot
-from tools.clients.stack import Stack
+from tools.clients.stack import GatewayServer, Stack
 from tools.demo.processes import Children
 from tools.demo.servers import environment as of_children
 from tools.demo.settings import ROOT
 
 PAIRS = 16
 BOTS = 2
+DAYS = 30
+FILLED = 3
+FIRST, LAST = ("test_download_data", "test_example"), ("test_bots",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    own = [item for item in items if item.path.parent == Path(__file__).parent]
+    own.sort(key=lambda item: (item.path.stem not in FIRST) + (item.path.stem in LAST))
+    items[:] = [item for item in items if item.path.parent != Path(__file__).parent] + own
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,32 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
-def bots(served: Served) -> list[Bot]:
-    served.run(served.experiment.disturb())
-    return served.run(served.experiment.start_bots(served.stack.pairs, BOTS))
+def filled(served: Served) -> Served:
+    served.run(served.experiment.backfill(served.stack.pairs[:FILLED], DAYS))
+    return served
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Bots that were started, and the experiment of their gateway, which nobody else asks."""
+
+    experiment: Experiment
+    bots: list[Bot]
+
+
+@pytest.fixture(scope="session")
+def fleet(served: Served) -> Fleet:
+    alone, servers = served.experiment, served.stack
+    gateway = GatewayServer(
+        "gateway-of-bots",
+        alone.folder,
+        alone.children,
+        exchange=servers.simulated.url,
+        ca_file=servers.simulated.ca_file,
+        store=servers.store,
+        stream=servers.collector.url,
+    )
+    served.run(gateway.start())
+    experiment = replace(alone, stack=replace(servers, gateway=gateway))
+    served.run(experiment.disturb())
+    return Fleet(experiment, [experiment.start_bot(servers.pairs, number) for number in range(BOTS)])

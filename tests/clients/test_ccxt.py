@@ -8,6 +8,8 @@ import pytest
 from tests.clients.conftest import Served
 from tools.clients import scripts
 
+pytestmark = pytest.mark.usefixtures("fleet")
+
 PAIR = "BTC/USDT:USDT"
 LEVELS = 5
 NEAR = 0.01

@@ -1,10 +1,14 @@
 """A bot and its gateway that start while nobody can reach the exchange: candles are there, order books are not."""
 
+import pytest
+
 from tests.clients.conftest import Served
 from tools.clients import fleet
 from tools.clients.config import Address
 from tools.clients.stack import GatewayServer
 from tools.demo.servers import HOST, free_port
+
+pytestmark = pytest.mark.usefixtures("fleet")
 
 ORDER_BOOK_REFUSED = "binance 429 Too Many Requests"
 

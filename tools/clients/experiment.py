@@ -132,20 +132,15 @@ class Experiment:
         """Start bots, a few at a time, and wait for the first loop of each. The second one uses the list of pairs."""
         bots: list[Bot] = []
         for first in range(0, count, STARTS_AT_ONCE):
-            for number in range(first, min(first + STARTS_AT_ONCE, count)):
-                lists = healthy_pairlists(self.stack.served, len(pairs)) if number == 1 else STATIC
-                bots.append(
-                    fleet.start_bot(
-                        self.children,
-                        self.interpreter,
-                        self.stack.served,
-                        pairs,
-                        self.folder / f"bot-{number + 1:02d}",
-                        pairlists=lists,
-                    )
-                )
+            bots += [self.start_bot(pairs, number) for number in range(first, min(first + STARTS_AT_ONCE, count))]
             await fleet.first_loops(bots)
         return bots
+
+    def start_bot(self, pairs: list[str], number: int) -> Bot:
+        """Start one and do not wait for it; number 1 uses the list of pairs."""
+        lists = healthy_pairlists(self.stack.served, len(pairs)) if number == 1 else STATIC
+        folder = self.folder / f"bot-{number + 1:02d}"
+        return fleet.start_bot(self.children, self.interpreter, self.stack.served, pairs, folder, pairlists=lists)
 
     async def run_bots(self, bots: list[Bot], seconds: float) -> None:
         """Let them run. Raises ChildDied if one ends."""
@@ -163,10 +158,14 @@ class Experiment:
             await asyncio.sleep((AFTER_CLOSE_MS - since_close_ms) % length_ms / 1000)
 
     async def run_over_closes(self, bots: list[Bot], closes: int) -> None:
-        """Let them run until so many candles have closed, and a little longer. Raises ChildDied if one ends."""
-        now_ms, length_ms = self.stack.simulated.now_ms(), LENGTH_MS[fleet.BASE]
-        until_ms = (now_ms // length_ms + closes) * length_ms + AFTER_CLOSE_MS
-        await self.run_bots(bots, (until_ms - now_ms) / 1000)
+        """Let them run until so many candles have closed since the first loop of each, and a little longer.
+
+        Raises BotTrouble if one has no first loop, ChildDied if one ends.
+        """
+        await fleet.first_loops(bots)
+        began_ms, length_ms = max(bot.witnessed().loops[0] for bot in bots), LENGTH_MS[fleet.BASE]
+        until_ms = (began_ms // length_ms + closes) * length_ms + AFTER_CLOSE_MS
+        await self.run_bots(bots, (until_ms - self.stack.simulated.now_ms()) / 1000)
 
     async def report(self, bots: list[Bot]) -> Report:
         """Judge them against the exchange's truth."""
