@@ -3,16 +3,19 @@
 lab          containers, new; removed at the end (MARKETDATA_LAB_KEEP=1 leaves them for the next run with it)
 virgin       the play in check mode on hosts that it has never seen, and their state before and after
 converged    the play, at the highest verbosity that shows no connection
+rolled       another release on the collectors
 """
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.lab.machine import Machine
 from tests.lab.played import Played, play
+from tests.lab.releases import COLLECTORS, PLAY, Release, Rolled, make, running
 from tools.lab import containers
 from tools.lab.hosts import Lab, from_environment
 
@@ -59,3 +62,19 @@ def converged(lab: Lab, request: pytest.FixtureRequest) -> Played:
     done = play(lab, "site.yml", "--diff", verbosity=3)
     assert done, done.output
     return done
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    source = tmp_path_factory.mktemp("release") / "source"
+    return lambda line: make(source, line)
+
+
+@pytest.fixture(scope="session")
+def rolled(lab: Lab, machines: dict[str, Machine], converged: Played, release: Release) -> Rolled:
+    assert converged
+    before = running(machines["collector1"])[0]
+    options = release('log.info("one line more")')
+    began = datetime.now(UTC)
+    played = play(lab, PLAY, *options)
+    return Rolled(played, began, before, {name: running(machines[name])[0] for name in COLLECTORS})

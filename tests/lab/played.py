@@ -37,6 +37,7 @@ def play(lab: Lab, playbook: str, *options: str, verbosity: int = 0) -> Played:
         inventory=[str(INVENTORY), str(lab.overlay)],
         cmdline=shlex.join(options) or None,
         envvars={**plays.environment(lab), "ANSIBLE_NOCOLOR": "1"},
+        settings={"fact_cache": str(plays.facts(lab))},  # else a new one for each run
         verbosity=verbosity or None,
         quiet=True,
     )

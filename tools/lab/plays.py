@@ -28,9 +28,16 @@ def environment(lab: Lab) -> dict[str, str]:
         "PATH": f"{BIN}:{os.environ.get('PATH', '')}",
         "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(lab.folder / "ssh"),
+        "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+        "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(facts(lab)),
         "LAB_INFLUXD": str(influxd or "influxd: run `make setup`"),
         "LAB_PROGRAMS": str(_programs_folder(lab)),
     }
+
+
+def facts(lab: Lab) -> Path:
+    """Where the facts of the hosts are kept, which are gathered once in the life of a lab."""
+    return lab.folder / "facts"
 
 
 def _programs_folder(lab: Lab) -> Path:
