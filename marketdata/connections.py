@@ -32,13 +32,13 @@ class _Settings:
         self._trusted[os.getpid()] = trust(store.ca_file for store in self._stores)
 
     def _options(self) -> dict[str, Any]:
+        """What both kinds of client take. A store is one of ours, so neither takes a proxy from the environment."""
         if os.getpid() not in self._trusted:
             self.check()
         return {
             "headers": HEADERS,
             "timeout": httpx.Timeout(self._timeout_seconds, connect=min(self._timeout_seconds, _CONNECT_SECONDS)),
             "verify": self._trusted[os.getpid()],
-            "trust_env": False,  # a store is one of ours: no proxy from the environment
         }
 
 
@@ -54,7 +54,7 @@ class Connections(_Settings):
         process = os.getpid()
         client = self._clients.get(process)
         if client is None:
-            made = httpx.Client(**self._options())
+            made = httpx.Client(trust_env=False, **self._options())
             client = self._clients.setdefault(process, made)  # of two threads the first one's
             if client is not made:
                 made.close()
@@ -81,7 +81,7 @@ class AsyncConnections(_Settings):
         if client is None:
             process = here[0]
             kept = {at: old for at, old in self._clients.items() if at[0] != process or not at[1].is_closed()}
-            client = httpx.AsyncClient(**self._options())
+            client = httpx.AsyncClient(trust_env=False, **self._options())
             self._clients = {**kept, here: client}
         return client
 

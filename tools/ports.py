@@ -25,7 +25,8 @@ def free_port() -> int:
     folder.mkdir(mode=0o700, exist_ok=True)
     last = _handed_out_from()
     start = random.SystemRandom().randrange(FIRST, last)
-    for port in (*range(start, last), *range(FIRST, start)):
+    ports: list[int] = [*range(start, last), *range(FIRST, start)]
+    for port in ports:
         if _lock(folder / str(port)) and _is_free(port):
             return port
     raise OSError(f"no free port from {FIRST} to {last - 1}")
