@@ -54,12 +54,15 @@ def pytest_report_header() -> list[str]:
     return [f"without {' and '.join(GRAFANA_MISSING)}: tests of Grafana are deselected"] if GRAFANA_MISSING else []
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests that share a server of their module stay on one worker (`--dist loadgroup`)."""
+    if item.path.stem in SHARING:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest first, so that no worker ends with one; those that share a server of their module on one worker."""
+    """The longest first, so that no worker ends with one."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
-    for item in items:
-        if item.path.stem in SHARING:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     _leave_out_grafana(config, items)
 
 

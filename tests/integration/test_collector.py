@@ -6,7 +6,7 @@ from pathlib import Path
 
 from collector.__main__ import main
 from marketdata.reader import MarketData, Store
-from tests.integration.closes import CLOSE_SECONDS, before_a_close, forming_ms, next_close_ms
+from tests.integration.closes import CLOSE_SECONDS, before_a_close, forming_ms, lead_seconds, next_close_ms
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS, differences, truth
@@ -92,7 +92,7 @@ def assert_laws_hold(collector: CollectorProcess) -> None:
 def test_a_frame_goes_in_and_a_rolled_up_candle_comes_out_through_the_reader(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    start_ms = before_a_close()
+    start_ms = before_a_close(lead_seconds())
     simulator = start_simulator("--pairs", "8", "--seed", "11", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
     config, url = write_config(tmp_path, simulator, fresh_influx)
@@ -127,7 +127,7 @@ def test_a_frame_goes_in_and_a_rolled_up_candle_comes_out_through_the_reader(
 def test_nothing_is_lost_when_influxdb_is_away_for_a_minute_and_the_collector_is_killed_in_it(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    start_ms = before_a_close()
+    start_ms = before_a_close(lead_seconds())
     simulator = start_simulator("--pairs", "8", "--seed", "12", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
     config, url = write_config(tmp_path, simulator, fresh_influx)
@@ -159,7 +159,7 @@ def test_a_silent_route_is_told_in_one_line_served_by_rest_and_recovered_from(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     """Acknowledge and stay silent: what Binance's old URL does since April 2026."""
-    start_ms = before_a_close()
+    start_ms = before_a_close(lead_seconds())
     simulator = start_simulator("--pairs", "24", "--seed", "13", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 2", "rollup_windows = 10"])
@@ -188,7 +188,7 @@ def test_bad_closing_frames_lost_connections_and_a_refusing_rest_end_in_the_exch
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     """At one close: frames late, missing and doubled, every connection just aborted, REST answering 503 for a while."""
-    start_ms = before_a_close()
+    start_ms = before_a_close(lead_seconds())
     simulator = start_simulator("--pairs", "12", "--seed", "14", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 2", "rollup_windows = 10"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from marketdata.reader import MarketData, Store
-from tests.integration.closes import CLOSE_SECONDS, LEAD_SECONDS
+from tests.integration.closes import CLOSE_SECONDS, lead_seconds
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
 from tests.integration.damage import delete_span
 from tests.integration.rest_proxy import Denied, rest_proxy
@@ -83,8 +83,9 @@ def requests_of(collector: CollectorProcess, route: str) -> float:
 def test_history_is_whole_what_settles_comes_once_and_a_restart_asks_for_nothing_again(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    start_ms = before_midnight(LEAD_SECONDS)
-    midnight_ms = start_ms + LEAD_SECONDS * 1000
+    lead = lead_seconds()
+    start_ms = before_midnight(lead)
+    midnight_ms = start_ms + lead * 1000
     simulator = start_simulator("--pairs", "12", "--seed", "21", "--start-ms", str(start_ms))
     symbols = symbols_of(simulator)
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=SMALL_FILL)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.integration.closes import lead_seconds
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.gateway_process import gateway_process, write_gateway_config
 from tests.integration.servers import InfluxStack, Simulator
@@ -18,8 +19,8 @@ from tests.support import eventually
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-LEADS_MS = (40_000, 360_000)
-"""From the exchange's start to the settlement: the servers are up by then, but for those of a very busy machine."""
+LONG_SECONDS = 360
+"""From the exchange's start to the settlement where the usual lead was not enough for the servers to be up."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ def platform(
 ) -> Iterator[Platform]:
     """A gateway that is ready a while before 08:00 UTC, when every contract settles: else that of the day after."""
     midnight_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
-    for days_ago, lead_ms in zip((2, 1), LEADS_MS, strict=True):
+    for days_ago, lead in ((2, lead_seconds()), (1, LONG_SECONDS)):
         settlement_ms = midnight_ms - days_ago * DAY_MS + 8 * HOUR_MS
-        simulator = start_simulator("--pairs", "4", "--start-ms", str(settlement_ms - lead_ms))
+        simulator = start_simulator("--pairs", "4", "--start-ms", str(settlement_ms - lead * 1000))
         config, url = write_config(tmp_path, simulator, fresh_influx, exchange={"weight_share_percent": 40})
         with collector_process(config, url, tmp_path) as collector:
             collector.wait_until_filled()

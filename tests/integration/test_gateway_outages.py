@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.closes import CLOSE_SECONDS
+from tests.integration.closes import CLOSE_SECONDS, lead_seconds
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
 from tests.integration.gateway_process import GatewayProcess, gateway_process, write_gateway_config
 from tests.integration.servers import InfluxStack, Simulator
@@ -24,9 +24,6 @@ from tests.support import eventually
 
 CANDLE_MS = 180_000
 MIDDAY_MS = 1_791_374_400_000  # 2026-10-07 12:00 UTC
-LEAD_MS = 30_000
-"""From the exchange's start to the first close; where the servers are not up by then, a test looks at the next."""
-
 BOTS_PATIENCE_SECONDS = 10.0
 """ccxt gives up a request after this time."""
 
@@ -104,7 +101,7 @@ class Platform:
 def platform(
     fresh_influx: InfluxStack, start_simulator: Callable[..., Simulator], tmp_path: Path
 ) -> Iterator[Platform]:
-    simulator = start_simulator("--pairs", "6", "--seed", "5", "--start-ms", str(MIDDAY_MS - LEAD_MS))
+    simulator = start_simulator("--pairs", "6", "--seed", "5", "--start-ms", str(MIDDAY_MS - lead_seconds() * 1000))
     with ExitStack() as running:
         few = ["[fill]", "hours = 26", "rollup_windows = 4"]
         config, url = write_config(tmp_path, simulator, fresh_influx, extra=few)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.integration.closes import CLOSE_SECONDS, before_a_close, next_close_ms
+from tests.integration.closes import CLOSE_SECONDS, before_a_close, lead_seconds, next_close_ms
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, truth
@@ -121,7 +121,7 @@ def wrong(simulator: Simulator, told: Told, start_ms: int, end_ms: int) -> list[
 def test_readers_know_every_candle_through_an_influxdb_outage_and_a_restart_in_it(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    simulator = start_simulator("--pairs", "8", "--seed", "21", "--start-ms", str(before_a_close()))
+    simulator = start_simulator("--pairs", "8", "--seed", "21", "--start-ms", str(before_a_close(lead_seconds())))
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 2", "rollup_windows = 4"])
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
