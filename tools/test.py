@@ -34,8 +34,8 @@ TEST = {
     "docker": [PYTHON, "-m", "tools.engine"],
     "images": [PYTHON, "-m", "tools.images"],
     "unit+contract": [*PYTEST, "-n", "2", "tests/unit", "tests/contract"],
-    # More workers than cores: these tests wait for servers, deadlines and the closes of candles.
-    "integration": [*PYTEST, "-n", "5", "tests/integration"],
+    # More workers than cores: these tests wait for servers, deadlines and the closes of candles. The longest come first.
+    "integration": [*PYTEST, "-n", "6", "--dist", "loadgroup", "--no-loadscope-reorder", "tests/integration"],
 }
 MORE = {
     "lab-image": [PYTHON, "-m", "tools.lab.image"],
