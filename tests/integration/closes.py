@@ -11,7 +11,7 @@ from tests.integration.store_truth import CANDLE_MS
 
 DAY_MS = 86_400_000
 LEAD_SECONDS = 25
-"""From the start of the exchange to the first close: on two idle cores collector and gateway are ready in half of it."""
+"""From the start of the exchange to the first close: on two idle cores all is ready in half of it."""
 
 MANY = 4
 """Processes that want a core, with which all of them are up in LEAD_SECONDS."""

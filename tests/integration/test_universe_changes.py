@@ -88,6 +88,7 @@ def test_an_empty_exchange_info_changes_nothing_and_a_silent_pair_is_told_subscr
         silent = pairs[3]
         simulator.fetch("/_control/faults", {"kind": "short_exchange_info"})
         fault = simulator.fetch("/_control/faults", {"kind": "silent_symbol", "symbol": pair_symbol(silent)})
+        close_ms = next_close_ms(simulator)
 
         def told(channel: str) -> float:
             return collector.total("marketdata_stream_silent", pair=silent, channel=channel)
@@ -96,7 +97,6 @@ def test_an_empty_exchange_info_changes_nothing_and_a_silent_pair_is_told_subscr
         # Of this pair alone; its candles too are told as silent if a close has come.
         assert collector.total("marketdata_stream_silent") == collector.total("marketdata_stream_silent", pair=silent)
         eventually(lambda: collector.total("marketdata_connections_open", channel="mark_price") == 2, 10, what="again")
-        close_ms = next_close_ms(simulator)
         eventually(lambda: all_closed(collector, close_ms), CLOSE_SECONDS, what="every close")
         assert collector.status()["pairs_stale"] == []
         simulator.fetch(f"/_control/faults/{fault['id']}", method="DELETE")
