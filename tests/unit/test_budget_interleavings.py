@@ -194,6 +194,15 @@ def begun(*, phase_ms: int, wrong_ms: int) -> BudgetMachine:
     return machine
 
 
+def told(*, phase_ms: int, way_ms: int = 0) -> BudgetMachine:
+    """The same after the first answer, which told the exchange's time; `way_ms` is how long it came back."""
+    machine = begun(phase_ms=phase_ms, wrong_ms=0)
+    machine.ask(Priority.CONFIRM, weight=1, count=1)
+    machine.send_what_may_leave(way_ms=0)
+    machine.answer(which=0, way_ms=way_ms, count=1)
+    return machine
+
+
 def lawful(machine: BudgetMachine) -> None:
     machine.the_exchange_counts_no_more_than_our_share_in_any_of_its_minutes()
     machine.no_second_sees_more_than_ten_leave()
@@ -215,10 +224,7 @@ def test_requests_lost_before_the_first_answer_count_in_the_minute_that_it_tells
 
 
 def test_a_request_lost_just_after_the_minute_began_counts_in_it_however_late_the_next_one_is() -> None:
-    machine = begun(phase_ms=50_000, wrong_ms=0)
-    machine.ask(Priority.CONFIRM, weight=1, count=1)
-    machine.send_what_may_leave(way_ms=0)
-    machine.answer(which=0, way_ms=0, count=1)
+    machine = told(phase_ms=50_000)
     machine.time_passes(9_000)
     machine.ask(Priority.CONFIRM, weight=5, count=12)
     machine.send_what_may_leave(way_ms=4_000)
@@ -230,10 +236,7 @@ def test_a_request_lost_just_after_the_minute_began_counts_in_it_however_late_th
 
 
 def test_a_first_answer_that_comes_back_slowly_leaves_the_minutes_begin_unsure() -> None:
-    machine = begun(phase_ms=50_000, wrong_ms=0)
-    machine.ask(Priority.CONFIRM, weight=1, count=1)
-    machine.send_what_may_leave(way_ms=0)
-    machine.answer(which=0, way_ms=9_000, count=1)  # the budget's clock is nine seconds behind from now on
+    machine = told(phase_ms=50_000, way_ms=9_000)  # the budget's clock is nine seconds behind from now on
     machine.time_passes(1_000)
     machine.ask(Priority.CONFIRM, weight=5, count=9)
     machine.send_what_may_leave(way_ms=0)
@@ -246,10 +249,7 @@ def test_a_first_answer_that_comes_back_slowly_leaves_the_minutes_begin_unsure()
 
 
 def test_a_request_that_arrives_after_it_was_given_up_counts_where_it_arrives() -> None:
-    machine = begun(phase_ms=50_000, wrong_ms=0)
-    machine.ask(Priority.CONFIRM, weight=1, count=1)
-    machine.send_what_may_leave(way_ms=0)
-    machine.answer(which=0, way_ms=0, count=1)
+    machine = told(phase_ms=50_000)
     machine.ask(Priority.CONFIRM, weight=5, count=18)
     machine.time_passes(1_000)
     machine.send_what_may_leave(way_ms=9_000)
