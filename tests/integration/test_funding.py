@@ -98,7 +98,7 @@ def test_history_is_whole_what_settles_comes_once_and_a_restart_asks_for_nothing
             return min(newest) * 1000 >= midnight_ms and nothing_missing(collector)
 
         eventually(all_settled, CLOSE_SECONDS, what="the rates of midnight")
-        first_ms = start_ms - 5 * DAY_MS + 60_000
+        first_ms = midnight_ms - 5 * DAY_MS + HOUR_MS  # the history of a start after midnight, too, reaches it
         for symbol in symbols:
             rates = stored_rates(fresh_influx, symbol)
             assert {at: row for at, row in rates.items() if at >= first_ms} == settled(
@@ -106,11 +106,14 @@ def test_history_is_whole_what_settles_comes_once_and_a_restart_asks_for_nothing
             )
             assert sum(at >= midnight_ms for at in rates) == 1
         last_ms = midnight_ms - HOUR_MS
-        hours_there = {symbol: marks(simulator, symbol, last_ms - 5 * DAY_MS, last_ms) for symbol in symbols}
+        hours_there = {symbol: marks(simulator, symbol, first_ms, last_ms) for symbol in symbols}
 
         def hours_here() -> dict[str, dict[int, list[float]]]:
             here = {symbol: stored_marks(fresh_influx, symbol) for symbol in symbols}
-            return {symbol: {at: row for at, row in rows.items() if at < last_ms} for symbol, rows in here.items()}
+            return {
+                symbol: {at: row for at, row in rows.items() if first_ms <= at < last_ms}
+                for symbol, rows in here.items()
+            }
 
         # Nothing is missing, says the collector, before it has looked: after midnight if the start was slow.
         eventually(lambda: hours_here() == hours_there, 60, what="the mark price hours before")
