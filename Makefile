@@ -70,4 +70,4 @@ wheel: setup ## Build the reader library's wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove what was made here (not the cache of programs)
-	rm -rf .venv .clients .clients-run .demo .faults dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .cache .clients .clients-run .demo .faults dist .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis

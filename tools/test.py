@@ -34,7 +34,7 @@ TEST = {
     "docker": [PYTHON, "-m", "tools.engine"],
     "images": [PYTHON, "-m", "tools.images"],
     "unit+contract": [*PYTEST, "-n", "2", "tests/unit", "tests/contract"],
-    # More workers than cores: these tests wait for servers, deadlines and the closes of candles. The longest come first.
+    # More workers than cores: these tests wait for servers, deadlines, closes of candles. The longest come first.
     "integration": [*PYTEST, "-n", "6", "--dist", "loadgroup", "--no-loadscope-reorder", "tests/integration"],
 }
 MORE = {
@@ -59,8 +59,14 @@ def main(words: list[str]) -> int:
     if unknown:
         print(f"no stage {unknown[0]}: there are {' '.join(STAGES)}")
         return 2
-    # Ryuk is testcontainers' own cleaner: one more image to pull, and the fixtures remove what they start.
-    environment = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
+    environment = {
+        **os.environ,
+        # Ryuk is testcontainers' own cleaner: one more image to pull, and the fixtures remove what they start.
+        "TESTCONTAINERS_RYUK_DISABLED": "true",
+        # Tests start hundreds of processes: compiling what each imports costs more than a second every time.
+        "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "pycache"),
+    }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     minutes: list[str] = []
     timings: list[tuple[float, str, str]] = []
     code = 0
