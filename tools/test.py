@@ -35,7 +35,7 @@ TEST = {
     "images": [PYTHON, "-m", "tools.images"],
     "unit+contract": [*PYTEST, "-n", "2", "tests/unit", "tests/contract"],
     # More workers than cores: these tests wait for servers, deadlines, closes of candles. The longest come first.
-    "integration": [*PYTEST, "-n", "6", "--dist", "loadgroup", "--no-loadscope-reorder", "tests/integration"],
+    "integration": [*PYTEST, "-n", "5", "--dist", "loadgroup", "--no-loadscope-reorder", "tests/integration"],
 }
 MORE = {
     "lab-image": [PYTHON, "-m", "tools.lab.image"],
