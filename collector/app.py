@@ -21,6 +21,7 @@ from collector.batch import Batcher
 from collector.clock import ExchangeClock
 from collector.config import Config, StoreSection, read_tokens
 from collector.confirm import Confirmer
+from collector.contracts import Contracts
 from collector.coverage import Coverage
 from collector.deliver import Deliverer
 from collector.dirty import DirtyWindows
@@ -51,6 +52,7 @@ from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
+from exchange.first_candles import FirstCandles
 from exchange.universe import SymbolInfo, Universe, parse, select
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
@@ -184,11 +186,12 @@ class _App:
             known = KnownPairs(self._config.collector.state_dir)
             symbols, other_states = await self._learn_universe(known)
             self._watch(symbols)
-            watched = {info.pair: info for info in symbols}
+            firsts = FirstCandles(self._client, self._config.collector.state_dir)
+            watched = {info.pair: firsts.told(info) for info in symbols}
             confirmer = Confirmer(self._ingest, self._client, watched, self._clock)
             exchange = self._config.exchange
             feeds = Feeds(self._ingest, symbols, exchange.websocket_url, exchange.ca_file, proxy=exchange.proxy)
-            repairer = self._repairer(watched)
+            repairer = self._repairer(watched, Contracts(firsts, self._ingest, watched))
 
             def listed(infos: Sequence[SymbolInfo]) -> None:
                 known.add(infos)
@@ -266,7 +269,7 @@ class _App:
         self._late[store.name] = late
         self._parts.rollups[store.name] = rollups
 
-    def _repairer(self, symbols: Mapping[str, SymbolInfo]) -> Repairer:
+    def _repairer(self, symbols: Mapping[str, SymbolInfo], contracts: Contracts) -> Repairer:
         config = self._config
         watched_from_ms = min(self._ingest.finality.next_open_ms(pair) for pair in symbols)
         fill = Fill(self._ingest, self._client, self._writer)
@@ -292,7 +295,7 @@ class _App:
                     watched_from_ms=watched_from_ms,
                 )
             )
-        return Repairer(stores, symbols, every_seconds=config.ledger.check_seconds, wall_seconds=time.time)
+        return Repairer(stores, symbols, contracts, every_seconds=config.ledger.check_seconds, wall_seconds=time.time)
 
     def _history(
         self, watched: Mapping[str, SymbolInfo], filled: Callable[[], bool]

@@ -133,7 +133,7 @@ class Audit:
         return findings
 
     async def _compare(self, info: SymbolInfo, timeframe: str, start_ms: int, end_ms: int) -> list[Finding]:
-        opens = due_opens(timeframe, start_ms, end_ms, info.onboard_ms, self._workspace.clock.now_ms())
+        opens = due_opens(timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
         if not opens:
             return []
         # The exchange first: what the store has by then may only have grown.

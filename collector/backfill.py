@@ -111,7 +111,7 @@ class Backfill:
 
     def _opens(self, info: SymbolInfo, timeframe: str, start_ms: int, end_ms: int) -> range:
         """Open times the stores should hold; of windows only those that end by `end_ms`."""
-        opens = due_opens(timeframe, start_ms, end_ms, info.onboard_ms, self._workspace.clock.now_ms())
+        opens = due_opens(timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
         length_ms = timeframe_ms(timeframe)
         return range(opens.start, max(opens.start, min(opens.stop, end_ms // length_ms * length_ms)), length_ms)
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from collector.files import write_durably
+from settings.files import write_durably
 
 type Ranges = list[tuple[int, int]]
 """Ranges [start, end) in ms, ascending, apart from each other."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.events import CANDLE_MS
-from collector.files import write_durably
+from settings.files import write_durably
 
 
 class Coverage:

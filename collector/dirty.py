@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from collector.files import write_durably
+from settings.files import write_durably
 
 TASK_OFFSET_MS = 40_000
 """The tasks run 40 s after each quarter of an hour (influx/tasks)."""

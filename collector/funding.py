@@ -163,7 +163,7 @@ class SettledFunding:
         lacking = {}
         for info in self._watched.values():
             interval = self._interval_hours.get(info.symbol, USUAL_INTERVAL_HOURS)
-            due = settlement.expected(interval, info.onboard_ms, first_ms, last_ms)
+            due = settlement.expected(interval, info.begins_ms, first_ms, last_ms)
             missing = {slot for slot in due if not _is_held(held, info.pair, slot)}
             if missing := {slot for slot in missing if (info.pair, slot) not in self._unsettled}:
                 lacking[info.pair] = missing

@@ -25,6 +25,7 @@ from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_3
 from marketdata.serializer import (
     Unserializable,
     candle_line,
+    contract_line,
     funding_rate_line,
     funding_settled_line,
     gap_line,
@@ -189,6 +190,10 @@ class Ingest:
         """Write what is known of one missing candle; written again, it replaces what was known."""
         line = gap_line(gap.pair, gap.open_ms, gap.state, gap.reason, CANDLES, now_ms=self.clock.now_ms())
         self._writer.put_nowait(BUCKET_RAW, line)
+
+    def on_contract(self, pair: str, first_open_ms: int, onboard_ms: int) -> None:
+        """Write since when a pair's present contract trades. Raises Unserializable."""
+        self._writer.put_nowait(BUCKET_RAW, contract_line(pair, first_open_ms, onboard_ms, now_ms=self.clock.now_ms()))
 
     def on_funding_settled(self, pair: str, funding_time_ms: int, rate: str, mark_price: str | None) -> None:
         """Write a settled funding rate that REST answered. Raises Unserializable."""

@@ -13,9 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from collector.files import write_durably
 from collector.universe_watch import DELISTED, ENDED, HALTED, PairState
 from exchange.universe import Selection, SymbolInfo, Universe
+from settings.files import write_durably
 
 log = logging.getLogger(__name__)
 

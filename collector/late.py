@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from collector.files import write_durably
 from marketdata.schema import BUCKET_RAW, OHLCV_3M
+from settings.files import write_durably
 
 LATE_SECONDS = 3600.0
 HOUR_MS = 3_600_000

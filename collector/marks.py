@@ -90,7 +90,7 @@ class MarkCandles:
         end_ms = (self._clock.now_ms() - CLOSE_DEADLINE_MS) // HOUR_MS * HOUR_MS
         start_ms = end_ms - self._hours * HOUR_MS
         expected = {
-            info.pair: range(max(start_ms, info.onboard_ms // HOUR_MS * HOUR_MS), end_ms, HOUR_MS)
+            info.pair: range(max(start_ms, info.begins_ms // HOUR_MS * HOUR_MS), end_ms, HOUR_MS)
             for info in self._watched.values()
         }
         lacking = await self._lacking(expected)

@@ -7,7 +7,7 @@ are mended, `curl --data-binary @FILE` sends them. Damaged spool files are moved
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector.files import fsync_folder, write_durably
+from settings.files import fsync_folder, write_durably
 
 
 class Rejected:

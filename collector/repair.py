@@ -140,7 +140,7 @@ class StoreRepair:
         await in_time(self._reader.check(), f"store {self.name} to answer", ANSWER_SECONDS)
         await self._drained()
         until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - SETTLED_MS), self._watched_from_ms)
-        return {pair: self._coverage.start_ms(pair, info.onboard_ms) for pair, info in symbols.items()}, until_ms
+        return {pair: self._coverage.start_ms(pair, info.begins_ms) for pair, info in symbols.items()}, until_ms
 
     async def _recall(self, symbols: Symbols, from_ms: int, until_ms: int) -> None:
         noted = await self._reader.gaps(CANDLES, from_ms, until_ms)
@@ -150,6 +150,9 @@ class StoreRepair:
         self, symbols: Symbols, starts: Mapping[str, int], since_ms: int, until_ms: int, state: FillState
     ) -> bool:
         """Close what is missing from ``since_ms`` on, all of it for pairs that were never filled; True if all asked."""
+        for pair in self.ledger.open.keys() & symbols.keys():  # what lies before the first candle is proven absent
+            before = {open_ms for open_ms in self.ledger.open[pair] if open_ms < symbols[pair].begins_ms}
+            await self._note(self.ledger.note_absent(pair, before))
         # A pair that is new, or that a backfill has extended, is looked at whole.
         firsts = {
             pair: max(start_ms, since_ms) if not self._coverage.is_fill(pair, start_ms) else start_ms

@@ -5,10 +5,12 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from collector.contracts import Contracts
 from collector.fill import FillState
 from collector.progress import shown
 from collector.repair import Incomplete, StoreRepair, Symbols, in_time
 from collector.store import StoreError
+from exchange.errors import ExchangeError
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Repairer:
         self,
         stores: Sequence[StoreRepair],
         symbols: Symbols,
+        contracts: Contracts,
         *,
         every_seconds: float,
         wall_seconds: Callable[[], float],
@@ -34,6 +37,7 @@ class Repairer:
         self.state = FillState()
         self.last_pass_seconds = {store.name: 0.0 for store in stores}
         self._symbols = symbols
+        self._contracts = contracts
         self._every_seconds = every_seconds
         self._wall_seconds = wall_seconds
         self._soon = asyncio.Event()
@@ -62,9 +66,7 @@ class Repairer:
                 if store.name not in current and await self._succeeds(store, self._newest(store)):
                     current.add(store.name)
             for store in self._due_now():
-                first = store.name not in filled
-                work = self._fill(store) if first else store.run(dict(self._symbols), FillState())
-                if await self._succeeds(store, work):
+                if await self._succeeds(store, self._whole(store, first=store.name not in filled)):
                     filled.add(store.name)
                     self.last_pass_seconds[store.name] = self._wall_seconds()
                     self._due[store.name] = seconds() + self._every_seconds
@@ -102,6 +104,16 @@ class Repairer:
             await store.newest(dict(self._symbols), self._counted_again())
         finally:
             store.rollups.release()
+
+    async def _whole(self, store: StoreRepair, *, first: bool) -> None:
+        try:
+            await self._contracts.learn()  # where the pairs begin bounds what a store must hold
+        except ExchangeError as error:
+            raise Incomplete(f"the exchange does not say where pairs begin: {error}") from error
+        if first:
+            await self._fill(store)
+        else:
+            await store.run(dict(self._symbols), FillState())
 
     async def _fill(self, store: StoreRepair) -> None:
         """The first pass over a store: shown as it goes on, and rolled up once all of it is delivered."""

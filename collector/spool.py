@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collector.batch import Batch
-from collector.files import fsync_folder, write_synced
 from collector.points import PointCounters
 from collector.rejected import Rejected
 from collector.spool_index import SpoolFile, StoreIndex, file_name
+from settings.files import fsync_folder, write_synced
 
 logger = logging.getLogger(__name__)
 

@@ -66,7 +66,7 @@ class Sweep:
 
     async def verify(self, info: SymbolInfo, start_ms: int, end_ms: int, stores: Sequence[str]) -> None:
         """Compare what is due of [start_ms, end_ms) and write again what is wrong. Raises ExchangeError, StoreError."""
-        opens = due_opens("3m", start_ms, end_ms, info.onboard_ms, self._ingest.clock.now_ms())
+        opens = due_opens("3m", start_ms, end_ms, info.begins_ms, self._ingest.clock.now_ms())
         if not opens:
             return
         rows = await self._client.klines_range(info.symbol, "3m", opens[0], opens[-1], priority=Priority.HISTORY)
@@ -109,7 +109,7 @@ class Sweep:
             for info in symbols:
                 await asyncio.sleep(slot_seconds)
                 end_ms = self._ingest.clock.now_ms()
-                newest = due_opens("3m", end_ms - (ROWS + 2) * CANDLE_MS, end_ms, info.onboard_ms, end_ms)
+                newest = due_opens("3m", end_ms - (ROWS + 2) * CANDLE_MS, end_ms, info.begins_ms, end_ms)
                 try:
                     await self.verify(info, newest.stop - ROWS * CANDLE_MS, newest.stop, list(self._readers))
                 except (ExchangeError, StoreError) as error:

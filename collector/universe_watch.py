@@ -79,7 +79,12 @@ class Members:
             ended += [symbol for symbol in absent if self._without[symbol] >= ANSWERS_WITHOUT]
         delisted = tuple(self._leave(symbol) for symbol in ended)
         halted, resumed = self._trading(universe)
-        listed = tuple(info for info in wanted if info.symbol not in self._watched)
+        # A date that has changed is a correction, or another coin under the ticker: its first candle is looked for.
+        listed = tuple(
+            info
+            for info in wanted
+            if info.symbol not in self._watched or info.onboard_ms != self._watched[info.symbol].onboard_ms
+        )
         for info in listed:
             self._watched[info.symbol] = info
             self.states[info.pair] = LISTED
@@ -178,6 +183,10 @@ class UniverseWatch:
             self._on_listed(changes.listed)
 
     def _collect(self, info: SymbolInfo) -> None:
+        if info.pair in self._watched and info.pair not in self._last_open_ms:
+            log.info("pair has another date of listing, looking for its first candle pair=%s", info.pair)
+            self._watched[info.pair] = info
+            return
         log.info("pair is listed, collecting it pair=%s", info.pair)
         self._last_open_ms.pop(info.pair, None)
         self._watched[info.pair] = info

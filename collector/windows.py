@@ -39,13 +39,15 @@ class OwnWindows:
             length_ms, measurement = timeframe_ms(timeframe), f"ohlcv_{timeframe}"
             older = {
                 pair: older_windows(
-                    coverage.start_ms(pair, info.onboard_ms), info.onboard_ms, now_ms, length_ms, self._most
+                    coverage.start_ms(pair, info.begins_ms), info.begins_ms, now_ms, length_ms, self._most
                 )
                 for pair, info in symbols.items()
             }
             lacks = await missing(reader, BUCKET_ROLLUP, measurement, older, length_ms)
             for pair in ledger.holes.keys() & symbols.keys():
-                opens = windows_with_holes(ledger.holes[pair], now_ms, length_ms)
+                # The window of the first candle is among the older ones, and before it there is nothing.
+                holes = (hole for hole in ledger.holes[pair] if hole >= symbols[pair].begins_ms)
+                opens = windows_with_holes(holes, now_ms, length_ms)
                 lacks.setdefault(pair, set()).update(await missing_of(reader, BUCKET_ROLLUP, measurement, pair, opens))
             for pair, opens in lacks.items():
                 opens -= {open_ms for open_ms in opens if (timeframe, pair, open_ms) in self._absent}
@@ -79,7 +81,7 @@ class OwnWindows:
             length_ms = timeframe_ms(timeframe)
             expected = {}
             for pair, info in symbols.items():
-                first_ms = max(coverage.start_ms(pair, info.onboard_ms), since_ms)
+                first_ms = max(coverage.start_ms(pair, info.begins_ms), since_ms)
                 expected[pair] = range(
                     -(-first_ms // length_ms) * length_ms, rolled_ms // length_ms * length_ms, length_ms
                 )

@@ -33,6 +33,7 @@ from collector.store import StoreError, StoreReader, token_of
 from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient, Kline
+from exchange.first_candles import FirstCandles
 from exchange.universe import SymbolInfo, Universe, parse, select
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.serializer import Unserializable
@@ -121,10 +122,11 @@ async def open_workspace(
         clock = ExchangeClock(time.monotonic_ns)
         clock.observe(await client.server_time_ms())
         universe = parse(await client.exchange_info())
-        symbols = chosen(universe, config, patterns, KnownPairs(config.collector.state_dir).pairs)
+        state_dir = config.collector.state_dir
+        named = chosen(universe, config, patterns, KnownPairs(state_dir).pairs)
+        symbols = await FirstCandles(client, state_dir).find_all(named)
         log.info("%s pairs=%d share_percent=%g", command, len(symbols), share)
         points = {section.name: PointCounters() for section in config.store}
-        state_dir = config.collector.state_dir
         spool = Spool(
             state_dir / f"spool-{command}", points, max_bytes=config.spool.max_bytes, max_files=config.spool.max_files
         )

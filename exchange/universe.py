@@ -23,7 +23,11 @@ INDEX = "INDEX"
 
 @dataclass(frozen=True, slots=True)
 class SymbolInfo:
-    """One row of exchangeInfo. `pair` is freqtrade's notation; precisions are decimals of price and of base amounts."""
+    """One row of exchangeInfo. `pair` is freqtrade's notation; precisions are decimals of price and of base amounts.
+
+    `begins_ms`: open of the first 3m candle of its present contract. exchangeInfo does not say: it is the row's
+    onboardDate until exchange/first_candles.py knows better.
+    """
 
     symbol: str
     pair: str
@@ -36,6 +40,7 @@ class SymbolInfo:
     price_precision: int
     quantity_precision: int
     onboard_ms: int
+    begins_ms: int
 
     @property
     def ours(self) -> bool:
@@ -181,6 +186,7 @@ def _symbol_info(row: Any) -> SymbolInfo | InvalidRow:
     if not isinstance(symbol, str) or not symbol:
         return InvalidRow("", "has no symbol")
     try:
+        onboard_ms = _int(row, "onboardDate", 0, 2**53)
         base, quote, margin = _text(row, "baseAsset"), _text(row, "quoteAsset"), _text(row, "marginAsset")
         info = SymbolInfo(
             symbol=symbol,
@@ -193,7 +199,8 @@ def _symbol_info(row: Any) -> SymbolInfo | InvalidRow:
             underlying_type=_text(row, "underlyingType"),
             price_precision=_int(row, "pricePrecision", 0, 20),
             quantity_precision=_int(row, "quantityPrecision", 0, 20),
-            onboard_ms=_int(row, "onboardDate", 0, 2**53),
+            onboard_ms=onboard_ms,
+            begins_ms=onboard_ms,
         )
     except (InvalidPair, _Missing) as error:
         return InvalidRow(symbol, str(error))

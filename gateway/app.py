@@ -19,9 +19,11 @@ from exchange import weights
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
+from exchange.first_candles import FirstCandles
 from gateway.answers import Handler
 from gateway.catch_up import CatchUp
 from gateway.config import Config, read_tokens
+from gateway.contracts import Contracts
 from gateway.depth import Depth
 from gateway.exchange_info import ExchangeInfoRoute
 from gateway.fetched import Fetched, Once
@@ -97,6 +99,7 @@ class _App:
         self.once = Once()
         self.stored = Stored(self.market)
         self.fetched = Fetched(self.memory, client, self.once)
+        self.contracts = Contracts(self.memory, self.stored, FirstCandles(client, config.gateway.state_dir), self.once)
         self.store_feed = StoreFeed(self.memory, self.stored, streaming=self.streaming)
         self.streams = {one.name: CollectorStream(one.name, one.url, self.memory, session) for one in config.collector}
         self.info = ExchangeInfoRoute(self.memory, self.upstream, config.gateway.state_dir, streaming=self.streaming)
@@ -218,7 +221,8 @@ class _App:
         memory, upstream, market = self.memory, self.upstream, self.market
         klines = Klines(
             memory,
-            History(memory, self.stored, self.fetched, self.once),
+            History(memory, self.stored, self.fetched, self.once, self.contracts),
+            self.contracts,
             CatchUp(memory, self.stored, self.fetched, self.client, self.once),
             upstream,
             streaming=self.streaming,
@@ -230,9 +234,9 @@ class _App:
             weights.TIME: Time(memory).answer,
             weights.EXCHANGE_INFO: self.info.answer,
             weights.KLINES: klines.answer,
-            weights.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market).answer,
+            weights.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market, self.contracts).answer,
             weights.PREMIUM_INDEX: Premium(memory, upstream).answer,
-            weights.FUNDING_RATE: FundingRates(memory, upstream, market).answer,
+            weights.FUNDING_RATE: FundingRates(memory, upstream, market, self.contracts).answer,
             weights.FUNDING_INFO: FundingInfo(upstream).answer,
             weights.TICKER_24HR: Ticker(weights.TICKER_24HR, memory, upstream).answer,
             weights.TICKER_PRICE: Ticker(weights.TICKER_PRICE, memory, upstream).answer,

@@ -15,6 +15,7 @@ from exchange import weights
 from exchange.universe import SymbolInfo
 from gateway import params
 from gateway.answers import AGE_LIMIT_MS, Answer, Query, Refused, json_bytes
+from gateway.contracts import Contracts
 from gateway.exchange_info import listed
 from gateway.forward import forward
 from gateway.memory import Memory
@@ -44,8 +45,11 @@ type Row = dict[str, Any]
 class FundingRates:
     """The route of settled funding."""
 
-    def __init__(self, memory: Memory, upstream: Upstream, market: AsyncMarketData | None) -> None:
+    def __init__(
+        self, memory: Memory, upstream: Upstream, market: AsyncMarketData | None, contracts: Contracts
+    ) -> None:
         self._memory = memory
+        self._contracts = contracts
         self._upstream = upstream
         self._market = market
 
@@ -96,7 +100,7 @@ class FundingRates:
         rows = rows[-limit:] if start_ms is None else rows[:limit]
         times = [row["fundingTime"] for row in rows]
         full = len(rows) == limit
-        begins_ms = times[0] if full and start_ms is None else max(first_ms, info.onboard_ms)
+        begins_ms = times[0] if full and start_ms is None else max(first_ms, self._contracts.told(info).begins_ms)
         ends_ms = times[-1] if full and start_ms is not None else until_ms - AGE_LIMIT_MS
         return rows if covers(times, begins_ms, ends_ms) else None
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from exchange.universe import SymbolInfo
+from gateway.contracts import Contracts
 from gateway.fetched import Fetched, Once
 from gateway.memory import FROM_STORE, KEPT, Memory, PairState
 from gateway.rows import Row, Values, decode
@@ -17,11 +18,12 @@ _EXCHANGE_LENGTHS = frozenset(TIMEFRAME_MS.values())
 class History:
     """The past of every pair. Both public methods may raise Refused."""
 
-    def __init__(self, memory: Memory, stored: Stored, fetched: Fetched, once: Once) -> None:
+    def __init__(self, memory: Memory, stored: Stored, fetched: Fetched, once: Once, contracts: Contracts) -> None:
         self._memory = memory
         self._stored = stored
         self._fetched = fetched
         self._once = once
+        self._contracts = contracts
         self._series: dict[tuple[str, str], Series] = {}
         memory.changed = self._changed
 
@@ -38,7 +40,10 @@ class History:
         self, state: PairState, info: SymbolInfo, grid: Grid, first_ms: int, stop_ms: int
     ) -> list[tuple[int, Row]]:
         """Return every final window that opens in [first_ms, stop_ms), oldest first; those are over."""
-        first_ms = max(first_ms, grid.open_of(info.onboard_ms))
+        info = self._contracts.told(info)
+        if first_ms < grid.open_of(info.begins_ms):
+            info = await self._contracts.find(info)
+            first_ms = max(first_ms, grid.open_of(info.begins_ms))
         is_base = grid.length_ms == BASE_MS
         have = dict(state.shown(first_ms, stop_ms)) if is_base else {}
         missing = [
@@ -50,6 +55,10 @@ class History:
         if missing and not is_base:
             have |= _built(state, grid, missing)
             missing = [at for at in missing if at not in have]
+        if missing:
+            # What lies before the first candle is nowhere: onboardDate may be months before it.
+            info = await self._contracts.find(info)
+            missing = [at for at in missing if at >= grid.open_of(info.begins_ms)]
         if missing:
             have |= await self._from_exchange(state, info, grid, missing)
         return sorted(have.items())
@@ -103,7 +112,7 @@ class History:
 
 def _reaches(series: Series, info: SymbolInfo, count: int) -> bool:
     wanted_ms = series.until_ms - count * series.grid.length_ms
-    return series.first_ms <= max(wanted_ms, series.grid.open_of(info.onboard_ms))
+    return series.first_ms <= max(wanted_ms, series.grid.open_of(info.begins_ms))
 
 
 def _built(state: PairState, grid: Grid, opens: Sequence[int]) -> dict[int, Row]:

@@ -8,6 +8,7 @@ from exchange.universe import TRADING, SymbolInfo
 from gateway import params
 from gateway.answers import AGE_LIMIT_MS, Answer, Query, Refused, State, not_now
 from gateway.catch_up import CatchUp
+from gateway.contracts import Contracts
 from gateway.exchange_info import listed
 from gateway.fetched import FINAL_MS
 from gateway.forward import forward
@@ -44,6 +45,7 @@ class Klines:
         self,
         memory: Memory,
         history: History,
+        contracts: Contracts,
         catch_up: CatchUp,
         upstream: Upstream,
         *,
@@ -53,6 +55,7 @@ class Klines:
     ) -> None:
         self._memory = memory
         self._history = history
+        self._contracts = contracts
         self._catch_up = catch_up
         self._upstream = upstream
         self._streaming = streaming
@@ -62,7 +65,7 @@ class Klines:
     async def answer(self, query: Query) -> Answer:
         """Return a symbol's candles from startTime to endTime (open times, inclusive) or its newest, oldest first."""
         symbols = listed(self._memory)
-        info = symbols[params.symbol(query, symbols)]
+        info = self._contracts.told(symbols[params.symbol(query, symbols)])
         interval = params.interval(query, self._refuse_intervals)
         limit = params.limit(query, default=_DEFAULT_LIMIT, most=weights.MAX_KLINES)
         start_ms, end_ms = params.span(query)
@@ -93,7 +96,9 @@ class Klines:
     ) -> Answer:
         now_ms = self._memory.exchange_time_ms()
         last_ms = grid.open_of(now_ms if end_ms is None else min(end_ms, now_ms))
-        first_ms = grid.open_of(info.onboard_ms)
+        if start_ms is not None or last_ms < info.begins_ms:
+            info = await self._contracts.find(info, last_ms)
+        first_ms = grid.open_of(info.begins_ms)
         if start_ms is not None:
             first_ms = max(grid.first_from(start_ms), first_ms)
         if first_ms > last_ms:
@@ -133,7 +138,7 @@ class Klines:
         self, state: PairState, info: SymbolInfo, grid: Grid, stop_ms: int, limit: int
     ) -> list[Row]:
         rows: list[Row] = []
-        listed_ms = grid.open_of(info.onboard_ms)
+        listed_ms = grid.open_of(info.begins_ms)
         while stop_ms > listed_ms and len(rows) < limit:
             first_ms = max(stop_ms - (limit - len(rows)) * grid.length_ms, listed_ms)
             rows = [text for _, text in await self._history.rows(state, info, grid, first_ms, stop_ms)] + rows

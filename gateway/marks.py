@@ -10,6 +10,7 @@ from exchange import weights
 from exchange.universe import SymbolInfo
 from gateway import params
 from gateway.answers import AGE_LIMIT_MS, Answer, Query, Refused, json_bytes
+from gateway.contracts import Contracts
 from gateway.exchange_info import listed
 from gateway.forward import FINAL_MS, forward
 from gateway.memory import Memory
@@ -42,8 +43,11 @@ type Row = list[Any]
 class MarkKlines:
     """The route of the mark price's candles."""
 
-    def __init__(self, memory: Memory, upstream: Upstream, market: AsyncMarketData | None) -> None:
+    def __init__(
+        self, memory: Memory, upstream: Upstream, market: AsyncMarketData | None, contracts: Contracts
+    ) -> None:
         self._memory = memory
+        self._contracts = contracts
         self._upstream = upstream
         self._market = market
 
@@ -56,8 +60,10 @@ class MarkKlines:
         start_ms, end_ms = params.span(query)
         now_ms = self._memory.exchange_time_ms()
         if interval == STORED_INTERVAL and self._memory.pair_state(symbol) is not None:
-            opens = hours(symbols[symbol].onboard_ms, start_ms, end_ms, limit, now_ms)
-            rows = await self._rows(symbols[symbol], opens, now_ms)
+            # A mark price comes before the first trade, and the exchange's date may be later than both.
+            info = self._contracts.told(symbols[symbol])
+            opens = hours(min(info.onboard_ms, info.begins_ms), start_ms, end_ms, limit, now_ms)
+            rows = await self._rows(info, opens, now_ms)
             if rows is not None:
                 history = not rows or rows[-1][6] < now_ms - HOUR_MS
                 age_ms = None if not rows else max(now_ms - rows[-1][6], 0)
@@ -124,10 +130,10 @@ class MarkKlines:
         return [forming_row(open_ms, mark, sampled)]
 
 
-def hours(onboard_ms: int, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int) -> range:
+def hours(begins_ms: int, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int) -> range:
     """Return the open times that the exchange would answer."""
     last_ms = now_ms if end_ms is None else min(end_ms, now_ms)
-    listed_ms = onboard_ms // HOUR_MS * HOUR_MS
+    listed_ms = begins_ms // HOUR_MS * HOUR_MS
     newest_ms = last_ms // HOUR_MS * HOUR_MS
     if start_ms is None:
         return range(max(newest_ms - (limit - 1) * HOUR_MS, listed_ms), newest_ms + 1, HOUR_MS)

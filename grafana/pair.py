@@ -11,8 +11,17 @@ SERIES = "r.exchange == ${exchange:doublequote} and r.pair == ${pair:doublequote
 SHOWN = "|> range(start: v.timeRangeStart, stop: v.timeRangeStop)"
 BUCKET = 'if ${interval:doublequote} == "3m" then "market_data" else "market_data_rollup"'
 
-CANDLES = f"""from(bucket: {BUCKET})
-  {SHOWN}
+CONTRACT = f"""began = from(bucket: "market_data")
+  |> range(start: 2019-01-01T00:00:00Z)
+  |> filter(fn: (r) => r._measurement == "contracts" and {SERIES})
+  |> last()
+  |> findColumn(fn: (key) => true, column: "_time")
+start = if length(arr: began) > 0 and began[0] > v.timeRangeStart then began[0] else v.timeRangeStart
+"""
+"""The shown time, of the present contract alone: the ticker may have been another coin's before."""
+
+CANDLES = f"""{CONTRACT}from(bucket: {BUCKET})
+  |> range(start: start, stop: v.timeRangeStop)
   |> filter(fn: (r) => r._measurement == "ohlcv_${{interval:raw}}" and {SERIES})
   |> filter(fn: (r) => contains(value: r._field, set: ["open", "high", "low", "close", "volume"]))
   |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")

@@ -13,7 +13,7 @@ import pandas as pd
 from marketdata.candles import dates
 from marketdata.errors import EmptyStore
 from marketdata.influxql import Query, Value
-from marketdata.ohlcv import Steps, check_known, where
+from marketdata.ohlcv import Contract, Steps, check_known, spans, where
 from marketdata.pairs import parse_pair
 from marketdata.schema import FUNDING_RATE, FUNDING_SETTLED, MARK_PRICE, bucket_of
 from marketdata.timeframes import DAY_MS
@@ -70,10 +70,10 @@ def newest_mark(pair: str, now_ms: int) -> Steps[MarkPrice]:
     return MarkPrice(pair, row[1], row[2], _utc(row[0]), (now_ms - row[0]) / 1000)
 
 
-def settled(pair: str, start_ms: int, end_ms: int) -> Steps[pd.DataFrame]:
+def settled(pair: str, start_ms: int, end_ms: int, now_ms: int, contract: Contract = "present") -> Steps[pd.DataFrame]:
     """Return `date`, `rate`, `mark_price` (NaN where the exchange has none) settled in [start_ms, end_ms)."""
-    parse_pair(pair)
-    condition, params = where([pair], start_ms, end_ms)
+    first_ms, until_ms = (yield from spans([pair], contract, now_ms))[pair]
+    condition, params = where([pair], max(start_ms, first_ms), min(end_ms, until_ms))
     text = f'SELECT "rate", "mark_price" FROM "{FUNDING_SETTLED}" WHERE {condition}'
     series = yield Query(bucket_of(FUNDING_SETTLED), text, params)
     if not series:

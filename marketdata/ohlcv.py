@@ -6,9 +6,9 @@ client share every decision and differ in the transport alone.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,18 @@ from marketdata.candles import COLUMNS, Rows, frame, hole_frame, no_rows, roll_u
 from marketdata.errors import EmptyStore, InvalidRequest, UnknownPair
 from marketdata.influxql import Query, Series
 from marketdata.pairs import parse_pair
-from marketdata.schema import EARLIEST_MS, EXCHANGE, GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.schema import CONTRACTS, EARLIEST_MS, EXCHANGE, GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, TIMEFRAME_MS, timeframe_ms, window_open_ms
 from marketdata.times import whole
 
 T = TypeVar("T")
 Steps = Generator[Query, list[Series], T]
+
+Contract = Literal["present", "previous"]
+"""Of a ticker that was delisted and listed again for another coin: what trades now, or what traded before."""
+
+Spans = Mapping[str, tuple[int, int]]
+"""By pair: candles of the contract that is meant lie in [start, stop), UTC ms."""
 
 #: Rows asked for in one query: about 5 MB of JSON, a tenth of a second.
 _ROWS_PER_QUERY = 50_000
@@ -58,8 +64,23 @@ def source_of(timeframe: str) -> Source:
     return Source(timeframe, window_ms, source, TIMEFRAME_MS[source])
 
 
+def spans(pairs: Sequence[str], contract: Contract, now_ms: int) -> Steps[Spans]:
+    """Return where the candles of a contract of each pair lie: its first candle is noted in the store."""
+    for pair in pairs:
+        parse_pair(pair)
+    if not pairs:
+        return {}
+    condition, params = where(pairs, EARLIEST_MS, now_ms + BASE_MS)
+    text = f'SELECT last("onboard_date") FROM "{CONTRACTS}" WHERE {condition} GROUP BY "pair"'
+    series = yield Query(bucket_of(CONTRACTS), text, params)
+    begins = {one.tags["pair"]: int(cast("float", one.values[0][0])) for one in series}
+    if contract == "previous":
+        return {pair: (0, begins.get(pair, 0)) for pair in pairs}
+    return {pair: (begins.get(pair, 0), now_ms + BASE_MS) for pair in pairs}
+
+
 def newest(pairs: Sequence[str], timeframe: str, limit: int, now_ms: int) -> Steps[dict[str, pd.DataFrame]]:
-    """Return up to `limit` of the newest candles of each pair.
+    """Return up to `limit` of the newest candles of each pair's present contract.
 
     Looks back a little further than `limit` candles reach, and once more, five times as far, for a pair that has fewer.
     """
@@ -68,35 +89,38 @@ def newest(pairs: Sequence[str], timeframe: str, limit: int, now_ms: int) -> Ste
     if count is None or not 1 <= count <= 1_000_000:
         raise InvalidRequest(f"limit {limit!r} is not a whole number between 1 and 1000000")
     limit = count
+    of = yield from spans(pairs, "present", now_ms)
     stop_ms = window_open_ms(now_ms, timeframe)
     start_ms = stop_ms - (limit + limit // 10 + 5) * source.window_ms
-    rows = yield from _windows(pairs, source, _clamp(start_ms, timeframe), stop_ms, now_ms)
+    rows = yield from _windows(pairs, source, of, _clamp(start_ms, timeframe), stop_ms, now_ms)
     short = [pair for pair in pairs if len(rows[pair]) < limit]
     if short:
         wider_ms = stop_ms - (5 * limit + 500) * source.window_ms
-        older = yield from _windows(short, source, _clamp(wider_ms, timeframe), start_ms, now_ms)
+        older = yield from _windows(short, source, of, _clamp(wider_ms, timeframe), start_ms, now_ms)
         rows |= {pair: np.concatenate((older[pair], rows[pair])) for pair in short}
     yield from check_known([pair for pair in pairs if not len(rows[pair])], OHLCV_3M)
     return {pair: frame(rows[pair][-limit:]) for pair in pairs}
 
 
 def between(
-    pairs: Sequence[str], timeframe: str, start_ms: int, end_ms: int, now_ms: int
+    pairs: Sequence[str], timeframe: str, start_ms: int, end_ms: int, now_ms: int, contract: Contract = "present"
 ) -> Steps[dict[str, pd.DataFrame]]:
-    """Return every candle of each pair that opens in [start_ms, end_ms) and has ended."""
+    """Return every candle of each pair's contract that opens in [start_ms, end_ms) and has ended."""
     source = source_of(timeframe)
+    of = yield from spans(pairs, contract, now_ms)
     stop_ms = min(_round_up(end_ms, timeframe), window_open_ms(now_ms, timeframe))
-    rows = yield from _windows(pairs, source, _clamp(start_ms, timeframe), stop_ms, now_ms)
+    rows = yield from _windows(pairs, source, of, _clamp(start_ms, timeframe), stop_ms, now_ms)
     yield from check_known([pair for pair in pairs if not len(rows[pair])], OHLCV_3M)
     return {pair: frame(rows[pair]) for pair in pairs}
 
 
-def holes(pair: str, start_ms: int, end_ms: int) -> Steps[pd.DataFrame]:
-    """Return the runs of 3m candles missing between a pair's stored ones in [start_ms, end_ms).
+def holes(pair: str, start_ms: int, end_ms: int, now_ms: int) -> Steps[pd.DataFrame]:
+    """Return the runs of 3m candles missing between those stored of a pair's present contract in [start_ms, end_ms).
 
     Counts by day first and reads only the days that have fewer than 480.
     """
-    parse_pair(pair)
+    of = yield from spans([pair], "present", now_ms)
+    start_ms = max(start_ms, of[pair][0])
     condition, params = where([pair], start_ms, end_ms)
     text = f'SELECT count("close") FROM "{OHLCV_3M}" WHERE {condition} GROUP BY time(1d) fill(none)'
     series = yield Query(bucket_of(OHLCV_3M), text, params)
@@ -106,7 +130,7 @@ def holes(pair: str, start_ms: int, end_ms: int) -> Steps[pd.DataFrame]:
     is_full = counts[:, 1] == DAY_MS // BASE_MS
     times = [np.add.outer(counts[is_full, 0], np.arange(0, DAY_MS, BASE_MS)).ravel()]
     for first_ms, stop_ms in _runs(counts[~is_full, 0]):
-        rows = yield from _rows([pair], OHLCV_3M, BASE_MS, max(first_ms, start_ms), min(stop_ms, end_ms))
+        rows = yield from _rows([pair], OHLCV_3M, BASE_MS, of, max(first_ms, start_ms), min(stop_ms, end_ms))
         times.append(times_of(rows[pair]))
     absent = yield from _exchange_holes(pair, start_ms, end_ms)
     return hole_frame(np.sort(np.concatenate(times)), absent)
@@ -160,14 +184,16 @@ def where(pairs: Sequence[str], start_ms: int, stop_ms: int) -> tuple[str, dict[
     return f'"exchange" = $exchange{of_pairs} AND time >= {start_ms}ms AND time < {stop_ms}ms', params
 
 
-def _windows(pairs: Sequence[str], source: Source, start_ms: int, stop_ms: int, now_ms: int) -> Steps[dict[str, Rows]]:
-    stored = yield from _rows(pairs, source.measurement, source.source_ms, start_ms, stop_ms)
+def _windows(
+    pairs: Sequence[str], source: Source, of: Spans, start_ms: int, stop_ms: int, now_ms: int
+) -> Steps[dict[str, Rows]]:
+    stored = yield from _rows(pairs, source.measurement, source.source_ms, of, start_ms, stop_ms)
     if source.source != BASE_TIMEFRAME:
-        yield from _patch(stored, source, start_ms, stop_ms, now_ms)
+        yield from _patch(stored, source, of, start_ms, stop_ms, now_ms)
     return {pair: roll_up(rows, source.source_ms, source.window_ms, source.offset_ms) for pair, rows in stored.items()}
 
 
-def _patch(stored: dict[str, Rows], source: Source, start_ms: int, stop_ms: int, now_ms: int) -> Steps[None]:
+def _patch(stored: dict[str, Rows], source: Source, of: Spans, start_ms: int, stop_ms: int, now_ms: int) -> Steps[None]:
     """Append the windows after each pair's newest stored one, computed from 3m candles."""
     recent_ms = max(start_ms, window_open_ms(now_ms - _PATCH_MS, source.source))
     since = {
@@ -177,17 +203,17 @@ def _patch(stored: dict[str, Rows], source: Source, start_ms: int, stop_ms: int,
     late = [pair for pair in stored if since[pair] < stop_ms]
     if not late:
         return
-    base = yield from _rows(late, OHLCV_3M, BASE_MS, min(since[pair] for pair in late), stop_ms)
+    base = yield from _rows(late, OHLCV_3M, BASE_MS, of, min(since[pair] for pair in late), stop_ms)
     for pair in late:
         rows = base[pair]
         computed = roll_up(rows[rows[:, 0] >= since[pair]], BASE_MS, source.source_ms)
         stored[pair] = np.concatenate((stored[pair], computed))
 
 
-def _rows(pairs: Sequence[str], measurement: str, step_ms: int, start_ms: int, stop_ms: int) -> Steps[dict[str, Rows]]:
-    """Return the stored rows of each pair that open in [start_ms, stop_ms), a bounded number by a query."""
-    for pair in pairs:
-        parse_pair(pair)
+def _rows(
+    pairs: Sequence[str], measurement: str, step_ms: int, of: Spans, start_ms: int, stop_ms: int
+) -> Steps[dict[str, Rows]]:
+    """Return the stored rows of each pair's contract that open in [start_ms, stop_ms), a bounded number by a query."""
     if not pairs:
         return {}
     parts: dict[str, list[Rows]] = {pair: [no_rows()] for pair in pairs}
@@ -199,7 +225,13 @@ def _rows(pairs: Sequence[str], measurement: str, step_ms: int, start_ms: int, s
         series = yield Query(bucket_of(measurement), text, params)
         for one in series:
             parts[one.tags["pair"]].append(rows_of(one.values))
-    return {pair: np.concatenate(rows) for pair, rows in parts.items()}
+    return {pair: _within(np.concatenate(rows), step_ms, *of[pair]) for pair, rows in parts.items()}
+
+
+def _within(rows: Rows, step_ms: int, from_ms: int, until_ms: int) -> Rows:
+    """Return the rows of a contract; the window that its first candle is in is its own."""
+    opens = rows[:, 0]
+    return rows[(opens + step_ms > from_ms) & (opens < until_ms // step_ms * step_ms)]
 
 
 def _clamp(start_ms: int, timeframe: str) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, get_args
 
 import httpx
 import pandas as pd
@@ -27,7 +27,7 @@ from marketdata.connections import AsyncConnections, Connections
 from marketdata.errors import InvalidRequest, MarketDataError, StoreUnavailable, Unauthorized
 from marketdata.funding import FundingRate, MarkPrice
 from marketdata.influxql import Query, Series, parse
-from marketdata.ohlcv import Steps
+from marketdata.ohlcv import Contract, Steps
 from marketdata.schema import OHLCV_3M
 from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file
 from marketdata.times import Time, span_ms, time_ms
@@ -74,16 +74,26 @@ class MarketData:
         return cls(stores_from_file(path))
 
     def get_ohlcv(
-        self, pair: str, timeframe: str, *, limit: int | None = None, start: Time | None = None, end: Time | None = None
+        self,
+        pair: str,
+        timeframe: str,
+        *,
+        limit: int | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        contract: Contract = "present",
     ) -> pd.DataFrame:
         """Return a pair's candles: the newest `limit`, or all that open in [start, end) (`end`: now).
 
         `timeframe` is a multiple of 3m up to 1d, or 1w (from Monday). Columns: `date` (the window's open, UTC), open,
         high, low, close (quote currency), volume (base currency); ascending. A window is there if every one of its 3m
         candles is final and stored: the forming one never is, and one with a hole is not (see `gaps`). There may be
-        fewer rows than `limit`, and none. Raises UnknownPair, InvalidPair, InvalidTimeframe, InvalidRequest.
+        fewer rows than `limit`, and none. Where the ticker was another coin's before, the answer begins with the
+        present contract; `contract="previous"` and a `start` read what traded before it. Raises UnknownPair,
+        InvalidPair, InvalidTimeframe, InvalidRequest.
         """
-        return self.get_ohlcv_many([pair], timeframe, limit=limit, start=start, end=end)[pair]
+        many = self.get_ohlcv_many([pair], timeframe, limit=limit, start=start, end=end, contract=contract)
+        return many[pair]
 
     def get_ohlcv_many(
         self,
@@ -93,9 +103,10 @@ class MarketData:
         limit: int | None = None,
         start: Time | None = None,
         end: Time | None = None,
+        contract: Contract = "present",
     ) -> dict[str, pd.DataFrame]:
         """Return what `get_ohlcv` returns, for several pairs in a few queries. UnknownPair names all unknown ones."""
-        return self._run(_candles(pairs, timeframe, limit, start, end, _now_ms(self._clock_ms)))
+        return self._run(_candles(pairs, timeframe, limit, start, end, contract, _now_ms(self._clock_ms)))
 
     def gaps(self, pair: str, *, start: Time | None = None, end: Time | None = None) -> pd.DataFrame:
         """Return the holes between a pair's stored 3m candles that open in [start, end), by default in all of them.
@@ -114,13 +125,15 @@ class MarketData:
         """Return the newest estimate of every pair that has one of the last 30 days: look at `age_seconds`."""
         return self._run(partial(funding.newest_rates, _now_ms(self._clock_ms)))
 
-    def get_funding_history(self, pair: str, start: Time, end: Time | None = None) -> pd.DataFrame:
+    def get_funding_history(
+        self, pair: str, start: Time, end: Time | None = None, *, contract: Contract = "present"
+    ) -> pd.DataFrame:
         """Return the funding a pair settled in [start, end) (`end`: now), ascending.
 
         Columns: `date` (UTC; the exchange's own time, some ms off the hour), `rate`, `mark_price` (NaN where the
         exchange has none). Raises UnknownPair, InvalidPair, InvalidRequest.
         """
-        return self._run(partial(funding.settled, pair, *span_ms(start, end, _now_ms(self._clock_ms))))
+        return self._run(_settled(pair, start, end, contract, _now_ms(self._clock_ms)))
 
     def get_mark_price(self, pair: str) -> MarkPrice:
         """Return the newest mark and index price of a pair. Raises UnknownPair, InvalidPair."""
@@ -210,10 +223,18 @@ class AsyncMarketData:
         return cls(stores_from_file(path))
 
     async def get_ohlcv(
-        self, pair: str, timeframe: str, *, limit: int | None = None, start: Time | None = None, end: Time | None = None
+        self,
+        pair: str,
+        timeframe: str,
+        *,
+        limit: int | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        contract: Contract = "present",
     ) -> pd.DataFrame:
         """See MarketData."""
-        return (await self.get_ohlcv_many([pair], timeframe, limit=limit, start=start, end=end))[pair]
+        many = await self.get_ohlcv_many([pair], timeframe, limit=limit, start=start, end=end, contract=contract)
+        return many[pair]
 
     async def get_ohlcv_many(
         self,
@@ -223,9 +244,10 @@ class AsyncMarketData:
         limit: int | None = None,
         start: Time | None = None,
         end: Time | None = None,
+        contract: Contract = "present",
     ) -> dict[str, pd.DataFrame]:
         """See MarketData."""
-        return await self._run(_candles(pairs, timeframe, limit, start, end, _now_ms(self._clock_ms)))
+        return await self._run(_candles(pairs, timeframe, limit, start, end, contract, _now_ms(self._clock_ms)))
 
     async def gaps(self, pair: str, *, start: Time | None = None, end: Time | None = None) -> pd.DataFrame:
         """See MarketData."""
@@ -239,9 +261,11 @@ class AsyncMarketData:
         """See MarketData."""
         return await self._run(partial(funding.newest_rates, _now_ms(self._clock_ms)))
 
-    async def get_funding_history(self, pair: str, start: Time, end: Time | None = None) -> pd.DataFrame:
+    async def get_funding_history(
+        self, pair: str, start: Time, end: Time | None = None, *, contract: Contract = "present"
+    ) -> pd.DataFrame:
         """See MarketData."""
-        return await self._run(partial(funding.settled, pair, *span_ms(start, end, _now_ms(self._clock_ms))))
+        return await self._run(_settled(pair, start, end, contract, _now_ms(self._clock_ms)))
 
     async def get_mark_price(self, pair: str) -> MarkPrice:
         """See MarketData."""
@@ -335,15 +359,31 @@ def _now_ms(clock_ms: Callable[[], int]) -> int:
 
 
 def _candles(
-    pairs: Iterable[str], timeframe: str, limit: int | None, start: Time | None, end: Time | None, now_ms: int
+    pairs: Iterable[str],
+    timeframe: str,
+    limit: int | None,
+    start: Time | None,
+    end: Time | None,
+    contract: Contract,
+    now_ms: int,
 ) -> Callable[[], Steps[dict[str, pd.DataFrame]]]:
     names = list(dict.fromkeys(pairs))
     if (limit is None) == (start is None) or (limit is not None and end is not None):
         raise InvalidRequest("give either limit, or start and, if wanted, end")
+    if contract not in get_args(Contract) or (limit is not None and contract != "present"):
+        raise InvalidRequest(f"contract {contract!r} is neither 'present' nor, with a start, 'previous'")
     if limit is not None:
         return partial(ohlcv.newest, names, timeframe, limit, now_ms)
-    return partial(ohlcv.between, names, timeframe, *span_ms(start, end, now_ms), now_ms)
+    return partial(ohlcv.between, names, timeframe, *span_ms(start, end, now_ms), now_ms, contract)
 
 
 def _holes(pair: str, start: Time | None, end: Time | None, now_ms: int) -> Callable[[], Steps[pd.DataFrame]]:
-    return partial(ohlcv.holes, pair, *span_ms(start, end, now_ms))
+    return partial(ohlcv.holes, pair, *span_ms(start, end, now_ms), now_ms)
+
+
+def _settled(
+    pair: str, start: Time, end: Time | None, contract: Contract, now_ms: int
+) -> Callable[[], Steps[pd.DataFrame]]:
+    if contract not in get_args(Contract):
+        raise InvalidRequest(f"contract {contract!r} is neither 'present' nor 'previous'")
+    return partial(funding.settled, pair, *span_ms(start, end, now_ms), now_ms, contract)

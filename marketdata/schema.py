@@ -19,6 +19,7 @@ OHLCV_3M = "ohlcv_3m"
 FUNDING_SETTLED = "funding_settled"
 MARK_OHLCV_1H = "mark_ohlcv_1h"
 GAPS = "gaps"
+CONTRACTS = "contracts"
 MARK_PRICE = "mark_price"
 FUNDING_RATE = "funding_rate"
 
@@ -103,6 +104,13 @@ _ALL = (
             Field("state", "string", "-", "open, repaired or exchange_hole"),
             Field("reason", "string", "-", "why it is missing"),
         ),
+    ),
+    Measurement(
+        CONTRACTS,
+        BUCKET_RAW,
+        "open of a contract's first 3m candle",
+        _TAGS,
+        (Field("onboard_date", "int", "ms", "the exchange's own date for it, which may be days or months off"),),
     ),
     *(
         Measurement(f"ohlcv_{timeframe}", BUCKET_ROLLUP, "open of the window", _TAGS, (*_CANDLE, _CANDLES))

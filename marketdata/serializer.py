@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import (
     CHANNELS,
+    CONTRACTS,
     EARLIEST_MS,
     EXCHANGE,
     FUNDING_RATE,
@@ -157,6 +158,16 @@ def gap_line(pair: str, open_time_ms: int, state: str, reason: str, channel: str
     _check_grid(open_time_ms, BASE_MS, now_ms)
     escaped = reason.replace("\\", "\\\\").replace('"', '\\"')
     return f'{GAPS},{tags},channel={channel} state="{state}",reason="{escaped}" {open_time_ms}'
+
+
+def contract_line(pair: str, first_open_ms: int, onboard_ms: int, *, now_ms: int) -> str:
+    """Return the line of a contract that trades since the candle that opens at `first_open_ms`.
+
+    Raises Unserializable.
+    """
+    tags = _tags(EXCHANGE, pair)
+    _check_grid(first_open_ms, BASE_MS, now_ms)
+    return f"{CONTRACTS},{tags} onboard_date={_count('onboard_date', onboard_ms)} {first_open_ms}"
 
 
 @lru_cache(maxsize=8192)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from marketdata.influxql import Query, Series
-from marketdata.schema import BUCKET_RAW, GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.schema import BUCKET_RAW, CONTRACTS, EARLIEST_MS, GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, timeframe_ms
 
 INTERVALS = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)
@@ -38,13 +38,15 @@ type Key = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What a store has of one interval: by exchange and pair, open times of the first and the newest candle in the
-    lookback, and the number of candles in the span (and, of 3m candles, those the exchange itself does not have).
+    lookback, and the number of candles in the span (and, of 3m candles, those the exchange itself does not have, and
+    the open time of the first one of the present contract: a ticker may have been another coin's before).
     """
 
     first_ms: Mapping[Key, int]
     newest_ms: Mapping[Key, int]
     in_span: Mapping[Key, int]
     holes_in_span: Mapping[Key, int]
+    begins_ms: Mapping[Key, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +84,24 @@ def question(interval: str, now_ms: int) -> Query:
         statements.append(
             f'SELECT count("state") AS holes FROM "{GAPS}" WHERE {in_span} AND {hole} GROUP BY exchange, pair'
         )
-    assert bucket_of(GAPS) == BUCKET_RAW  # one request asks one bucket
+        ever = f"time >= {EARLIEST_MS}ms AND time <= {now_ms}ms"
+        statements.append(
+            f'SELECT last("onboard_date") AS begins FROM "{CONTRACTS}" WHERE {ever} GROUP BY exchange, pair'
+        )
+    assert bucket_of(GAPS) == bucket_of(CONTRACTS) == BUCKET_RAW  # one request asks one bucket
     return Query(bucket_of(measurement), "; ".join(statements))
 
 
 def read(answer: list[Series]) -> Stored:
     """Sort the series of an answer to `question` by what they tell."""
-    told: dict[str, dict[Key, int]] = {"first": {}, "last": {}, "count": {}, "holes": {}}
+    told: dict[str, dict[Key, int]] = {"first": {}, "last": {}, "count": {}, "holes": {}, "begins": {}}
     for series in answer:
         what = series.columns[1]
         time_ms, value = series.values[0]
-        number = time_ms if what in {"first", "last"} else value
+        number = time_ms if what in {"first", "last", "begins"} else value
         assert isinstance(number, int | float)  # what InfluxQL answers to these functions
         told[what][series.tags["exchange"], series.tags["pair"]] = int(number)
-    return Stored(told["first"], told["last"], told["count"], told["holes"])
+    return Stored(told["first"], told["last"], told["count"], told["holes"], told["begins"])
 
 
 def current(candles: Stored) -> dict[Key, int]:
@@ -113,17 +119,18 @@ def ends(of: Span, stored: Stored, current_ends: Mapping[Key, int]) -> dict[Key,
     return {key: open_ms + of.interval_ms for key, open_ms in stored.newest_ms.items() if key in current_ends}
 
 
-def missing(of: Span, stored: Stored, current_ends: Mapping[Key, int]) -> dict[str, int]:
+def missing(of: Span, stored: Stored, current_ends: Mapping[Key, int], begins_ms: Mapping[Key, int]) -> dict[str, int]:
     """Return by exchange how many candles of the span its current pairs lack.
 
-    A pair owes those from its first on whose end its 3m candles reach: nothing before it was listed, and no window that
-    was cut off when it was delisted.
+    A pair owes those from its contract's first on whose end its 3m candles reach: nothing before it was listed, and no
+    window that was cut off when it was delisted.
     """
     lacking = {exchange: 0 for exchange, _ in current_ends}
     for key, first_ms in stored.first_ms.items():
         if key not in current_ends:
             continue
-        start_ms = max(of.start_ms, first_ms)
+        contract_ms = begins_ms.get(key, 0) // of.interval_ms * of.interval_ms
+        start_ms = max(of.start_ms, first_ms, contract_ms)
         end_ms = min(of.end_ms, current_ends[key] // of.interval_ms * of.interval_ms)
         owed = (end_ms - start_ms) // of.interval_ms  # below zero for a pair whose first candle is not due yet
         has = stored.in_span.get(key, 0) + stored.holes_in_span.get(key, 0)

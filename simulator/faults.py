@@ -127,6 +127,11 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "symbol": Parameter(_text, required=True),
         "status": Parameter(_one_of("TRADING_HALT", "PENDING_TRADING", "BREAK"), "TRADING_HALT"),
     },
+    # exchangeInfo gives a symbol's onboardDate so much too late, or too early
+    "onboard_date": {
+        "symbol": Parameter(_text, required=True),
+        "shift_ms": Parameter(_number(-(10**12), 10**12, int), required=True),
+    },
     # exchangeInfo lacks a share of its symbols, or these
     "short_exchange_info": {"symbols": Parameter(_symbols), "share": Parameter(_number(0, 1), 1.0)},
     # the network is away: every connection is aborted and no new one gets an answer
@@ -257,6 +262,14 @@ class Faults:
     def wrong_closing(self, symbol: str, interval: str, open_ms: int) -> Fault | None:
         """The fault that has the candle's closing frame tell wrong values at first."""
         return next(self._at_close(symbol, interval, open_ms, "corrected_close"), None)
+
+    def date_shift_ms(self, symbol: str) -> int:
+        """How much later than its first candle exchangeInfo dates a symbol's listing."""
+        for fault in self.of("onboard_date"):
+            if fault.parameters["symbol"].upper() == symbol:
+                fault.acted += 1
+                return int(fault.parameters["shift_ms"])
+        return 0
 
     def hides(self, symbol: str) -> bool:
         """Whether exchangeInfo leaves a symbol out."""

@@ -154,7 +154,10 @@ class Rest:
 
     def _shown_as(self, instrument: Instrument) -> Instrument:
         status = self._faults.status(instrument.symbol)
-        return instrument if status is None else replace(instrument, status=status)
+        shift_ms = self._faults.date_shift_ms(instrument.symbol)
+        if status is None and not shift_ms:
+            return instrument
+        return replace(instrument, status=status or instrument.status, onboard_ms=instrument.onboard_ms + shift_ms)
 
     async def _klines(self, query: Query) -> Any:
         instrument = params.symbol(query, self._universe)

@@ -10,9 +10,11 @@ Standard library alone, Python >= 3.9.
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -33,8 +35,22 @@ def main() -> int:
     except Missing as missing:
         say("failed", str(missing))
         return 1
-    third_party()
+    with alone(programs.cache_dir()):
+        third_party()
     return 0
+
+
+@contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """One set-up at a time brings programs: two would build in one folder and take each other's results away."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "set-up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("programs", "another set-up is bringing them; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def packages() -> None:

@@ -37,7 +37,7 @@ type Behavior = Callable[[ServerConnection, str], Awaitable[None]]
 
 def symbol(base: str) -> SymbolInfo:
     pair = f"{base}/USDT:USDT"
-    return SymbolInfo(f"{base}USDT", pair, base, "USDT", "USDT", "TRADING", "PERPETUAL", "COIN", 2, 3, OPEN_MS)
+    return SymbolInfo(f"{base}USDT", pair, base, "USDT", "USDT", "TRADING", "PERPETUAL", "COIN", 2, 3, OPEN_MS, OPEN_MS)
 
 
 def kline(name: str, **changes: object) -> str:

@@ -10,8 +10,10 @@ import pytest
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
+from exchange.first_candles import FirstCandles
 from gateway.answers import AGE_LIMIT_MS, Refused
 from gateway.catch_up import CatchUp
+from gateway.contracts import Contracts
 from gateway.fetched import Fetched, Once
 from gateway.history import History
 from gateway.klines import OVERDUE_MS, Klines
@@ -65,9 +67,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     ):
         once, stored = Once(), Stored(market)
         fetched = Fetched(memory, client, once)
-        history = History(memory, stored, fetched, once)
+        firsts = FirstCandles(client, tmp_path)
+        firsts.remember(memory.symbols["BTCUSDT"], START_MS)
+        contracts = Contracts(memory, stored, firsts, once)
+        history = History(memory, stored, fetched, once, contracts)
         catch_up = CatchUp(memory, stored, fetched, client, once)
-        desk = Desk(Klines(memory, history, catch_up, Upstream(client), streaming=lambda: True), memory)
+        desk = Desk(Klines(memory, history, contracts, catch_up, Upstream(client), streaming=lambda: True), memory)
         hand.append(desk)
         state = memory.adopt("BTCUSDT", "BTC/USDT:USDT", START_MS)
         rows = [(START_MS + number * BASE_MS, row(number)) for number in range(CANDLES)]

@@ -12,13 +12,17 @@ from aiohttp import web
 
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
+from exchange.first_candles import FirstCandles
 from gateway.answers import Handler, Refused
+from gateway.contracts import Contracts
 from gateway.depth import Depth
 from gateway.exchange_info import ExchangeInfoRoute
+from gateway.fetched import Once
 from gateway.funding import FundingInfo, FundingRates
 from gateway.marks import MarkKlines
 from gateway.memory import Memory
 from gateway.premium import Premium
+from gateway.stored import Stored
 from gateway.stream_lines import Mark, PairTold
 from gateway.tickers import Ticker
 from gateway.time import Time
@@ -65,6 +69,7 @@ class Routes:
     memory: Memory
     upstream: Upstream
     market: AsyncMarketData
+    contracts: Contracts
     state_dir: Path
 
     def info(self) -> ExchangeInfoRoute:
@@ -91,7 +96,10 @@ async def routes(tmp_path: Path) -> AsyncIterator[Routes]:
             )
             memory.apply("one", PairTold(1, "BTC/USDT:USDT", NOW_MS // 180_000 * 180_000, [], [], None, mark))
             upstream = Upstream(client)
-            yield Routes(servers, memory, upstream, market, tmp_path)
+            once = Once()
+            contracts = Contracts(memory, Stored(market), FirstCandles(client, tmp_path), once)
+            yield Routes(servers, memory, upstream, market, contracts, tmp_path)
+            await once.close()
             await upstream.close()
 
 
@@ -132,13 +140,13 @@ async def test_settled_funding_of_the_store_has_the_shape_and_text_of_rest(route
     rows = [row for row in recorded("funding_rate") if row["symbol"] == "BTCUSDT"]
     values = [[row["fundingTime"], float(row["fundingRate"]), float(row["markPrice"])] for row in rows]
     routes.servers.series = [{"columns": ["time", "rate", "mark_price"], "values": values}]
-    handler = FundingRates(routes.memory, routes.upstream, routes.market).answer
+    handler = FundingRates(routes.memory, routes.upstream, routes.market, routes.contracts).answer
     assert await routes.ask(handler, symbol="BTCUSDT", startTime=str(rows[0]["fundingTime"])) == rows
     assert routes.servers.asked == []
 
 
 async def test_what_the_store_lacks_of_settled_funding_is_asked_of_the_exchange(routes: Routes) -> None:
-    handler = FundingRates(routes.memory, routes.upstream, routes.market).answer
+    handler = FundingRates(routes.memory, routes.upstream, routes.market, routes.contracts).answer
     assert await routes.ask(handler, symbol="BTCUSDT", startTime="1791302400000") == recorded("funding_rate")
     assert len([path for path in routes.servers.asked if "symbol=BTCUSDT&startTime=1791302400000" in path]) == 1
 
@@ -147,7 +155,7 @@ async def test_a_mark_price_candle_of_the_store_has_the_columns_of_a_candle(rout
     opened = NOW_MS // HOUR_MS * HOUR_MS - HOUR_MS
     columns = ["time", "open", "high", "low", "close"]
     routes.servers.series = [{"columns": columns, "values": [[opened, 83134.6172971, 83200.5, 83100.25, 83140.0]]}]
-    handler = MarkKlines(routes.memory, routes.upstream, routes.market).answer
+    handler = MarkKlines(routes.memory, routes.upstream, routes.market, routes.contracts).answer
     query = {"symbol": "BTCUSDT", "interval": "1h", "startTime": str(opened), "endTime": str(opened)}
     (row,) = await routes.ask(handler, **query)
     assert [type(value) for value in row] == [type(value) for value in recorded("klines")[0]]

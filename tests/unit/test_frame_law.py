@@ -101,7 +101,7 @@ def test_every_frame_is_used_filtered_or_invalid_and_none_is_a_bug(
 
 async def _deliver(ingest: Ingest, frames: Sequence[tuple[str, str]]) -> None:
     symbols = [
-        SymbolInfo(name, f"{name[:3]}/USDT:USDT", name[:3], "USDT", "USDT", "TRADING", "PERPETUAL", "COIN", 2, 3, 0)
+        SymbolInfo(name, f"{name[:3]}/USDT:USDT", name[:3], "USDT", "USDT", "TRADING", "PERPETUAL", "COIN", 2, 3, 0, 0)
         for name in SYMBOLS[:2]
     ]
     for info in symbols:

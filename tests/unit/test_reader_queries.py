@@ -22,12 +22,12 @@ REQUESTS: dict[str, Callable[[], Generator[Query, list[Series], Any]]] = {
     "newest 12h": lambda: ohlcv.newest([PAIR], "12h", 10, NOW),
     "newest of all time": lambda: ohlcv.newest([PAIR], "1d", 1_000_000, NOW),
     "between": lambda: ohlcv.between([PAIR], "1w", 0, NOW, NOW),
-    "holes": lambda: ohlcv.holes(PAIR, 0, NOW),
+    "holes": lambda: ohlcv.holes(PAIR, 0, NOW, NOW),
     "newest candle": lambda: ohlcv.newest_candle_ms(NOW),
     "newest rate": lambda: funding.newest_rate(PAIR, NOW),
     "newest rates": lambda: funding.newest_rates(NOW),
     "newest mark": lambda: funding.newest_mark(PAIR, NOW),
-    "settled": lambda: funding.settled(PAIR, 0, NOW),
+    "settled": lambda: funding.settled(PAIR, 0, NOW, NOW),
 }
 
 
@@ -71,7 +71,7 @@ def test_a_request_for_hundreds_of_pairs_is_a_few_bounded_queries() -> None:
     pairs = [f"P{index}/USDT:USDT" for index in range(700)]
     known = [Series(columns=["key", "value"], values=[["pair", pair] for pair in pairs])]
     queries = queries_of(ohlcv.between(pairs, "3m", NOW - 100 * 180_000, NOW, NOW), known)
-    assert len([query for query in queries if query.text.startswith("SELECT")]) == 2
+    assert len([query for query in queries if query.text.startswith("SELECT")]) == 1 + 2  # of contracts, of candles
 
 
 def test_nothing_at_all_in_the_store_and_nothing_of_a_pair_are_told_apart() -> None:
@@ -84,10 +84,10 @@ def test_nothing_at_all_in_the_store_and_nothing_of_a_pair_are_told_apart() -> N
 def test_a_pair_and_a_timeframe_are_checked_before_anything_is_asked() -> None:
     for request in (
         ohlcv.newest(["BTCUSDT"], "3m", 1, NOW),
-        ohlcv.holes("BTCUSDT", 0, NOW),
+        ohlcv.holes("BTCUSDT", 0, NOW, NOW),
         funding.newest_rate("BTCUSDT", NOW),
         funding.newest_mark("BTCUSDT", NOW),
-        funding.settled("BTCUSDT", 0, NOW),
+        funding.settled("BTCUSDT", 0, NOW, NOW),
     ):
         with pytest.raises(InvalidPair):
             next(request)

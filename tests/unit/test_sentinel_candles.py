@@ -24,6 +24,7 @@ class Store:
 
     candles: dict[Key, set[int]]
     holes: dict[Key, set[int]] = field(default_factory=dict)
+    begins_ms: dict[Key, int] = field(default_factory=dict)
 
     def answer(self, interval: str, now_ms: int) -> Stored:
         of = span(interval, now_ms)
@@ -37,6 +38,7 @@ class Store:
             {key: max(times) for key, times in kept.items()},
             in_span["count"],
             in_span["holes"],
+            self.begins_ms,
         )
 
 
@@ -46,7 +48,7 @@ def opens(first_ms: int, end_ms: int, step_ms: int = STEP) -> set[int]:
 
 def lacking(store: Store, now_ms: int = NOW) -> int:
     stored = store.answer("3m", now_ms)
-    return sum(missing(span("3m", now_ms), stored, current(stored)).values())
+    return sum(missing(span("3m", now_ms), stored, current(stored), stored.begins_ms).values())
 
 
 @given(now_ms=st.integers(NOW, NOW + 10**9), interval=st.sampled_from(INTERVALS))
@@ -110,10 +112,10 @@ def test_windows_are_owed_as_far_as_the_pairs_3m_candles_reach() -> None:
     windows = opens(of.start_ms - 5 * hour, of.end_ms, hour)
     reach = {BTC: of.end_ms, ETH: of.end_ms - hour + 6 * STEP}  # ETH was delisted within its last window
     whole = Store({BTC: windows, ETH: windows - {of.end_ms - hour}}).answer("1h", NOW)
-    assert missing(of, whole, reach) == {EXCHANGE: 0}
+    assert missing(of, whole, reach, {}) == {EXCHANGE: 0}
     last, second, third = (of.end_ms - n * hour for n in (1, 2, 3))
     late = Store({BTC: windows - {last}, ETH: windows - {last, third}}).answer("1h", NOW)
-    assert missing(of, late, reach) == {EXCHANGE: 2}
+    assert missing(of, late, reach, {}) == {EXCHANGE: 2}
     assert ends(of, late, reach) == {BTC: last, ETH: second + hour}
 
 
@@ -129,16 +131,16 @@ def test_what_one_pair_has_beyond_its_due_fills_no_hole_of_another() -> None:
     windows = opens(of.start_ms - 5 * HOUR, of.end_ms, HOUR)
     cut_off = {BTC: of.end_ms, ETH: of.end_ms - HOUR}  # the exchange's own window of the delisting is stored
     stored = Store({BTC: windows - {of.end_ms - 2 * HOUR}, ETH: windows}).answer("1h", NOW)
-    assert missing(of, stored, cut_off) == {EXCHANGE: 1}
+    assert missing(of, stored, cut_off, {}) == {EXCHANGE: 1}
     just_listed = Store({BTC: windows, ETH: {of.end_ms + 2 * HOUR}}).answer("1h", NOW)
-    assert missing(of, just_listed, {BTC: of.end_ms, ETH: of.end_ms + 3 * HOUR}) == {EXCHANGE: 0}
+    assert missing(of, just_listed, {BTC: of.end_ms, ETH: of.end_ms + 3 * HOUR}, {}) == {EXCHANGE: 0}
 
 
 def test_windows_of_pairs_without_current_3m_candles_are_not_told() -> None:
     of = span("1h", NOW)
     stored = Store({ETH: opens(NOW - 9 * HOUR, NOW - HOUR, HOUR)}).answer("1h", NOW)
     assert ends(of, stored, {}) == {}
-    assert missing(of, stored, {}) == {}
+    assert missing(of, stored, {}, {}) == {}
 
 
 def test_every_statement_of_a_question_is_bounded_in_time_and_an_answer_is_sorted_by_statement() -> None:
@@ -154,6 +156,17 @@ def test_every_statement_of_a_question_is_bounded_in_time_and_an_answer_is_sorte
         Series(["time", "last"], [[2.0, 12.0]], tags),
         Series(["time", "count"], [[0.0, 3.0]], tags),
         Series(["time", "holes"], [[0.0, 4.0]], tags),
+        Series(["time", "begins"], [[5.0, 12.0]], tags),
     ]
-    assert read(answer) == Stored({BTC: 1}, {BTC: 2}, {BTC: 3}, {BTC: 4})
-    assert read([]) == Stored({}, {}, {}, {})
+    assert read(answer) == Stored({BTC: 1}, {BTC: 2}, {BTC: 3}, {BTC: 4}, {BTC: 5})
+    assert read([]) == Stored({}, {}, {}, {}, {})
+
+
+def test_a_pair_listed_anew_owes_nothing_of_the_days_between_its_two_contracts() -> None:
+    began_ms = NOW // HOUR * HOUR - HOUR
+    old = opens(NOW - 6 * 24 * HOUR, NOW - 3 * 24 * HOUR)
+    store = Store({BTC: old | opens(began_ms, NOW - 60_000 - STEP)}, begins_ms={BTC: began_ms})
+    assert lacking(store) == 0
+    assert lacking(Store(store.candles)) > 0, "without its contract's begin the hours before it would be missing"
+    store.candles[BTC].remove(min(opens(began_ms + STEP, NOW)))
+    assert lacking(store) == 1

@@ -17,6 +17,7 @@ from marketdata.serializer import (
     REASONS,
     Unserializable,
     candle_line,
+    contract_line,
     funding_rate_line,
     funding_settled_line,
     gap_line,
@@ -225,6 +226,7 @@ def lines_of_every_measurement() -> list[str]:
         funding_rate_line(BTC, OPEN_MS, "0.0001", OPEN_MS, now_ms=NOW_MS),
         funding_settled_line(BTC, OPEN_MS, "0.0001", "5", now_ms=NOW_MS),
         mark_ohlcv_line(BTC, OPEN_MS, "1", "1", "1", "1", now_ms=NOW_MS),
+        contract_line(BTC, OPEN_MS, OPEN_MS - 60_000, now_ms=NOW_MS),
         gap_line(BTC, OPEN_MS, "open", "no frame", "candles_3m", now_ms=NOW_MS),
     ]
 

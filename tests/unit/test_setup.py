@@ -3,10 +3,12 @@
 import hashlib
 import sys
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.support import eventually
 from tools import interpreter, programs, setup, source, vendor
 from tools.uv import output
 
@@ -243,3 +245,21 @@ def test_the_second_way_is_not_tried_when_the_first_one_worked(places: tuple[Pat
     assert tried == ["first"]
     setup.obtain(["influxd"], [("first", first), ("second", lambda: tried.append("second"))], "")
     assert tried == ["first"]
+
+
+def test_two_set_ups_do_not_bring_programs_into_one_cache_at_the_same_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+
+    def second() -> None:
+        with setup.alone(tmp_path / "cache"):
+            seen.append("second")
+
+    other = threading.Thread(target=second)
+    with setup.alone(tmp_path / "cache"):
+        other.start()
+        eventually(lambda: "waiting for it" in capsys.readouterr().out)
+        seen.append("first")
+    other.join()
+    assert seen == ["first", "second"]

@@ -73,6 +73,7 @@ def test_of_the_recorded_symbols_of_2026_only_trading_coin_perpetuals_are_eligib
         price_precision=2,
         quantity_precision=3,
         onboard_ms=1567965300000,
+        begins_ms=1567965300000,
     )
 
 

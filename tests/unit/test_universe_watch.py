@@ -11,7 +11,7 @@ from exchange.universe import InvalidRow, SymbolInfo, Universe
 
 
 def symbol(base: str, status: str = "TRADING", contract_type: str = "PERPETUAL", kind: str = "COIN") -> SymbolInfo:
-    return SymbolInfo(f"{base}USDT", f"{base}/USDT:USDT", base, "USDT", "USDT", status, contract_type, kind, 2, 3, 0)
+    return SymbolInfo(f"{base}USDT", f"{base}/USDT:USDT", base, "USDT", "USDT", status, contract_type, kind, 2, 3, 0, 0)
 
 
 def universe(*rows: SymbolInfo, invalid: Sequence[str] = ()) -> Universe:

@@ -11,6 +11,7 @@ from tools.faults.row import Action
 from tools.faults.world import CollectorServer, World
 
 CANDLE_MS = 180_000
+HOUR_MS = 3_600_000
 SEEN_SECONDS = 8.0
 RAW = "market_data"
 
@@ -46,6 +47,23 @@ async def one_pair_delisted(world: World) -> None:
     """A pair of the middle ends with the candle that is forming."""
     symbols = await world.simulated.symbols()
     await world.simulated.fault("delisting", symbol=symbols[len(symbols) // 2], at_ms=next_close_ms(world))
+
+
+async def listing_dates_wrong(world: World) -> None:
+    """exchangeInfo dates the busiest pair's listing an hour ago, and that of the youngest 288 days too early."""
+    pairs = {pair.symbol: pair.listed_ms for pair in await world.simulated.listed()}
+    busiest, youngest = (await world.simulated.symbols())[0], max(pairs, key=pairs.__getitem__)
+    late_ms = world.simulated.now_ms() - HOUR_MS - pairs[busiest]
+    await world.simulated.fault("onboard_date", symbol=busiest, shift_ms=late_ms)
+    await world.simulated.fault("onboard_date", symbol=youngest, shift_ms=-288 * 24 * HOUR_MS)
+
+
+async def no_gap_is_open(world: World) -> None:
+    """Every collector has closed each gap it found, or proven it absent; else the row is not clean."""
+    for collector in world.collectors:
+        metrics = await collector.metrics()
+        if metrics is None or metrics.total("marketdata_gaps_open"):
+            raise RuntimeError(f"{collector.name}: gaps stay open")
 
 
 def next_close_ms(world: World) -> int:

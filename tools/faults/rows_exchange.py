@@ -4,6 +4,8 @@ from tools.faults import proxy
 from tools.faults.actions import (
     exchange,
     exchange_heals,
+    listing_dates_wrong,
+    no_gap_is_open,
     one_pair_delisted,
     one_pair_halted,
     one_pair_silent,
@@ -66,6 +68,11 @@ EXCHANGE_ROWS = (
     ),
     Row("a listing", script(at(-150, exchange("listing"))), until_seconds=90),
     Row("a delisting", script(at(-200, one_pair_delisted)), until_seconds=90),
+    Row(
+        "dates of listing 288 days early and years late",
+        script(at(PREPARED, listing_dates_wrong), at(60, no_gap_is_open)),
+        pairs=22,  # with fewer the simulator lists no newcomer
+    ),
     Row("a halt of a pair", script(at(-200, one_pair_halted), at(30, exchange_heals)), until_seconds=90),
     Row(
         "exchangeInfo half empty, then empty",

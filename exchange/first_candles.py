@@ -1,0 +1,131 @@
+"""Where a symbol's candles begin: its first one at the exchange, asked for once and remembered on disk.
+
+exchangeInfo's `onboardDate` is no bound: there are symbols whose first candle came months after it, or days before it.
+A ticker may also be used again for another coin: a delisting, a pause, a listing with a date of its own. What traded
+before the pause is another contract.
+
+    <state_dir>/first-candles.json      {"BTCUSDT": {"onboard_ms": ..., "first_ms": ...}, ...}
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from exchange.budget import Priority
+from exchange.client import ExchangeClient
+from exchange.errors import BadRequest, ExchangeError
+from exchange.universe import SymbolInfo
+from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
+from settings.files import write_durably
+
+log = logging.getLogger(__name__)
+
+FILE = "first-candles.json"
+
+DAYS = 99
+"""So many days before the onboardDate a pause is looked for (weight 1). Between two contracts of one ticker lie weeks
+without a day's candle; the longest hole that the exchange left in a contract is of hours."""
+
+
+REQUESTS_AT_ONCE = 4
+
+
+class FirstCandles:
+    """Open times of first candles, by symbol. A symbol whose onboardDate has changed is asked about again."""
+
+    def __init__(self, client: ExchangeClient, state_dir: Path) -> None:
+        self._client = client
+        self._file = state_dir / FILE
+        self._known = _read(self._file)  # symbol: (onboard_ms, first_ms)
+
+    def known(self, info: SymbolInfo) -> bool:
+        """Whether the symbol's first candle is known, of the contract that this onboardDate is of."""
+        return self._known.get(info.symbol, (None,))[0] == info.onboard_ms
+
+    def told(self, info: SymbolInfo) -> SymbolInfo:
+        """Return the symbol with `begins_ms` as far as it is known: until then, its onboardDate."""
+        return replace(info, begins_ms=self._known[info.symbol][1]) if self.known(info) else info
+
+    async def find(self, info: SymbolInfo, *, priority: Priority = Priority.HISTORY) -> SymbolInfo:
+        """Return the symbol with `begins_ms`, asking the exchange if need be: one request of weight 1.
+
+        Three where the exchange has candles from before the onboardDate. A symbol without any candle yet stays as it
+        is, and is asked about again. Raises ExchangeError.
+        """
+        if not self.known(info):
+            first_ms = await self._ask(info, priority)
+            if first_ms is None:
+                return info
+            self.remember(info, first_ms)
+        return self.told(info)
+
+    async def find_all(self, infos: Iterable[SymbolInfo]) -> list[SymbolInfo]:
+        """Return `find` of each, and write what is new. One that the exchange refuses stays as it is.
+
+        Raises ExchangeError; what was learned before it is kept.
+        """
+        slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        before = dict(self._known)
+
+        async def find(info: SymbolInfo) -> SymbolInfo | ExchangeError:
+            try:
+                async with slots:
+                    return await self.find(info)
+            except BadRequest as error:
+                log.warning("the exchange has no candles of symbol=%s: %s", info.symbol, error)
+                return info
+            except ExchangeError as error:
+                return error
+
+        found = await asyncio.gather(*map(find, infos))
+        if self._known != before:
+            await asyncio.to_thread(self.save)
+        for one in found:
+            if isinstance(one, ExchangeError):
+                raise one
+        return [one for one in found if isinstance(one, SymbolInfo)]
+
+    def remember(self, info: SymbolInfo, first_ms: int) -> None:
+        """Take the first candle from whoever knows it."""
+        self._known[info.symbol] = info.onboard_ms, first_ms
+
+    def save(self) -> None:
+        """Write what is known. Blocking. A disk that takes nothing is logged: the exchange is asked again one day."""
+        known = {symbol: {"onboard_ms": at, "first_ms": first} for symbol, (at, first) in sorted(self._known.items())}
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self._file, json.dumps(known).encode())
+        except OSError as error:
+            log.warning("first candles cannot be written file=%s: %s", self._file, error)
+
+    async def _ask(self, info: SymbolInfo, priority: Priority) -> int | None:
+        first_ms = await self._first_from(info, 0, priority)
+        if first_ms is None or first_ms >= info.onboard_ms // BASE_MS * BASE_MS:
+            return first_ms
+        # There are candles from before the date: of the same contract, unless there was a pause.
+        until_ms = info.onboard_ms + DAY_MS
+        days = await self._client.klines(info.symbol, "1d", limit=DAYS, end_ms=until_ms, priority=priority)
+        opens = [day.open_time_ms for day in days]
+        begins = [later for earlier, later in pairwise(opens) if later - earlier > DAY_MS]
+        return await self._first_from(info, begins[-1], priority) if begins else first_ms
+
+    async def _first_from(self, info: SymbolInfo, start_ms: int, priority: Priority) -> int | None:
+        rows = await self._client.klines(info.symbol, BASE_TIMEFRAME, limit=1, start_ms=start_ms, priority=priority)
+        return rows[0].open_time_ms if rows else None
+
+
+def _read(file: Path) -> dict[str, tuple[int, int]]:
+    """What an earlier process knew. A file that cannot be read says nothing: the exchange is asked again."""
+    try:
+        known: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        return {symbol: (int(row["onboard_ms"]), int(row["first_ms"])) for symbol, row in known.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("first candles known before cannot be read file=%s: %r", file, error)
+        return {}
