@@ -8,20 +8,20 @@ from grafana.panels import BAD, CAREFUL, GOOD, Panel, candles, graph, number, st
 from grafana.queries import Flux, now, over_time
 
 SERIES = "r.exchange == ${exchange:doublequote} and r.pair == ${pair:doublequote}"
-SHOWN = "|> range(start: v.timeRangeStart, stop: v.timeRangeStop)"
-BUCKET = 'if ${interval:doublequote} == "3m" then "market_data" else "market_data_rollup"'
-
 CONTRACT = f"""began = from(bucket: "market_data")
   |> range(start: 2019-01-01T00:00:00Z)
   |> filter(fn: (r) => r._measurement == "contracts" and {SERIES})
   |> last()
   |> findColumn(fn: (key) => true, column: "_time")
-start = if length(arr: began) > 0 and began[0] > v.timeRangeStart then began[0] else v.timeRangeStart
+since = if length(arr: began) > 0 and began[0] > v.timeRangeStart then began[0] else v.timeRangeStart
 """
 """The shown time, of the present contract alone: the ticker may have been another coin's before."""
 
+SHOWN = "|> range(start: since, stop: v.timeRangeStop)"
+BUCKET = 'if ${interval:doublequote} == "3m" then "market_data" else "market_data_rollup"'
+
 CANDLES = f"""{CONTRACT}from(bucket: {BUCKET})
-  |> range(start: start, stop: v.timeRangeStop)
+  {SHOWN}
   |> filter(fn: (r) => r._measurement == "ohlcv_${{interval:raw}}" and {SERIES})
   |> filter(fn: (r) => contains(value: r._field, set: ["open", "high", "low", "close", "volume"]))
   |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
@@ -37,7 +37,7 @@ CANDLES = f"""{CONTRACT}from(bucket: {BUCKET})
   |> sort(columns: ["_time"])"""
 
 HOURS = f"""import "date"
-start = date.truncate(t: v.timeRangeStart, unit: 1h)
+{CONTRACT}start = date.truncate(t: since, unit: 1h)
 stop = date.truncate(t: v.timeRangeStop, unit: 1h)
 stored = (field) => from(bucket: "market_data_rollup")
   |> range(start: start, stop: stop)
@@ -60,7 +60,7 @@ union(tables: [
   |> map(fn: (r) => ({{_time: r._time, close: r.close_3m - r.close_1h, volume: r.volume_3m - r.volume_1h}}))
   |> sort(columns: ["_time"])"""
 
-GAPS = f"""from(bucket: "market_data")
+GAPS = f"""{CONTRACT}from(bucket: "market_data")
   {SHOWN}
   |> filter(fn: (r) => r._measurement == "gaps" and {SERIES})
   |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
@@ -140,7 +140,7 @@ def shown(bucket: str, measurement: str, fields: dict[str, str], ref: str = "A")
     wanted = " or ".join(f'r._field == "{field}"' for field in fields)
     names = ", ".join(f'{field}: "{name}"' for field, name in fields.items())
     return Flux(
-        f"""from(bucket: "{bucket}")
+        f"""{CONTRACT}from(bucket: "{bucket}")
   {SHOWN}
   |> filter(fn: (r) => r._measurement == "{measurement}" and {SERIES} and ({wanted}))
   |> aggregateWindow(every: v.windowPeriod, fn: last, createEmpty: false, timeSrc: "_start")

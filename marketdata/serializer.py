@@ -167,7 +167,7 @@ def contract_line(pair: str, first_open_ms: int, onboard_ms: int, *, now_ms: int
     """
     tags = _tags(EXCHANGE, pair)
     _check_grid(first_open_ms, BASE_MS, now_ms)
-    return f"{CONTRACTS},{tags} onboard_date={_count('onboard_date', onboard_ms)} {first_open_ms}"
+    return f"{CONTRACTS},{tags} onboard_date={_count('onboard_date', onboard_ms)}i {first_open_ms}"
 
 
 @lru_cache(maxsize=8192)

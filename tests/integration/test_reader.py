@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from marketdata.errors import (
     UnknownPair,
 )
 from marketdata.reader import AsyncMarketData, MarketData, Store
-from marketdata.serializer import contract_line, funding_rate_line, funding_settled_line, gap_line, mark_price_line
+from marketdata.serializer import funding_rate_line, funding_settled_line, gap_line, mark_price_line
 from tests.integration.reader_truth import (
     CHINESE,
     DATE,
@@ -381,36 +380,3 @@ def test_a_new_token_in_the_file_is_used_at_once(stack: InfluxStack, tmp_path: P
             market.pairs()
         file.write_text(stack.token("reader", "library") + "\n")
         assert FULL in market.pairs()
-
-
-# --- a ticker that was used before ----------------------------------------------------------------------------------
-
-
-def test_a_ticker_used_again_is_read_from_its_present_contract_on_and_the_older_one_on_purpose(
-    stack: InfluxStack, market: MarketData
-) -> None:
-    pair, pause = "READTWICE/USDT:USDT", 180 * DAY
-    present = [candle for candle in walk(4) if candle.time >= MONDAY + 7 * HOUR]
-    previous = [replace(candle, time=candle.time - pause) for candle in walk(5)]
-    for candles in (previous, present):
-        write(stack, schema.BUCKET_RAW, [line(pair, "ohlcv_3m", candle) for candle in candles])
-        hours = aggregated(candles, HOUR)
-        write(stack, schema.BUCKET_ROLLUP, [line(pair, "ohlcv_1h", candle, 20) for candle in hours])
-    began = present[0].time
-    paid = [funding_settled_line(pair, at, "0.0001", None, now_ms=NOW) for at in (previous[9].time, began + 8 * HOUR)]
-    write(stack, schema.BUCKET_RAW, [*paid, contract_line(pair, began, began - 9 * MINUTE, now_ms=NOW)])
-    old = previous[0].time
-    for timeframe in ("3m", "1h", "2h"):
-        windows = epoch_aligned(present, timeframe)
-        assert_equal(market.get_ohlcv(pair, timeframe, limit=100_000), windows)
-        assert_equal(market.get_ohlcv(pair, timeframe, start=old), windows)
-        assert_equal(market.get_ohlcv(pair, timeframe, start=old, end=old + DAY), [])
-        assert_equal(
-            market.get_ohlcv(pair, timeframe, start=old, contract="previous"), epoch_aligned(previous, timeframe)
-        )
-        assert_equal(market.get_ohlcv(FULL, timeframe, start=old, contract="previous"), [])
-    assert len(market.gaps(pair)) == 0
-    assert times_of(market.get_funding_history(pair, old)["date"]) == [began + 8 * HOUR]
-    assert len(market.get_funding_history(pair, old, contract="previous")) == 1
-    with pytest.raises(InvalidRequest, match="previous"):
-        market.get_ohlcv(pair, "1h", limit=5, contract="previous")

@@ -214,7 +214,7 @@ def test_a_bad_order_is_refused_with_the_parameter_named(order: object, word: st
 
 
 def test_every_kind_can_be_ordered_with_its_mandatory_parameters_alone() -> None:
-    mandatory = {"status": 503, "symbol": "BTCUSDT", "start_ms": NOW_MS, "end_ms": NOW_MS}
+    mandatory = {"status": 503, "symbol": "BTCUSDT", "start_ms": NOW_MS, "end_ms": NOW_MS, "shift_ms": 1}
     faults = Faults()
     for kind, parameters in KINDS.items():
         faults.add({"kind": kind} | {name: mandatory[name] for name in parameters if parameters[name].required}, NOW_MS)
