@@ -56,13 +56,17 @@ class CollectorProcess:
         except (urllib.error.URLError, OSError):
             return None
 
+    def exposition(self) -> str:
+        """The text of /metrics: one scrape."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
+            text: str = answer.read().decode()
+        return text
+
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Every sample of /metrics by name and labels."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as answer:
-            text = answer.read().decode()
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families(self.exposition())
             for sample in family.samples
         }
 

@@ -190,7 +190,7 @@ def test_without_a_collector_the_gateway_asks_the_exchange_itself(platform: Plat
         answer = settled(platform, symbol, close_ms)
         assert_final(platform, symbol, answer.body, close_ms - CANDLE_MS)
     assert 1 <= platform.weight()["/fapi/v1/klines"] - spent <= 4, "one cheap request a pair and candle"
-    assert platform.gateway.answers("/readyz"), "what it serves is fresh"
+    platform.gateway.wait_until_ready()  # what it serves is fresh
 
 
 def test_without_any_collector_the_store_is_polled_and_the_forming_candle_asked_for(
