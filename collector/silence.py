@@ -35,6 +35,8 @@ AGAIN_SECONDS = 3600.0
 """A stream that is still silent is subscribed to anew after so long; its second connection retries by itself."""
 
 TICK_SECONDS = 5.0
+ASLEEP_SECONDS = 15.0
+"""A look that comes this long after the one before: the process was stopped, or starved, and has frames to read first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,23 @@ class SilentStreams:
         return sum(open_ms >= quiet_from_ms for open_ms in fresh.rest_closes) >= CLOSES_UNHEARD
 
 
+@dataclass(slots=True)
+class Awake:
+    """Since when this process has been looking without a break, in the exchange's time (ms). Pure.
+
+    What was not heard while the process itself stood still is no silence of a stream.
+    """
+
+    since_ms: int = 0
+    _looked_seconds: float | None = None
+
+    def look(self, monotonic_seconds: float, now_ms: int) -> None:
+        """Note that it looks now."""
+        if self._looked_seconds is not None and monotonic_seconds - self._looked_seconds > ASLEEP_SECONDS:
+            self.since_ms = now_ms
+        self._looked_seconds = monotonic_seconds
+
+
 class SilenceWatch:
     """Judges every second, asks the feeds for second subscriptions, and serves mark prices by REST meanwhile.
 
@@ -105,6 +124,7 @@ class SilenceWatch:
         self._states = states
         self._again_at: dict[tuple[str, str], float] = {}
         self._trouble = False
+        self._awake = Awake()
 
     def is_silent(self, channel: str, pair: str) -> bool:
         """Whether the pair's own stream is silent, or the connection it is on."""
@@ -118,6 +138,7 @@ class SilenceWatch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._serve_marks())
             while True:
+                self._awake.look(asyncio.get_running_loop().time(), self._ingest.clock.now_ms())
                 for channel, streams in self.streams.items():
                     self._judge(channel, streams)
                 await asyncio.sleep(TICK_SECONDS)
@@ -127,7 +148,11 @@ class SilenceWatch:
         ages_ms = self._feeds.delivering_ages_ms(channel)
         pairs = self._trading()
         symbols = {pair: self._watched[pair].symbol for pair in pairs}
-        subscribed_ms = {pair: now_ms - ages_ms[symbol] for pair, symbol in symbols.items() if symbol in ages_ms}
+        subscribed_ms = {
+            pair: max(now_ms - ages_ms[symbol], self._awake.since_ms)
+            for pair, symbol in symbols.items()
+            if symbol in ages_ms
+        }
         verdict = streams.judge(now_ms, pairs, subscribed_ms)
         if verdict.silent:
             log.warning(

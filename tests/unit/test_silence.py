@@ -2,7 +2,15 @@
 
 from collector.events import CANDLE_MS, CANDLES, MARK_PRICE
 from collector.ingest import PairFreshness
-from collector.silence import CLOSES_UNHEARD, MARK_SILENT_MS, SilentStreams, Verdict
+from collector.silence import (
+    ASLEEP_SECONDS,
+    CLOSES_UNHEARD,
+    MARK_SILENT_MS,
+    TICK_SECONDS,
+    Awake,
+    SilentStreams,
+    Verdict,
+)
 
 PAIR = "BTC/USDT:USDT"
 T0 = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS
@@ -61,3 +69,16 @@ def test_a_pair_that_is_left_or_halted_is_forgotten_without_a_word() -> None:
     streams.judge(T0 + 2 * MARK_SILENT_MS, fresh(T0), {PAIR: T0})
     assert streams.judge(T0 + 2 * MARK_SILENT_MS, {}, {}) == Verdict()
     assert not streams.silent
+
+
+def test_what_was_not_heard_while_the_process_stood_still_is_no_silence() -> None:
+    """Frozen for two minutes: the first frames of a connection are read, the others wait in its buffer."""
+    awake, streams = Awake(), SilentStreams(MARK_PRICE)
+    awake.look(100.0, T0)
+    awake.look(100.0 + TICK_SECONDS, T0 + 5_000)
+    assert awake.since_ms == 0
+    now_ms = T0 + 2 * MARK_SILENT_MS
+    awake.look(100.0 + TICK_SECONDS + ASLEEP_SECONDS + 105, now_ms)
+    assert streams.judge(now_ms, fresh(T0), {PAIR: max(T0, awake.since_ms)}) == Verdict()
+    later_ms = now_ms + MARK_SILENT_MS + 1
+    assert streams.judge(later_ms, fresh(T0), {PAIR: max(T0, awake.since_ms)}).silent == (PAIR,)
