@@ -36,7 +36,7 @@ AGAIN_SECONDS = 3600.0
 
 TICK_SECONDS = 5.0
 ASLEEP_SECONDS = 15.0
-"""A look that comes this long after the one before: the process was stopped, or starved, and has frames to read first."""
+"""After so long without a look the process was stopped, or starved, and has frames to read before it may judge."""
 
 
 @dataclass(frozen=True, slots=True)
