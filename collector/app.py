@@ -203,6 +203,7 @@ class _App:
                 feeds,
                 watched,
                 self._wanted,
+                unreadable=self._parts.unreadable,
                 on_answer=self._stream.exchange_info_answered,
                 on_listed=listed,
             )
@@ -339,8 +340,7 @@ class _App:
                 log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
             for pattern in selection.unmatched:
                 log.warning("pattern of include or exclude fits no pair pattern=%s", pattern)
-            for row in universe.invalid:
-                log.warning("exchangeInfo row cannot be read symbol=%s: %s", row.symbol, row.reason)
+            self._parts.unreadable.learn(universe.invalid)
             if not selection.symbols:
                 raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
             self._stream.exchange_info_answered(answer)

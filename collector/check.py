@@ -6,7 +6,6 @@ What is old and harmless (a pair that is delisted by now) is a line that begins 
 import gzip
 import sys
 from collections.abc import AsyncIterator
-from fnmatch import fnmatchcase
 
 import aiohttp
 from websockets.asyncio.client import connect
@@ -18,11 +17,12 @@ from collector.influx import Retry, WriteClient, Written
 from collector.known_pairs import KnownPairs, fits_one_of, without_gone
 from collector.session import authorities, open_session
 from collector.store import StoreError, StoreReader
+from collector.unreadable import described
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.proxy import for_websockets, shown
-from exchange.universe import UnknownPair, parse, select
+from exchange.universe import UnknownPair, fits, parse, select
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES
 from settings.toml_file import ConfigError, read_token
 
@@ -83,13 +83,15 @@ async def _exchange(config: Config) -> AsyncIterator[str]:
         return
     for pair in gone:
         yield f"{WARNING}exchange.pairs: {pair} is gone from the exchange and not collected: remove it"
+    if universe.invalid:
+        yield f"{WARNING}exchange: what may be ours and cannot be read is not collected: {described(universe.invalid)}"
     for info in selection.not_trading:
         yield f"{WARNING}exchange.pairs: {info.pair} does not trade ({info.status}) and is not collected until it does"
     for pattern in selection.unmatched:
         kind = WARNING if fits_one_of(pattern, known) else ""
         yield f"{kind}exchange: pattern {pattern!r} fits no pair: remove it from include or exclude"
     for pattern in exchange.major if "major" in exchange.model_fields_set else ():
-        if not any(fnmatchcase(info.pair, pattern) for info in selection.symbols):
+        if not any(fits(info.pair, pattern) for info in selection.symbols):
             kind = WARNING if fits_one_of(pattern, known) else ""
             yield f"{kind}exchange.major: pattern {pattern!r} fits no collected pair: correct or remove it"
     if not selection.symbols:

@@ -25,7 +25,8 @@ class Eraser:
     async def erase(self, bucket: str, measurement: str, pair: str, time_ms: int) -> None:
         """Delete one point with all its fields; nothing happens if it is not there. Raises StoreError."""
         moment = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        predicate = f'_measurement="{measurement}" AND exchange="{EXCHANGE}" AND pair="{pair}"'
+        quoted = pair.replace("\\", "\\\\").replace('"', '\\"')
+        predicate = f'_measurement="{measurement}" AND exchange="{EXCHANGE}" AND pair="{quoted}"'
         try:
             async with self._session.post(
                 self._url,

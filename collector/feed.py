@@ -8,6 +8,7 @@ import logging
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from cryptofeed.connection import WebsocketEndpoint, WSAsyncConn
 from cryptofeed.defines import CANDLES as CRYPTOFEED_CANDLES
@@ -85,6 +86,15 @@ class ChannelFeed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes
             timeout=-1,  # and watches for silence, also for the silence from the start
             config={"log": {"disabled": True}, "uvloop": False, "ignore_invalid_instruments": False},
         )
+
+    def _stream_names(self) -> list[str]:
+        """Every stream as it stands in an address: a symbol may hold what parts the names, or ends an address.
+
+        cryptofeed writes it as it is, and takes one that begins with a small p for a premium index.
+        """
+        stream = "kline_3m" if self._channel == CANDLES else "markPrice@1s"
+        symbols = [symbol for subscribed in self.subscription.values() for symbol in subscribed]
+        return [f"{quote(symbol.lower(), safe='')}@{stream}" for symbol in symbols]
 
     def _wrap_connection(self, conn: WSAsyncConn) -> SupervisedConnection:
         return self._supervise(conn)

@@ -9,12 +9,11 @@ reboot. One that was never known is an error in the configuration.
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from collector.universe_watch import DELISTED, ENDED, HALTED, PairState
-from exchange.universe import Selection, SymbolInfo, Universe
+from exchange.universe import Selection, SymbolInfo, Universe, fits, unreadable_of
 from settings.files import write_durably
 
 log = logging.getLogger(__name__)
@@ -32,10 +31,13 @@ class Named[Pairs](NamedTuple):
 def without_gone(
     universe: Universe, pairs: Literal["all"] | Sequence[str], known: Iterable[str]
 ) -> Named[Literal["all"] | Sequence[str]]:
-    """Part the names of `[exchange] pairs` that were known and are no contract of ours any more. Pure."""
+    """Part the names of `[exchange] pairs` that were known and are no contract of ours any more. Pure.
+
+    One whose row cannot be read is there: it may be readable tomorrow.
+    """
     if pairs == "all":
         return Named("all", ())
-    there = {info.pair for info in universe.symbols.values() if info.ours}
+    there = {info.pair for info in universe.symbols.values() if info.ours}.union(unreadable_of(universe, pairs))
     gone = (set(pairs) & set(known)) - there
     return Named(
         [pair for pair in pairs if pair not in gone], tuple(pair for pair in dict.fromkeys(pairs) if pair in gone)
@@ -45,12 +47,12 @@ def without_gone(
 def states_at_start(selection: Selection, gone: Iterable[str]) -> dict[str, PairState]:
     """Return the states of the pairs that are named and not collected. Pure."""
     states = {info.pair: DELISTED if info.status in ENDED else HALTED for info in selection.not_trading}
-    return states | dict.fromkeys(gone, DELISTED)
+    return states | dict.fromkeys(selection.unreadable, HALTED) | dict.fromkeys(gone, DELISTED)
 
 
 def fits_one_of(pattern: str, known: Iterable[str]) -> bool:
     """Whether a pattern names pairs that were known: then it is old, not wrong."""
-    return any(fnmatchcase(pair, pattern) for pair in known)
+    return any(fits(pair, pattern) for pair in known)
 
 
 class KnownPairs:

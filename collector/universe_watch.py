@@ -15,6 +15,7 @@ from collector.events import CANDLE_MS
 from collector.feeds import Feeds
 from collector.finality import CLOSE_DEADLINE_MS
 from collector.ingest import Ingest, forming_open_ms
+from collector.unreadable import Unreadable
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
@@ -115,7 +116,8 @@ class UniverseWatch:
     """Asks for the universe and carries the changes out.
 
     ``watched`` (pairs to symbols) is changed in place. ``wanted`` picks what is to be collected of a universe;
-    ``on_answer`` hears every believed exchangeInfo, ``on_listed`` of the pairs that are to be filled.
+    ``unreadable`` hears of the rows that cannot be read, ``on_answer`` every believed exchangeInfo, ``on_listed`` of
+    the pairs that are to be filled.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class UniverseWatch:
         watched: MutableMapping[str, SymbolInfo],
         wanted: Callable[[Universe], Sequence[SymbolInfo]],
         *,
+        unreadable: Unreadable | None = None,
         on_answer: Callable[[dict[str, Any]], None] = lambda _: None,
         on_listed: Callable[[Sequence[SymbolInfo]], None] = lambda _: None,
         every_seconds: float = EVERY_SECONDS,
@@ -137,6 +140,7 @@ class UniverseWatch:
         self._feeds = feeds
         self._watched = watched
         self._wanted = wanted
+        self._unreadable = unreadable or Unreadable()
         self._on_answer = on_answer
         self._on_listed = on_listed
         self._every_seconds = every_seconds
@@ -169,6 +173,7 @@ class UniverseWatch:
         changes = self.members.judge(universe, self._wanted(universe))
         self._tell_doubt(changes.doubted)
         if not changes.doubted:
+            self._unreadable.learn(universe.invalid)
             self._on_answer(answer)
         for pair in changes.halted:
             log.warning("pair is halted pair=%s", pair)

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import aiohttp
 
@@ -34,7 +33,7 @@ from collector.writer import Writer
 from exchange.budget import Budget
 from exchange.client import ExchangeClient, Kline
 from exchange.first_candles import FirstCandles
-from exchange.universe import SymbolInfo, Universe, parse, select
+from exchange.universe import SymbolInfo, Universe, fits, parse, select, unreadable_of
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.serializer import Unserializable
 from marketdata.timeframes import timeframe_ms
@@ -103,9 +102,9 @@ async def open_workspace(
 ) -> AsyncIterator[Workspace]:
     """Ask the exchange for its time and symbols, take the spool, and deliver while the block runs.
 
-    `patterns` (fnmatch on the pair) narrow the configured pairs; none: all that trade. `share_percent` of the address's
-    weight, by default half of the configured share, so that a running collector keeps its own. Raises ConfigError,
-    ExchangeError, UnknownPair; OSError if another process has the spool.
+    `patterns` (of `exchange.universe.fits`) narrow the configured pairs; none: all that trade. `share_percent` of the
+    address's weight, by default half of the configured share, so that a running collector keeps its own. Raises
+    ConfigError, ExchangeError, UnknownPair; OSError if another process has the spool.
     """
     share = share_percent or max(1.0, config.exchange.weight_share_percent / 2)
     read_tokens(config)
@@ -162,12 +161,14 @@ def chosen(
     configured, gone = without_gone(universe, exchange.pairs, known)
     for pair in gone:
         log.warning("pair is gone from the exchange and left out pair=%s", pair)
+    for pair in () if configured == "all" else unreadable_of(universe, configured):
+        log.warning("pair is listed in a row that cannot be read and left out pair=%s", pair)
     if not patterns:
         return list(select(universe, configured, *options, include_index=exchange.include_index).symbols)
     ours = [info.pair for info in universe.symbols.values() if info.ours] if configured == "all" else configured
-    named = [pair for pair in ours if any(fnmatchcase(pair, pattern) for pattern in patterns)]
+    named = [pair for pair in ours if any(fits(pair, pattern) for pattern in patterns)]
     for pattern in patterns:
-        if not any(fnmatchcase(pair, pattern) for pair in named):
+        if not any(fits(pair, pattern) for pair in named):
             raise ConfigError(f"--pairs {pattern}: fits no configured pair; patterns are like 'BTC/*' or '*/USDT:USDT'")
     selection = select(universe, named, *options, include_index=True)
     return sorted((*selection.symbols, *selection.not_trading), key=lambda info: info.pair)

@@ -7,12 +7,12 @@ and indices; quarterlies; delisted ones for months). Rows of other kinds may hol
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from marketdata.pairs import InvalidPair, pair_of
+from marketdata.pairs import InvalidPair, pair_of, symbol_of
 
 PERPETUAL = "PERPETUAL"
 TRADING = "TRADING"
@@ -59,10 +59,23 @@ class InvalidRow:
 
 @dataclass(frozen=True, slots=True)
 class Universe:
-    """Every symbol the exchange lists, by symbol, in the exchange's order; and what of ours could not be read."""
+    """Every symbol the exchange lists, by symbol, in the exchange's order; and what could not be read.
+
+    `invalid` are the rows that may be ours, `unread` the symbols of all rows that could not be read, whoever's.
+    """
 
     symbols: dict[str, SymbolInfo]
     invalid: tuple[InvalidRow, ...] = ()
+    unread: frozenset[str] = frozenset()
+
+    @property
+    def empty(self) -> bool:
+        """Whether it lists nothing at all: then it is not known yet."""
+        return not self.symbols and not self.unread
+
+    def __contains__(self, symbol: object) -> bool:
+        """Whether the exchange lists a symbol, be its row readable or not."""
+        return symbol in self.symbols or symbol in self.unread
 
     def eligible(self, include_index: bool = False) -> list[SymbolInfo]:
         """Return what may be collected, sorted by pair: perpetual, trading, USDT, on a coin (or a coin index)."""
@@ -80,12 +93,14 @@ class Selection:
     """What the operator's `pairs`, `include` and `exclude` come to.
 
     `symbols`: collected now. `not_trading`: asked for by name and known, but halted or delisted; worth a warning, not
-    a refusal to start. `unmatched`: include and exclude patterns that fit no pair.
+    a refusal to start. `unmatched`: include and exclude patterns that fit no pair. `unreadable`: pairs asked for by
+    name that the exchange lists in a row we cannot read.
     """
 
     symbols: tuple[SymbolInfo, ...]
     not_trading: tuple[SymbolInfo, ...] = ()
     unmatched: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 class UnknownPair(ValueError):
@@ -105,13 +120,17 @@ def parse(exchange_info: object) -> Universe:
         return Universe({}, (InvalidRow("", "exchangeInfo has no list of symbols"),))
     symbols: dict[str, SymbolInfo] = {}
     invalid: list[InvalidRow] = []
+    unread: set[str] = set()
     for row in listed:
         info = _symbol_info(row)
         if isinstance(info, SymbolInfo):
             symbols[info.symbol] = info
-        elif _may_be_ours(row):
+            continue
+        if info.symbol:
+            unread.add(info.symbol)
+        if _may_be_ours(row):
             invalid.append(info)
-    return Universe(symbols, tuple(invalid))
+    return Universe(symbols, tuple(invalid), frozenset(unread))
 
 
 def select(
@@ -124,15 +143,16 @@ def select(
 ) -> Selection:
     """Return the symbols to collect: `pairs` ("all" eligible, or a list), of them `include`, of them not `exclude`.
 
-    Patterns are those of fnmatch on the pair, case counts: ``*/USDT:USDT``, ``1000*``. A pair listed by name that
-    is known but not trading lands in `not_trading`. Raises UnknownPair for a name the exchange does not list as a
-    contract we collect.
+    Patterns are those of `fits`: ``*/USDT:USDT``, ``1000*``. A pair listed by name that is known but not trading lands
+    in `not_trading`. Raises UnknownPair for a name the exchange does not list as a contract we collect.
     """
     eligible = universe.eligible(include_index)
+    unreadable: tuple[str, ...] = ()
     if pairs == "all":
         candidates, not_trading = eligible, []
     else:
-        named = [_named(universe, pair, include_index) for pair in dict.fromkeys(pairs)]
+        unreadable = unreadable_of(universe, pairs)
+        named = [_named(universe, pair, include_index) for pair in dict.fromkeys(pairs) if pair not in unreadable]
         candidates = [info for info in named if info.status == TRADING]
         not_trading = [info for info in named if info.status != TRADING]
     return Selection(
@@ -141,15 +161,32 @@ def select(
         tuple(
             pattern
             for pattern in (*include, *exclude)
-            if not any(fnmatchcase(info.pair, pattern) for info in (*candidates, *not_trading))
+            if not any(fits(info.pair, pattern) for info in (*candidates, *not_trading))
         ),
+        unreadable,
     )
+
+
+def fits(pair: str, pattern: str) -> bool:
+    """Whether a pattern of the configuration names a pair: by its own text, or as fnmatch has it; case counts."""
+    return pair == pattern or fnmatchcase(pair, pattern)
+
+
+def unreadable_of(universe: Universe, pairs: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the pairs, each once, that the exchange lists in a row that may be ours and cannot be read."""
+    invalid = {row.symbol for row in universe.invalid} - universe.symbols.keys()
+    return tuple(pair for pair in dict.fromkeys(pairs) if _symbol_of(pair) in invalid)
 
 
 def _wanted(pair: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    return any(fnmatchcase(pair, pattern) for pattern in include) and not any(
-        fnmatchcase(pair, pattern) for pattern in exclude
-    )
+    return any(fits(pair, pattern) for pattern in include) and not any(fits(pair, pattern) for pattern in exclude)
+
+
+def _symbol_of(pair: str) -> str | None:
+    try:
+        return symbol_of(pair)
+    except InvalidPair:
+        return None
 
 
 def _named(universe: Universe, pair: str, include_index: bool) -> SymbolInfo:
@@ -190,7 +227,7 @@ def _symbol_info(row: Any) -> SymbolInfo | InvalidRow:
         base, quote, margin = _text(row, "baseAsset"), _text(row, "quoteAsset"), _text(row, "marginAsset")
         info = SymbolInfo(
             symbol=symbol,
-            pair=pair_of(base, quote, margin) + _delivery(symbol),
+            pair=_pair_of(base, quote, margin) + _delivery(symbol, base + quote),
             base=base,
             quote=quote,
             margin=margin,
@@ -202,7 +239,7 @@ def _symbol_info(row: Any) -> SymbolInfo | InvalidRow:
             onboard_ms=onboard_ms,
             begins_ms=onboard_ms,
         )
-    except (InvalidPair, _Missing) as error:
+    except _Unreadable as error:
         return InvalidRow(symbol, str(error))
     if info.ours and symbol != base + quote:
         return InvalidRow(symbol, f"is not {base}{quote}: its pair would name another symbol")
@@ -222,25 +259,32 @@ def _may_be_ours(row: Any) -> bool:
     return all(not isinstance(row.get(key), str) or row[key] in values for key, values in ours.items())
 
 
-def _delivery(symbol: str) -> str:
+def _pair_of(base: str, quote: str, margin: str) -> str:
+    try:
+        return pair_of(base, quote, margin)
+    except InvalidPair:
+        raise _Unreadable(f"has a name that makes no pair: {(base, quote, margin)!r:.80}") from None
+
+
+def _delivery(symbol: str, of: str) -> str:
     """Quarterlies only: ccxt's notation BTC/USDT:USDT-261225, lest they share the perpetual's pair."""
-    _, underscore, date = symbol.rpartition("_")
-    return f"-{date}" if underscore else ""
+    date = symbol.removeprefix(of + "_")
+    return "" if date == symbol else f"-{date}"
 
 
-class _Missing(ValueError):
-    """A field of a row is missing or of another type."""
+class _Unreadable(ValueError):
+    """A field of a row is missing, of another type, or nothing we can name or store."""
 
 
 def _text(row: Mapping[Any, Any], key: str, *, may_be_empty: bool = False) -> str:
     value = row.get(key)
     if not isinstance(value, str) or not (value or may_be_empty):
-        raise _Missing(f"has no {key}")
+        raise _Unreadable(f"has no {key}")
     return value
 
 
 def _int(row: Mapping[Any, Any], key: str, least: int, most: int) -> int:
     value = row.get(key)
     if type(value) is not int or not least <= value <= most:
-        raise _Missing(f"has no usable {key}: {value!r:.40}")
+        raise _Unreadable(f"has no usable {key}: {value!r:.40}")
     return value

@@ -6,13 +6,13 @@ import gzip
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from exchange import weights
-from exchange.universe import SymbolInfo
+from exchange.universe import Universe
 from gateway.answers import AGE_LIMIT_MS, Answer, Query, Refused, State, json_bytes, not_now
 from gateway.memory import Memory
 from gateway.upstream import Upstream
@@ -26,11 +26,14 @@ _REFRESH_SECONDS = 60.0
 _BODY_MS = 60_000
 
 
-def listed(memory: Memory) -> Mapping[str, SymbolInfo]:
-    """Return what the exchange lists, by symbol. Raises Refused while that is not known: no symbol is wrong then."""
-    if not memory.symbols:
+def listed(memory: Memory) -> Universe:
+    """Return what the exchange lists. Raises Refused while that is not known: no symbol is wrong then.
+
+    A symbol may be in it (`in`) and not among its `symbols`: one whose row we cannot read. It is forwarded.
+    """
+    if memory.universe.empty:
         raise not_now("the exchange's symbols are not known yet", 5)
-    return memory.symbols
+    return memory.universe
 
 
 class ExchangeInfoRoute:

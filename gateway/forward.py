@@ -16,17 +16,18 @@ async def forward(
     query: Query,
     names: Iterable[str],
     *,
+    symbol: str | None,
     now_ms: int,
     end_ms: int | None,
     fresh_ms: int | None = None,
 ) -> Answer:
-    """Return the exchange's answer to `query`, of which only the parameters `names` are sent.
+    """Return the exchange's answer to `query`, of which only the parameters `names` are sent, and the `symbol`.
 
     What `end_ms` puts into the past is history: shared for as long as it may be, and asked after everything else.
     """
     params = {name: query[name] for name in names if query.get(name)}
-    if "symbol" in params:
-        params["symbol"] = params["symbol"].upper()
+    if symbol is not None:
+        params["symbol"] = symbol
     if end_ms is not None and end_ms < now_ms - FINAL_MS:
         return await upstream.get(route, params, fresh_ms=AGE_LIMIT_MS, priority=Priority.HISTORY)
     return await upstream.get(route, params, fresh_ms=fresh_ms)

@@ -32,7 +32,7 @@ LONGEST_PERIOD_MS = 8 * HOUR_MS
 #: A settlement's time is that of the hour and some ms.
 JITTER_MS = 60_000
 
-_NAMES = ("symbol", "startTime", "endTime", "limit")
+_NAMES = ("startTime", "endTime", "limit")
 _DEFAULT_LIMIT = 100
 #: A settlement that just came is asked for again after so long if the exchange did not have it yet.
 _SETTLING_MS = 15_000
@@ -55,14 +55,15 @@ class FundingRates:
 
     async def answer(self, query: Query) -> Answer:
         """Return what a symbol settled from startTime to endTime, inclusive, or its newest; oldest first."""
-        symbols = listed(self._memory)
-        symbol = params.optional_symbol(query, symbols)
+        universe = listed(self._memory)
+        symbol = params.optional_symbol(query, universe)
+        info = None if symbol is None else universe.symbols.get(symbol)
         limit = params.limit(query, default=_DEFAULT_LIMIT, most=weights.MAX_FUNDING_RATES)
         start_ms, end_ms = params.span(query)
         now_ms = self._memory.exchange_time_ms()
         until_ms = now_ms if end_ms is None else min(end_ms, now_ms)
-        if symbol is not None and self._memory.pair_state(symbol) is not None:
-            rows = await self._stored(symbols[symbol], start_ms, until_ms, limit)
+        if info is not None and self._memory.pair_state(info.symbol) is not None:
+            rows = await self._stored(info, start_ms, until_ms, limit)
             if rows is not None:
                 age_ms = max(now_ms - rows[-1]["fundingTime"], 0) if rows else None
                 return Answer(json_bytes(rows), age_ms=age_ms, state="live" if until_ms == now_ms else "history")
@@ -72,6 +73,7 @@ class FundingRates:
             weights.FUNDING_RATE,
             query,
             _NAMES,
+            symbol=symbol,
             now_ms=now_ms,
             end_ms=end_ms,
             fresh_ms=min(AGE_LIMIT_MS, max(since_settled_ms - JITTER_MS, _SETTLING_MS)),

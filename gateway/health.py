@@ -19,7 +19,7 @@ def behind(memory: Memory) -> list[str]:
 def not_ready(memory: Memory, *, streaming: bool, store_answers: bool) -> list[str]:
     """Return why, one line each; empty when it is ready."""
     reasons = []
-    if not memory.symbols:
+    if memory.universe.empty:
         reasons.append("the exchange's symbols are not known yet")
     if not memory.pairs:
         reasons.append("no pair is known yet: is a collector or a store reachable?")

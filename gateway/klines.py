@@ -34,7 +34,7 @@ FRAME_SECONDS = 3.0
 
 _FORWARDED_MS = {"1m": 60_000, "5m": 300_000}
 
-_NAMES = ("symbol", "interval", "startTime", "endTime", "limit")
+_NAMES = ("interval", "startTime", "endTime", "limit")
 _DEFAULT_LIMIT = 500
 
 
@@ -64,16 +64,18 @@ class Klines:
 
     async def answer(self, query: Query) -> Answer:
         """Return a symbol's candles from startTime to endTime (open times, inclusive) or its newest, oldest first."""
-        symbols = listed(self._memory)
-        info = self._contracts.told(symbols[params.symbol(query, symbols)])
+        universe = listed(self._memory)
+        symbol = params.symbol(query, universe)
+        info = universe.symbols.get(symbol)
         interval = params.interval(query, self._refuse_intervals)
         limit = params.limit(query, default=_DEFAULT_LIMIT, most=weights.MAX_KLINES)
         start_ms, end_ms = params.span(query)
         now_ms = self._memory.exchange_time_ms()
         grid = _grid(interval)
-        state = None if grid is None else await self._known(info)
-        if grid is None or state is None:
-            return await self._forwarded(query, interval, end_ms)
+        state = None if grid is None or info is None else await self._known(info)
+        if grid is None or info is None or state is None:
+            return await self._forwarded(query, symbol, interval, end_ms)
+        info = self._contracts.told(info)
         if start_ms is None and (end_ms is None or end_ms >= now_ms):
             return await self._newest(state, info, grid, limit)
         return await self._range(state, info, grid, start_ms, end_ms, limit)
@@ -193,7 +195,7 @@ class Klines:
             return await self._catch_up.adopt(info)
         return state
 
-    async def _forwarded(self, query: Query, interval: str, end_ms: int | None) -> Answer:
+    async def _forwarded(self, query: Query, symbol: str, interval: str, end_ms: int | None) -> Answer:
         """What is not stored: asked once for all bots, and again when the next candle is over and final."""
         now_ms = self._memory.exchange_time_ms()
         length_ms = _FORWARDED_MS.get(interval, BASE_MS)
@@ -203,7 +205,14 @@ class Klines:
             now_ms = self._memory.exchange_time_ms()
         fresh_ms = max(now_ms - final_ms, 0)
         return await forward(
-            self._upstream, weights.KLINES, query, _NAMES, now_ms=now_ms, end_ms=end_ms, fresh_ms=fresh_ms
+            self._upstream,
+            weights.KLINES,
+            query,
+            _NAMES,
+            symbol=symbol,
+            now_ms=now_ms,
+            end_ms=end_ms,
+            fresh_ms=fresh_ms,
         )
 
     @staticmethod

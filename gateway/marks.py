@@ -27,7 +27,7 @@ from marketdata.schema import MARK_OHLCV_1H, MARK_PRICE, bucket_of
 HOUR_MS = 3_600_000
 STORED_INTERVAL = "1h"
 
-_NAMES = ("symbol", "interval", "startTime", "endTime", "limit")
+_NAMES = ("interval", "startTime", "endTime", "limit")
 _DEFAULT_LIMIT = 500
 #: The last column but three counts the seconds that were seen (60 a minute in Binance's own example).
 _SECONDS_AN_HOUR = 3_600
@@ -53,15 +53,16 @@ class MarkKlines:
 
     async def answer(self, query: Query) -> Answer:
         """Return a symbol's candles from startTime to endTime (open times, inclusive) or its newest, oldest first."""
-        symbols = listed(self._memory)
-        symbol = params.symbol(query, symbols)
+        universe = listed(self._memory)
+        symbol = params.symbol(query, universe)
+        info = universe.symbols.get(symbol)
         interval = params.interval(query)
         limit = params.limit(query, default=_DEFAULT_LIMIT, most=weights.MAX_KLINES)
         start_ms, end_ms = params.span(query)
         now_ms = self._memory.exchange_time_ms()
-        if interval == STORED_INTERVAL and self._memory.pair_state(symbol) is not None:
+        if interval == STORED_INTERVAL and info is not None and self._memory.pair_state(symbol) is not None:
             # A mark price comes before the first trade, and the exchange's date may be later than both.
-            info = self._contracts.told(symbols[symbol])
+            info = self._contracts.told(info)
             opens = hours(min(info.onboard_ms, info.begins_ms), start_ms, end_ms, limit, now_ms)
             rows = await self._rows(info, opens, now_ms)
             if rows is not None:
@@ -70,7 +71,9 @@ class MarkKlines:
                 return Answer(json_bytes(rows), age_ms=age_ms, state="history" if history else "live")
             if start_ms is not None:  # and no end, as freqtrade asks for a pair's first hours before each download
                 end_ms = opens[-1] + HOUR_MS - 1
-        return await forward(self._upstream, weights.MARK_PRICE_KLINES, query, _NAMES, now_ms=now_ms, end_ms=end_ms)
+        return await forward(
+            self._upstream, weights.MARK_PRICE_KLINES, query, _NAMES, symbol=symbol, now_ms=now_ms, end_ms=end_ms
+        )
 
     async def _rows(self, info: SymbolInfo, opens: range, now_ms: int) -> list[Row] | None:
         """The rows of hours that open at `opens`, None if the store or the collector lacks one."""

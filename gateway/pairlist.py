@@ -27,7 +27,7 @@ class PairList:
 
     async def answer(self, query: Query) -> Answer:
         """Return the pairs that trade, are fresh, and have their newest `limit` 3m candles (500 at most), sorted."""
-        symbols = listed(self._memory)
+        symbols = listed(self._memory).symbols
         candles = params.limit(query, default=DEFAULT_CANDLES, most=MOST_CANDLES)
         now_ms = self._memory.exchange_time_ms()
         healthy = [

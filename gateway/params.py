@@ -37,7 +37,7 @@ def limit(query: Query, *, default: int, most: int) -> int:
 
 
 def symbol(query: Query, known: Container[str], name: str = "symbol") -> str:
-    """Return the symbol, in capitals. Raises Refused -1102 without one, -1121 for an unknown one."""
+    """Return the symbol as the exchange writes it. Raises Refused -1102 without one, -1121 for an unknown one."""
     found = optional_symbol(query, known, name)
     if found is None:
         raise missing(name)
@@ -45,14 +45,14 @@ def symbol(query: Query, known: Container[str], name: str = "symbol") -> str:
 
 
 def optional_symbol(query: Query, known: Container[str], name: str = "symbol") -> str | None:
-    """Return the symbol in capitals, or None if it was not sent or is empty. Raises Refused -1121."""
+    """Return the symbol as the exchange writes it, or None if it was not sent or is empty. Raises Refused -1121."""
     text = query.get(name)
     if not text:
         return None
-    capitals = text.upper()
-    if capitals not in known:
+    found = next((spelled for spelled in (text, text.upper()) if spelled in known), None)
+    if found is None:
         raise bad_request(-1121, "Invalid symbol.")
-    return capitals
+    return found
 
 
 def interval(query: Query, refused: Container[str] = ()) -> str:

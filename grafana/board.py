@@ -111,7 +111,7 @@ def dashboard_url(uid: str, *variables: str) -> str:
 
 
 def pair_link(
-    exchange_field: str = "${exchange}", pair_field: str = "${__data.fields.pair}"
+    exchange_field: str = "${exchange}", pair_field: str = "${__data.fields.pair:percentencode}"
 ) -> list[dict[str, object]]:
     """The links of a table's pair column: to the pair, in the same time."""
     url = f"/d/marketdata-pair?${{__url_time_range}}&var-exchange={exchange_field}&var-pair={pair_field}"

@@ -288,4 +288,4 @@ def _busiest() -> Panel:
         by="Frames/s",
     )
     column(panel, "Frames/s", unit="short", decimals=2)
-    return column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair}"))
+    return column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair:percentencode}"))

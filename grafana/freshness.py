@@ -138,7 +138,7 @@ def _worst() -> Panel:
         },
         by="Of the allowed age",
     )
-    column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair}"))
+    column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair:percentencode}"))
     column(panel, "Age", unit="s", decimals=0)
     return column(
         panel,
@@ -181,4 +181,4 @@ def _silent_streams() -> Panel:
         rows('max by (pair, channel) (marketdata_stream_silent{exchange="$exchange"}) == 1'),
         columns={"pair": "Pair", "channel": "Channel"},
     ).no_value("No stream is silent")
-    return column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair}"))
+    return column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair:percentencode}"))

@@ -125,7 +125,7 @@ def _rates() -> Panel:
         by="Estimate",
     )
     signs = steps(BAD, (0, GOOD)).build()
-    column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair}"))
+    column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair:percentencode}"))
     for name in ("Estimate", "Settled"):
         column(
             panel, name, unit="percentunit", decimals=4, thresholds=signs, custom__cellOptions={"type": "color-text"}

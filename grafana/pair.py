@@ -7,6 +7,9 @@ from grafana import board
 from grafana.panels import BAD, CAREFUL, GOOD, Panel, candles, graph, number, state, steps
 from grafana.queries import Flux, now, over_time
 
+SELECTED = 'exchange="$exchange", pair=${pair:doublequote}'
+"""The pair's series in Prometheus: quoted by Grafana, for a coin may be called anything."""
+
 SERIES = "r.exchange == ${exchange:doublequote} and r.pair == ${pair:doublequote}"
 CONTRACT = f"""began = from(bucket: "market_data")
   |> range(start: 2019-01-01T00:00:00Z)
@@ -89,7 +92,7 @@ def build() -> models.Dashboard:
                 "{{channel}}: {{reason}}",
             ),
             board.restarts(),
-            board.firing('exchange="$exchange", pair="$pair"'),
+            board.firing(SELECTED),
         ],
         rows=[
             (
@@ -194,7 +197,7 @@ def _age() -> Panel:
     return number(
         "Age of the newest candle",
         "Time since the close of the newest final candle. Up to 180 s in health, stale from 240 s.",
-        now('exchange_pair:marketdata_candle_age_seconds:min{exchange="$exchange", pair="$pair"}'),
+        now(f"exchange_pair:marketdata_candle_age_seconds:min{{{SELECTED}}}"),
         unit="s",
         decimals=0,
         colors=steps(GOOD, (190, CAREFUL), (240, BAD)),
@@ -205,7 +208,7 @@ def _channels() -> Panel:
     return state(
         "Is it fresh?",
         "By channel.",
-        now('exchange_pair_channel:marketdata_stale:bool{exchange="$exchange", pair="$pair"}', "{{channel}}"),
+        now(f"exchange_pair_channel:marketdata_stale:bool{{{SELECTED}}}", "{{channel}}"),
         words={0: ("fresh", GOOD), 1: ("stale", BAD)},
     )
 
@@ -263,7 +266,7 @@ def _messages() -> Panel:
         "Frames a second by channel",
         "The collector that receives the most.",
         over_time(
-            'max by (channel) (rate(marketdata_messages_total{exchange="$exchange", pair="$pair"}[$__rate_interval]))',
+            f"max by (channel) (rate(marketdata_messages_total{{{SELECTED}}}[$__rate_interval]))",
             "{{channel}}",
         ),
         unit="short",
@@ -275,7 +278,8 @@ def _ages() -> Panel:
         "Age of the newest datum",
         "Since the newest final candle's close, and since the newest frame of the other channels.",
         over_time(
-            'exchange_pair_channel:marketdata_age_seconds:min{exchange="$exchange", pair="$pair"}', "{{channel}}"
+            f"exchange_pair_channel:marketdata_age_seconds:min{{{SELECTED}}}",
+            "{{channel}}",
         ),
         unit="s",
         limit=steps(GOOD, (240, BAD)),

@@ -10,6 +10,9 @@ from marketdata.errors import InvalidPair
 __all__ = ["InvalidPair", "Pair", "pair_of", "parse_pair", "symbol_of"]
 
 
+_NOT_IN_A_BASE = "/:\\"
+
+
 class Pair(NamedTuple):
     """The three currencies of a linear perpetual."""
 
@@ -32,11 +35,13 @@ def pair_of(base: str, quote: str, margin: str) -> str:
 def parse_pair(pair: str) -> Pair:
     """Split ``BASE/QUOTE:SETTLE``; raises InvalidPair.
 
-    A currency is letters and digits of any script (the exchange lists Chinese names) and ``_ - .``.
+    A base is what the exchange calls a coin: printable text of any script (``币安人生``, ``T$``), but for ``/`` and
+    ``:``, which part a pair, and the backslash, which line protocol cannot escape. Quote and settle are letters and
+    digits of any script and ``_ - .``.
     """
     base, _, rest = pair.partition("/")
     quote, _, settle = rest.partition(":")
-    if not all(_is_currency(currency) for currency in (base, quote, settle)):
+    if not (_is_base(base) and _is_currency(quote) and _is_currency(settle)):
         raise InvalidPair(f"{pair!r} is not a pair: write BASE/QUOTE:SETTLE, for example BTC/USDT:USDT")
     return Pair(base, quote, settle)
 
@@ -45,6 +50,10 @@ def symbol_of(pair: str) -> str:
     """Return the symbol of a perpetual: ``BTC/USDT:USDT`` is ``BTCUSDT``. Raises InvalidPair."""
     parsed = parse_pair(pair)
     return parsed.base + parsed.quote
+
+
+def _is_base(text: str) -> bool:
+    return bool(text) and text.isprintable() and not any(character in _NOT_IN_A_BASE for character in text)
 
 
 def _is_currency(text: str) -> bool:

@@ -29,6 +29,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--tls-name", action="append", default=[], help="one more host name or address for the certificate"
     )
     parser.add_argument("--pairs", type=_whole(1, 2_000), default=164, help="eligible pairs (default 164)")
+    parser.add_argument("--base", action="append", default=[], help="one more eligible pair, on a coin of this name")
     parser.add_argument("--seed", type=_whole(0, 2**63 - 1), default=1, help="of the market")
     parser.add_argument(
         "--start-ms", type=_whole(_OLDEST_START_MS, _NEWEST_START_MS), help="the clock starts here, not now"
@@ -66,6 +67,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
         host=arguments.host,
         port=arguments.port,
         pairs=arguments.pairs,
+        bases=tuple(arguments.base),
         seed=arguments.seed,
         start_ms=arguments.start_ms,
         ping_seconds=arguments.ping_seconds,

@@ -134,6 +134,8 @@ KINDS: dict[str, dict[str, Parameter]] = {
     },
     # exchangeInfo lacks a share of its symbols, or these
     "short_exchange_info": {"symbols": Parameter(_symbols), "share": Parameter(_number(0, 1), 1.0)},
+    # exchangeInfo's row of a symbol lacks a field; it trades on
+    "unreadable_row": {"symbol": Parameter(_text, required=True), "field": Parameter(_text, "underlyingType")},
     # the network is away: every connection is aborted and no new one gets an answer
     "connection_cut": {},
 }
@@ -285,6 +287,11 @@ class Faults:
         """The status that a halt gives a symbol, if one does."""
         halted = (fault for fault in self.of("halt") if fault.parameters["symbol"].upper() == symbol)
         return next((str(fault.parameters["status"]) for fault in halted), None)
+
+    def lacking(self, symbol: str) -> frozenset[str]:
+        """The fields that exchangeInfo's row of a symbol lacks."""
+        faults = [fault.parameters for fault in self.of("unreadable_row")]
+        return frozenset(fault["field"] for fault in faults if fault["symbol"].upper() == symbol)
 
     def _at_close(self, symbol: str, interval: str, open_ms: int, *kinds: str) -> Iterator[Fault]:
         """The faults that hit the close of a candle, counted as having acted."""

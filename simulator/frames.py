@@ -4,7 +4,9 @@ Recorded: tests/data/binance_usdm_2026-10/ws.
 Events are built as text, for one is sent to many; every number of the market has the exchange's count of decimals.
 """
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from simulator.candles import Candle
 from simulator.marks import Marks
@@ -19,6 +21,12 @@ def decimal(units: int, digits: int) -> str:
         return "-" + decimal(-units, digits)
     text = str(units).rjust(digits + 1, "0")
     return f"{text[:-digits]}.{text[-digits:]}"
+
+
+@lru_cache(maxsize=8192)
+def quoted(name: str) -> str:
+    """A name as JSON."""
+    return json.dumps(name, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,10 @@ def kline(
 ) -> str:
     """`<symbol>@kline_<interval>`; ids are -1 for a candle without trades."""
     p, q = instrument.price_precision, instrument.quantity_precision
+    symbol = quoted(instrument.symbol)
     return (
-        f'{{"e":"kline","E":{event_ms},"s":"{instrument.symbol}","k":{{"t":{candle.open_ms},"T":{candle.close_ms},'
-        f'"s":"{instrument.symbol}","i":"{interval}","f":{first_id},"L":{last_id},"o":"{decimal(candle.open, p)}",'
+        f'{{"e":"kline","E":{event_ms},"s":{symbol},"k":{{"t":{candle.open_ms},"T":{candle.close_ms},'
+        f'"s":{symbol},"i":"{interval}","f":{first_id},"L":{last_id},"o":"{decimal(candle.open, p)}",'
         f'"c":"{decimal(candle.close, p)}","h":"{decimal(candle.high, p)}","l":"{decimal(candle.low, p)}",'
         f'"v":"{decimal(candle.volume, q)}","n":{candle.trades},"x":{"true" if closed else "false"},'
         f'"q":"{decimal(candle.quote, p + q)}","V":"{decimal(candle.taker_volume, q)}",'
@@ -79,7 +88,7 @@ def kline(
 def mark_price(instrument: Instrument, marks: Marks, *, rate: int, next_funding_ms: int, event_ms: int) -> str:
     """`<symbol>@markPrice`, and one row of `!markPrice@arr`. A delisted contract has rate 0 and next_funding_ms 0."""
     return (
-        f'{{"e":"markPriceUpdate","E":{event_ms},"s":"{instrument.symbol}","p":"{decimal(marks.mark, 8)}",'
+        f'{{"e":"markPriceUpdate","E":{event_ms},"s":{quoted(instrument.symbol)},"p":"{decimal(marks.mark, 8)}",'
         f'"ap":"{decimal(marks.average, 8)}","P":"{decimal(marks.settle, 8)}","i":"{decimal(marks.index, 8)}",'
         f'"r":"{decimal(rate, 8)}","T":{next_funding_ms},"st":{_side(instrument)}}}'
     )
@@ -89,7 +98,7 @@ def aggregate_trade(instrument: Instrument, trade: Trade, *, event_ms: int) -> s
     """`<symbol>@aggTrade`."""
     quantity = decimal(trade.quantity, instrument.quantity_precision)
     return (
-        f'{{"e":"aggTrade","E":{event_ms},"a":{trade.id},"s":"{instrument.symbol}",'
+        f'{{"e":"aggTrade","E":{event_ms},"a":{trade.id},"s":{quoted(instrument.symbol)},'
         f'"p":"{decimal(trade.price, instrument.price_precision)}","q":"{quantity}","nq":"{quantity}",'
         f'"f":{trade.first_id},"l":{trade.last_id},"T":{trade.time_ms},'
         f'"m":{"false" if trade.buyer_is_taker else "true"},"st":1}}'
@@ -110,7 +119,7 @@ def book_ticker(instrument: Instrument, book: Book, *, event_ms: int) -> str:
     p, q = instrument.price_precision, instrument.quantity_precision
     (bid, bid_quantity), (ask, ask_quantity) = book.bids[0], book.asks[0]
     return (
-        f'{{"e":"bookTicker","u":{book.update_id},"s":"{instrument.symbol}","ps":"{instrument.pair}",'
+        f'{{"e":"bookTicker","u":{book.update_id},"s":{quoted(instrument.symbol)},"ps":{quoted(instrument.pair)},'
         f'"b":"{decimal(bid, p)}","B":"{decimal(bid_quantity, q)}",'
         f'"a":"{decimal(ask, p)}","A":"{decimal(ask_quantity, q)}",'
         f'"T":{event_ms},"E":{event_ms},"st":1}}'
@@ -120,7 +129,7 @@ def book_ticker(instrument: Instrument, book: Book, *, event_ms: int) -> str:
 def depth(instrument: Instrument, book: Book, *, previous_id: int, event_ms: int) -> str:
     """`<symbol>@depth<levels>@<speed>`."""
     return (
-        f'{{"e":"depthUpdate","E":{event_ms},"T":{event_ms},"s":"{instrument.symbol}","ps":"{instrument.pair}",'
+        f'{{"e":"depthUpdate","E":{event_ms},"T":{event_ms},"s":{quoted(instrument.symbol)},"ps":{quoted(instrument.pair)},'
         f'"U":{previous_id + 1},"u":{book.update_id},"pu":{previous_id},"b":[{_levels(instrument, book.bids)}],'
         f'"a":[{_levels(instrument, book.asks)}],"st":1}}'
     )
@@ -131,7 +140,7 @@ def ticker(instrument: Instrument, day: DayStatistics, *, event_ms: int) -> str:
     p, q = instrument.price_precision, instrument.quantity_precision
     average = decimal(day.average * 10 ** (8 - p), 8) if instrument.coin_margined else decimal(day.average, p)
     return (
-        f'{{"e":"24hrTicker","E":{event_ms},"s":"{instrument.symbol}","ps":"{instrument.pair}",'
+        f'{{"e":"24hrTicker","E":{event_ms},"s":{quoted(instrument.symbol)},"ps":{quoted(instrument.pair)},'
         f'"p":"{decimal(day.close - day.open, p)}","P":"{decimal(day.change_millipercent, 3)}",'
         f'"w":"{average}","c":"{decimal(day.close, p)}",'
         f'"Q":"{decimal(day.last_quantity, q)}","o":"{decimal(day.open, p)}","h":"{decimal(day.high, p)}",'
@@ -143,7 +152,7 @@ def ticker(instrument: Instrument, day: DayStatistics, *, event_ms: int) -> str:
 
 def combined(stream: str, data: str) -> str:
     """The envelope of `/stream` connections."""
-    return f'{{"stream":"{stream}","data":{data}}}'
+    return f'{{"stream":{quoted(stream)},"data":{data}}}'
 
 
 def websocket_frame(text: str) -> bytes:

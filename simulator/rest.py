@@ -56,7 +56,7 @@ class Rest:
         self._funding = funding
         self._faults = faults
         self._clock = clock
-        self._shown: tuple[Instrument, ...] = ()
+        self._shown: tuple[tuple[Instrument, frozenset[str]], ...] = ()
         self._symbols_json = "[]"
 
     def routes(self) -> list[Route]:
@@ -145,11 +145,13 @@ class Rest:
     async def _exchange_info(self, query: Query) -> Any:
         now = self._clock.now_ms()
         shown = tuple(
-            self._shown_as(item) for item in self._universe.instruments if not self._faults.hides(item.symbol)
+            (self._shown_as(item), self._faults.lacking(item.symbol))
+            for item in self._universe.instruments
+            if not self._faults.hides(item.symbol)
         )
         if shown != self._shown:
             self._shown = shown
-            self._symbols_json = dumps([answers.symbol_info(item) for item in shown])
+            self._symbols_json = dumps([_without(answers.symbol_info(item), lacking) for item, lacking in shown])
         return dumps(answers.exchange_info((), now)).removesuffix("[]}") + self._symbols_json + "}"
 
     def _shown_as(self, instrument: Instrument) -> Instrument:
@@ -307,6 +309,10 @@ class Rest:
 def dumps(value: Any) -> str:
     """JSON as the exchange writes it: compact, UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _without(row: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in fields} if fields else row
 
 
 def kline_weight(query: Query) -> int:

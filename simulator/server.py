@@ -54,6 +54,7 @@ class Options:
     host: str
     port: int
     pairs: int = 164
+    bases: tuple[str, ...] = ()
     seed: int = 1
     start_ms: int | None = None
     ping_seconds: float = 180.0
@@ -69,7 +70,9 @@ class Simulator:
         self._options = options
         self._context = context
         self._clock = Clock(options.start_ms)
-        self._universe = Universe(pairs=options.pairs, seed=options.seed, start_ms=self._clock.start_ms)
+        self._universe = Universe(
+            pairs=options.pairs, seed=options.seed, start_ms=self._clock.start_ms, bases=options.bases
+        )
         self._faults = Faults()
         self._limits = Limits()
         self._store = CandleStore(Market(options.seed))

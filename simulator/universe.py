@@ -1,7 +1,7 @@
 """The simulated exchange's symbols: the eligible pairs, and beside them everything that must not confuse a client."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -59,10 +59,11 @@ class Instrument:
 class Universe:
     """All instruments. `pairs` of them are eligible: PERPETUAL, TRADING, quote and margin USDT, underlyingType COIN.
 
-    The first 164 bear real names, the rest invented ones. Listing dates hang on `start_ms`, the market itself does not.
+    The first 164 bear real names, the rest invented ones; `bases` are listed beside them, each eligible, whatever they
+    are called. Listing dates hang on `start_ms`, the market itself does not.
     """
 
-    def __init__(self, *, pairs: int, seed: int, start_ms: int) -> None:
+    def __init__(self, *, pairs: int, seed: int, start_ms: int, bases: Sequence[str] = ()) -> None:
         data = json.loads(_DATA.read_text(encoding="utf-8"))
         self._prices = {base: Decimal(price) for base, price in data["prices"].items()}
         self._seed = seed
@@ -72,6 +73,7 @@ class Universe:
         if pairs > 20:  # two newcomers among the quiet ones
             eligible[-1] = _listed(eligible[-1], start_ms // HOUR_MS * HOUR_MS - 5 * HOUR_MS)
             eligible[-2] = _listed(eligible[-2], today - 3 * DAY_MS)
+        eligible += [self._make(base, rank=20) for base in bases]
         others = [*self._tradfi(data["tradfi"]), *self._quarterlies(start_ms), *self._oddities(start_ms)]
         self.eligible = tuple(eligible)
         self.instruments = (*eligible, *others)
@@ -80,7 +82,7 @@ class Universe:
 
     def get(self, symbol: str) -> Instrument | None:
         """The USDT-margined market's instrument of that name, in any case."""
-        return self._by_symbol.get(symbol.upper())
+        return self._by_symbol.get(symbol) or self._by_symbol.get(symbol.upper())
 
     def begin(self, symbol: str, at_ms: int) -> Instrument:
         """An instrument is listed; returns the one it takes the place of. Raises KeyError."""

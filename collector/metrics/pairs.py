@@ -1,10 +1,9 @@
 """Metrics of each pair and of the candles that became final."""
 
-from fnmatch import fnmatchcase
-
 from collector.events import CANDLES, FUNDING, MARK_PRICE
 from collector.metrics.families import Families, counter, gauge
 from collector.metrics.parts import Parts
+from exchange.universe import fits
 from marketdata.schema import EXCHANGE
 
 
@@ -32,7 +31,7 @@ def pairs(parts: Parts) -> Families:
         final.add_metric([EXCHANGE, pair], ingest.settled_ms(pair) / 1000)
         if fresh.next_funding_ms:
             funding.add_metric([EXCHANGE, pair], fresh.next_funding_ms / 1000)
-        is_major = any(fnmatchcase(pair, pattern) for pattern in parts.major)
+        is_major = any(fits(pair, pattern) for pattern in parts.major)
         tiers.add_metric([EXCHANGE, pair, "major" if is_major else "minor"], 1)
     states = gauge(
         "pair_state",
@@ -42,9 +41,16 @@ def pairs(parts: Parts) -> Families:
     )
     for pair in {**ingest.freshness, **parts.pair_states}:
         states.add_metric([EXCHANGE, pair, parts.state_of(pair)], 1)
+    unreadable = gauge(
+        "symbols_unreadable",
+        "Symbols of exchangeInfo that may be ours and cannot be read: left out unless they are collected already; the"
+        " log names them when they change, `collector check` always",
+        ("exchange",),
+    )
+    unreadable.add_metric([EXCHANGE], len(parts.unreadable.rows))
     watched = gauge("pairs_watched", "Pairs the collector is responsible for", ("exchange",))
     watched.add_metric([EXCHANGE], len(ingest.freshness))
-    yield from (last, messages, final, funding, tiers, states, watched)
+    yield from (last, messages, final, funding, tiers, states, watched, unreadable)
 
 
 def candles(parts: Parts) -> Families:

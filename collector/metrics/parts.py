@@ -16,6 +16,7 @@ from collector.spool import Spool
 from collector.stream import Stream
 from collector.sweep import Sweep
 from collector.universe_watch import DELISTED, LISTED, PairState
+from collector.unreadable import Unreadable
 from exchange.client import ExchangeClient
 
 
@@ -32,6 +33,7 @@ class Parts:
     connections: list[ConnectionState] = field(default_factory=list)
     connection_totals: dict[str, ConnectionTotals] = field(default_factory=dict)
     pair_states: dict[str, PairState] = field(default_factory=dict)
+    unreadable: Unreadable = field(default_factory=Unreadable)
     silence: SilenceWatch | None = None
     confirmer: Confirmer | None = None
     repairer: Repairer | None = None

@@ -5,12 +5,12 @@ import gc
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import trustme
@@ -86,7 +86,7 @@ def authority() -> trustme.CA:
 @pytest.fixture
 def streaming(tmp_path: Path, authority: trustme.CA) -> Callable[..., Any]:
     @asynccontextmanager
-    async def run(behavior: Behavior, **options: Any) -> AsyncIterator[Venue]:
+    async def run(behavior: Behavior, *, names: Sequence[str] = NAMES, **options: Any) -> AsyncIterator[Venue]:
         points = {"main": PointCounters()}
         spool = Spool(tmp_path / "spool", points, max_bytes=10_000_000, max_files=1000)
         spool.recover()
@@ -94,7 +94,7 @@ def streaming(tmp_path: Path, authority: trustme.CA) -> Callable[..., Any]:
         ingest = Ingest(
             ExchangeClock(time.monotonic_ns), writer, wall_seconds=time.time, observe_latency=lambda *_: None
         )
-        symbols = [symbol(name) for name in NAMES]
+        symbols = [symbol(name) for name in names]
         for info in symbols:
             ingest.watch(info.pair, OPEN_MS)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -141,6 +141,26 @@ async def test_each_channel_has_a_connection_of_its_own_on_the_market_route(stre
         assert all(path.startswith("/market/stream?streams=") for path in venue.paths)
         assert sorted("kline_3m" in path for path in venue.paths) == [False, True]
         assert all("%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9Fusdt@" in path for path in venue.paths)
+        assert venue.law_holds()
+
+
+async def test_a_coin_of_any_name_has_its_streams_and_spoils_no_others(streaming: Any) -> None:
+    odd = ("BTC", "T$", "A&B", "C#D", "E F", "G+H", "I%41", "J?=K", "@L", 'M"N', "pO", "币,🚀")
+
+    async def serve_what_is_asked(connection: ServerConnection, kind: str) -> None:
+        assert connection.request is not None
+        address = urlsplit(connection.request.path)
+        streams = unquote(address.query.removeprefix("streams=")).split("/")
+        ending = "kline_3m" if kind == "candles" else "markPrice@1s"
+        assert streams == [f"{name.lower()}usdt@{ending}" for name in odd]
+        assert parse_qs(address.query) == {"streams": ["/".join(streams)]}, "as a server parts a query"
+        for name in odd:
+            await connection.send(kline(name) if kind == "candles" else mark(name))
+        await connection.wait_closed()
+
+    async with streaming(serve_what_is_asked, names=odd) as venue:
+        await eventually_async(lambda: all(venue.frames(channel).used == len(odd) for channel in (CANDLES, MARK_PRICE)))
+        assert len(venue.paths) == 2
         assert venue.law_holds()
 
 

@@ -83,6 +83,17 @@ async def test_a_delisting_ends_candles_and_streams_at_its_time(client: Client) 
         assert await last_event_ms(socket) <= now_ms + 3_000
 
 
+async def test_a_row_of_exchange_info_may_lack_a_field_while_its_symbol_trades_on(client: Client) -> None:
+    rows = {row["symbol"]: row for row in (await client.get("/fapi/v1/exchangeInfo"))["symbols"]}
+    await client.fault("unreadable_row", symbol="BTCUSDT")
+    lacking = {row["symbol"]: row for row in (await client.get("/fapi/v1/exchangeInfo"))["symbols"]}
+    without = {name: value for name, value in rows["BTCUSDT"].items() if name != "underlyingType"}
+    assert lacking == rows | {"BTCUSDT": without}
+    assert await client.get("/fapi/v1/klines", symbol="BTCUSDT", interval="3m", limit=1)
+    await client.heal()
+    assert {row["symbol"]: row for row in (await client.get("/fapi/v1/exchangeInfo"))["symbols"]} == rows
+
+
 async def test_exchange_info_may_be_short_or_empty(client: Client) -> None:
     whole = await statuses(client)
     await client.fault("short_exchange_info", symbols=["BTCUSDT"])

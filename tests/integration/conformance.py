@@ -63,12 +63,13 @@ class Symbols:
     """Symbols of every kind that the exchange lists: collected ones, and those that are not."""
 
     collected: str
-    chinese: str
+    odd: tuple[str, ...]
+    """Collected, too, on coins with names of other scripts and characters."""
     others: tuple[str, ...]
 
     def cases(self) -> list[str | None]:
         """Every way to say a symbol; None: not at all."""
-        known = [self.collected, self.collected.lower(), self.chinese, *self.others]
+        known = [self.collected, self.collected.lower(), *self.odd, *self.others]
         return [*known, None, "", "NOSUCHUSDT", "BTC/USDT", " "]
 
 

@@ -27,7 +27,8 @@ def delete_span(influx: InfluxStack, pair: str, bucket: str, measurement: str, f
     start, stop = (
         datetime.fromtimestamp(at / 1000, UTC).isoformat().replace("+00:00", "Z") for at in (first_ms, last_ms)
     )
-    predicate = f'_measurement="{measurement}" AND pair="{pair}"'
+    quoted = pair.replace('"', '\\"')
+    predicate = f'_measurement="{measurement}" AND pair="{quoted}"'
     body = json.dumps({"start": start, "stop": stop, "predicate": predicate}).encode()
     _post(influx, f"/api/v2/delete?org={influx.org}&bucket={bucket}", body)
 

@@ -43,6 +43,13 @@ def test_symbols_are_taken_in_any_case_and_script() -> None:
     assert params.optional_symbol({"symbol": ""}, KNOWN) is None
 
 
+def test_a_symbol_is_found_as_the_exchange_writes_it_before_it_is_put_in_capitals() -> None:
+    known = {"T$USDT", "kBONKUSDT", "STRAßEUSDT", "KBONKUSDT2"}
+    for symbol in known:
+        assert params.symbol({"symbol": symbol}, known) == symbol
+    assert params.symbol({"symbol": "t$usdt"}, known) == "T$USDT"
+
+
 @pytest.mark.parametrize("interval", ["1m", "3m", "6m", "1h", "21h", "1d", "3d", "1w", "1M"])
 def test_intervals_of_the_exchange_and_multiples_of_3m_are_served(interval: str) -> None:
     assert params.interval({"interval": interval}) == interval

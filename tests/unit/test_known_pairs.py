@@ -33,11 +33,23 @@ def test_a_name_that_was_never_known_is_still_refused(tmp_path: Path) -> None:
         select(WITHOUT_MATIC, left.pairs)
 
 
-def test_a_pair_that_became_another_kind_of_contract_or_whose_row_cannot_be_read_is_gone_too(tmp_path: Path) -> None:
+def test_a_pair_that_became_another_kind_of_contract_is_gone_too(tmp_path: Path) -> None:
     names = known(tmp_path, BTC, MATIC)
     other_kind = universe(BTC, symbol("MATIC", contract_type="TRADIFI_PERPETUAL"))
-    for answer in (other_kind, universe(BTC, invalid=["MATICUSDT"])):
-        assert without_gone(answer, NAMED, names).gone == (MATIC.pair,)
+    assert without_gone(other_kind, NAMED, names).gone == (MATIC.pair,)
+
+
+@pytest.mark.parametrize("knows", [(BTC, MATIC), ()])
+def test_a_pair_whose_row_cannot_be_read_is_neither_gone_nor_a_wrong_name_and_holds_nobody_up(
+    tmp_path: Path, knows: tuple[SymbolInfo, ...]
+) -> None:
+    answer = universe(BTC, invalid=["MATICUSDT"])
+    left = without_gone(answer, NAMED, known(tmp_path, *knows))
+    assert (left.pairs, left.gone) == (NAMED, ())
+    selection = select(answer, left.pairs)
+    assert (selection.symbols, selection.unreadable) == ((BTC,), (MATIC.pair,))
+    assert states_at_start(selection, ()) == {MATIC.pair: "halted"}, "its silence is no alert"
+    assert chosen(answer, configured(tmp_path), [], known(tmp_path, *knows)) == [BTC]
 
 
 def test_a_pair_that_is_listed_is_not_gone_whatever_its_status(tmp_path: Path) -> None:

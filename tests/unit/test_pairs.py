@@ -7,10 +7,14 @@ from hypothesis import strategies as st
 from marketdata.errors import MarketDataError
 from marketdata.pairs import InvalidPair, Pair, pair_of, parse_pair, symbol_of
 
+# What the exchange may call a coin: printable, but for what parts a pair and the backslash.
+bases = st.text(
+    st.characters(codec="utf-8", exclude_characters="/:\\").filter(str.isprintable), min_size=1, max_size=12
+)
 currencies = st.text(st.characters(categories=("Lu", "Ll", "Lo", "Nd"), include_characters="_-."), min_size=1)
 
 
-@given(currencies, currencies, currencies)
+@given(bases, currencies, currencies)
 def test_a_pair_is_parsed_into_the_currencies_it_was_made_of(base: str, quote: str, margin: str) -> None:
     assert parse_pair(pair_of(base, quote, margin)) == Pair(base, quote, margin)
 
@@ -22,6 +26,8 @@ def test_a_pair_is_parsed_into_the_currencies_it_was_made_of(base: str, quote: s
         ("1000SHIB/USDT:USDT", "1000SHIBUSDT"),
         ("币安人生/USDT:USDT", "币安人生USDT"),
         ("BTC/USDC:USDC", "BTCUSDC"),
+        ("T$/USDT:USDT", "T$USDT"),
+        ('A B,C="D"/USDT:USDT', 'A B,C="D"USDT'),
     ],
 )
 def test_the_symbol_is_base_and_quote(pair: str, symbol: str) -> None:
@@ -39,9 +45,11 @@ def test_the_symbol_is_base_and_quote(pair: str, symbol: str) -> None:
         "BTC/USDT:",
         "BTC/USDT:USDT:USDT",
         "BTC/USDT:USDT ",
-        "B C/U:U",
+        "BTC/US DT:USDT",
+        "BTC/USDT:US$",
+        "BTC/US,DT:USDT",
     ]
-    + [f"B{character}C/USDT:USDT" for character in "\n\t,=\"'\\/:;$"],
+    + [f"B{character}C/USDT:USDT" for character in "\n\t\r\\/:\u2028\u202e\ud800\x00"],
 )
 def test_what_is_not_a_pair_is_refused_with_the_notation_expected(text: str) -> None:
     with pytest.raises(InvalidPair, match="BASE/QUOTE:SETTLE") as refused:

@@ -41,6 +41,14 @@ def test_exactly_the_asked_for_pairs_are_eligible(pairs: int) -> None:
     assert eligible == [item.symbol for item in universe.eligible]
 
 
+def test_pairs_on_coins_of_any_name_are_listed_beside_the_others() -> None:
+    universe = Universe(pairs=4, seed=1, start_ms=NOW_MS, bases=["T$", "A&B"])
+    plain = Universe(pairs=4, seed=1, start_ms=NOW_MS)
+    assert [item.symbol for item in universe.eligible[4:]] == ["T$USDT", "A&BUSDT"]
+    assert [item.symbol for item in universe.eligible[:4]] == [item.symbol for item in plain.eligible]
+    assert parse("t$usdt@kline_3m", universe) is not None
+
+
 def test_everything_that_could_confuse_a_client_is_there() -> None:
     others = UNIVERSE.instruments[len(UNIVERSE.eligible) :]
     assert {item.contract_type for item in others} >= {

@@ -39,7 +39,9 @@ def number(index: int) -> CandleValues:
 
 
 PRICES = st.decimals("0.001", "99999", places=4).map(str)
-BASES = st.one_of(st.sampled_from(("BTC", "1000PEPE", "币安人生", "龙虾")), st.text("ABCxyz09", min_size=1, max_size=8))
+BASES = st.one_of(
+    st.sampled_from(("BTC", "1000PEPE", "币安人生", "龙虾", "T$")), st.text("ABCxyz09$ ,=\"'+#", min_size=1, max_size=8)
+)
 
 
 @given(BASES, st.integers(0, 10_000), st.lists(PRICES, min_size=4, max_size=4), st.integers(0, 5))
