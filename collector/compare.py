@@ -2,7 +2,8 @@
 
 What "equal" means (docs/design.md 4.3): prices equal as decimals and trades as counts; the sums of a 3m candle, or of a
 window the exchange rolled itself, equal the float of the exchange's text; the sums of a window rolled from 3m candles
-lie within half of the last decimal of a quantity, since floats were added.
+lie within half of the last decimal of a quantity, since floats were added: of today's quantities or of the row's own,
+whichever are finer, for a symbol's precision may have shrunk since.
 """
 
 from collections.abc import Mapping
@@ -74,7 +75,8 @@ def wrong_fields(timeframe: str, row: StoredRow, kline: Kline, quantity_precisio
     wrong = []
     if whole > 1 and candles not in (0, whole):
         wrong.append(WrongField(CANDLES, candles, whole))
-    tolerance = Decimal(5).scaleb(-quantity_precision - 1) if candles else Decimal(0)
+    digits = max(quantity_precision, _decimals(kline.volume), _decimals(kline.taker_buy_volume))
+    tolerance = Decimal(5).scaleb(-digits - 1) if candles else Decimal(0)
     for name in FIELDS:
         value, expected = row.get(name), _expected(name, row, kline, is_base=whole == 1)
         if not _equal(name, value, expected, tolerance):
@@ -88,6 +90,10 @@ def must_shed_fields(row: StoredRow, kline: Kline) -> bool:
     Writing over a point takes no field away: this one must be deleted first.
     """
     return not kline.trades and any(row.get(name) is not None for name in TRADED)
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
 
 
 def _expected(name: str, row: StoredRow, kline: Kline, *, is_base: bool) -> str | int | None:

@@ -80,6 +80,29 @@ def test_only_the_sums_of_a_rolled_window_may_be_off_and_only_by_half_of_the_las
     assert [field.name for field in wrong_fields("1h", near | {"candles": 0}, kline, PRECISION)] == [name]
 
 
+@given(kline=klines(traded=True), name=st.sampled_from(SUMS), today=st.integers(0, PRECISION))
+def test_after_a_symbols_precision_has_shrunk_its_older_windows_are_judged_by_their_own_decimals(
+    kline: Kline, name: str, today: int
+) -> None:
+    near = stored_from(kline, "1h", rolled=True)
+    near[name] += 0.4 * 10**-PRECISION
+    assert wrong_fields("1h", near, kline, today) == ()
+    far = near | {name: float(getattr(kline, name)) + 0.6 * 10**-PRECISION}
+    assert [field.name for field in wrong_fields("1h", far, kline, today)] == [name]
+
+
+@given(timeframe=timeframes, rolled=st.booleans(), today=st.integers(0, 8))
+def test_a_price_is_judged_by_all_of_its_decimals_whatever_the_precision_is_today(
+    timeframe: str, rolled: bool, today: int
+) -> None:
+    price = "0.123456"
+    kline = Kline(0, price, price, price, price, "10.000", 1, "1.23456", 1, "5.000", "0.61728")
+    row = stored_from(kline, timeframe, rolled=rolled and timeframe != "3m")
+    assert wrong_fields(timeframe, row, kline, today) == ()
+    for other in (0.1235, 0.123457, 0.1234564):
+        assert [field.name for field in wrong_fields(timeframe, row | {"close": other}, kline, today)] == ["close"]
+
+
 @given(kline=klines(), timeframe=timeframes.filter(lambda timeframe: timeframe != "3m"), candles=st.integers(1, 479))
 def test_a_window_of_some_of_its_candles_is_wrong(kline: Kline, timeframe: str, candles: int) -> None:
     row = stored_from(kline, timeframe, rolled=True)
