@@ -99,11 +99,8 @@ class Repairer:
         return True
 
     async def _newest(self, store: StoreRepair) -> None:
-        store.rollups.hold()  # it rolls them itself, once
-        try:
+        with store.rollups.held():  # it rolls them itself, once
             await store.newest(dict(self._symbols), self._counted_again())
-        finally:
-            store.rollups.release()
 
     async def _whole(self, store: StoreRepair, *, first: bool) -> None:
         try:
@@ -122,12 +119,9 @@ class Repairer:
         def progress() -> tuple[int, int]:
             return state.candles_fetched + state.windows_fetched, state.candles_missing + state.windows_missing
 
-        store.rollups.hold()
-        try:
+        with store.rollups.held():
             async with shown(f"fill {store.name}", "rows", progress):
                 await store.run(dict(self._symbols), state)
-        finally:
-            store.rollups.release()
         await in_time(store.rollups.rolled(), f"the roll-up of store {store.name}")
 
     def _counted_again(self) -> FillState:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from collector.clock import ExchangeClock
 from collector.dirty import DirtyWindows, runs_for
@@ -22,7 +23,7 @@ MAX_DELAY_SECONDS = 60.0
 class RollupRepairer:
     """Keeps one store's roll-ups right: marks what deliveries touched, rolls it again when they pause.
 
-    ``hold`` delays the rolling (not the marking) while a fill is delivering a long history; whoever holds may `roll`.
+    ``held`` delays the rolling (not the marking) while a fill is delivering a long history; who holds may ``roll``.
     """
 
     def __init__(
@@ -49,13 +50,14 @@ class RollupRepairer:
         if not len(dirty):
             self._clean.set()
 
-    def hold(self) -> None:
-        """Mark only, until ``release``."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Mark only, until the block ends; then what is dirty is rolled."""
         self._free.clear()
-
-    def release(self) -> None:
-        """Roll what is dirty."""
-        self._free.set()
+        try:
+            yield
+        finally:
+            self._free.set()
 
     async def on_delivered(self, bucket: str, lines: Sequence[str]) -> None:
         """The store has these lines: mark the windows whose scheduled run they missed."""

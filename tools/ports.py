@@ -1,4 +1,4 @@
-"""Ports for servers of tests: nobody else gets one, neither as a listener's free port nor for a connection of its own.
+"""Ports for servers of tests and demo: nobody else gets one, as a listener's free port or for a connection of its own.
 
 A port that was merely free a moment ago may be taken before its server listens, by another test or by any outgoing
 connection. These are below the range that the system hands out, and locked for as long as this process lives.

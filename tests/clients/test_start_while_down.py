@@ -6,7 +6,7 @@ from tests.clients.conftest import Served
 from tools.clients import fleet
 from tools.clients.config import Address
 from tools.clients.stack import GatewayServer
-from tools.demo.servers import HOST, free_port
+from tools.ports import HOST, free_port
 
 pytestmark = pytest.mark.usefixtures("fleet")
 

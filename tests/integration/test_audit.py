@@ -3,7 +3,9 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 from collector.__main__ import main
 from tests.integration.closes import before_a_close
-from tests.integration.collector_process import collector_process, second_store, write_config
+from tests.integration.collector_process import CollectorProcess, collector_process, second_store, write_config
 from tests.integration.damage import alter, delete, photograph
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS
@@ -30,6 +32,49 @@ def audit(config: Path, report: Path, *options: str) -> tuple[int, set[tuple[str
     code = main(["audit", "--config", str(config), "--report", str(report), *options])
     lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
     return code, {(line["pair"], line["timeframe"], line["open_time_ms"], line["kind"]) for line in lines}
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A collector that has filled its stores; the audited span is `from_ms` to `newest_ms`, as `span` says it."""
+
+    collector: CollectorProcess
+    config: Path
+    report: Path
+    pairs: list[str]
+    from_ms: int
+    newest_ms: int
+
+    @property
+    def span(self) -> tuple[str, ...]:
+        """The command's options."""
+        return ("--from", _iso(self.from_ms), "--to", _iso(self.newest_ms))
+
+
+@contextmanager
+def filled(
+    folder: Path,
+    start_simulator: Start,
+    stores: Sequence[InfluxStack],
+    *,
+    pairs: int,
+    seed: int,
+    hours: int,
+    windows: int,
+) -> Iterator[Filled]:
+    """Run a collector that has filled one store, or two; all but the oldest hour is the audited span."""
+    start_ms = before_a_close(170)
+    simulator = start_simulator("--pairs", str(pairs), "--seed", str(seed), "--start-ms", str(start_ms))
+    # The ledger looks at the start alone: it would put the damage right by itself.
+    extra = ["[fill]", f"hours = {hours}", f"rollup_windows = {windows}", "[ledger]", "check_seconds = 3600"]
+    for store in stores[1:]:
+        extra += second_store(store)
+    config, url = write_config(folder, simulator, stores[0], extra=extra)
+    newest_ms = start_ms // CANDLE_MS * CANDLE_MS
+    with collector_process(config, url, folder) as collector:
+        collector.wait_until_filled()
+        from_ms = newest_ms - (hours - 1) * HOUR_MS
+        yield Filled(collector, config, folder / "report.ndjson", pairs_of(simulator), from_ms, newest_ms)
 
 
 def damage(
@@ -52,18 +97,10 @@ def damage(
 def test_damaged_candles_and_windows_are_found_exactly_and_put_right_and_nothing_else_is_touched(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start_ms = before_a_close(170)
-    simulator = start_simulator("--pairs", "8", "--seed", "21", "--start-ms", str(start_ms))
-    # The ledger looks at the start alone: it would put the damage right by itself.
-    extra = ["[fill]", f"hours = {FILL_HOURS}", "rollup_windows = 60", "[ledger]", "check_seconds = 3600"]
-    config, url = write_config(tmp_path, simulator, fresh_influx, extra=extra)
-    report = tmp_path / "report.ndjson"
-    with collector_process(config, url, tmp_path) as collector:
-        collector.wait_until_filled()
-        pairs = pairs_of(simulator)
-        newest_ms = start_ms // CANDLE_MS * CANDLE_MS
-        from_ms = newest_ms - (FILL_HOURS - 1) * HOUR_MS
-        span = ("--from", _iso(from_ms), "--to", _iso(newest_ms))
+    with filled(tmp_path, start_simulator, [fresh_influx], pairs=8, seed=21, hours=FILL_HOURS, windows=60) as filling:
+        collector, config, report = filling.collector, filling.config, filling.report
+        pairs, span = filling.pairs, filling.span
+        newest_ms, from_ms = filling.newest_ms, filling.from_ms
         older = ("--from", _iso(newest_ms - 60 * HOUR_MS), "--to", _iso(from_ms), "--intervals", "1h,4h")
         assert audit(config, report, *span) == (0, set())
         assert audit(config, report, *older) == (0, set())
@@ -100,19 +137,12 @@ def test_damaged_candles_and_windows_are_found_exactly_and_put_right_and_nothing
 def test_of_two_stores_each_is_compared_and_put_right_in_what_it_lacks_itself(
     tmp_path: Path, fresh_influx: InfluxStack, second_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    start_ms = before_a_close(170)
-    simulator = start_simulator("--pairs", "4", "--seed", "25", "--start-ms", str(start_ms))
-    extra = ["[fill]", "hours = 6", "rollup_windows = 10", "[ledger]", "check_seconds = 3600"]
-    extra += second_store(second_influx)
-    config, url = write_config(tmp_path, simulator, fresh_influx, extra=extra)
-    report = tmp_path / "report.ndjson"
-    with collector_process(config, url, tmp_path) as collector:
-        collector.wait_until_filled()
-        pairs = pairs_of(simulator)
-        newest_ms = start_ms // CANDLE_MS * CANDLE_MS
-        from_ms = newest_ms - 5 * HOUR_MS
-        span = ("--from", _iso(from_ms), "--to", _iso(newest_ms))
-        before = {store.url: photograph(store, pairs, newest_ms) for store in (fresh_influx, second_influx)}
+    stores = [fresh_influx, second_influx]
+    with filled(tmp_path, start_simulator, stores, pairs=4, seed=25, hours=6, windows=10) as filling:
+        collector, config, report = filling.collector, filling.config, filling.report
+        pairs, span = filling.pairs, filling.span
+        newest_ms, from_ms = filling.newest_ms, filling.from_ms
+        before = {store.url: photograph(store, pairs, newest_ms) for store in stores}
         chance = random.Random(6)
         for store, count in ((fresh_influx, 20), (second_influx, 30)):
             whole = [p for p in before[store.url] if from_ms <= p[2] < newest_ms - INTERVAL_MS[p[1]]]
@@ -123,7 +153,7 @@ def test_of_two_stores_each_is_compared_and_put_right_in_what_it_lacks_itself(
         assert by_store == {"main": 20, "second": 30}
         assert audit(config, report, *span, "--fix")[0] == 1
         assert audit(config, report, *span) == (0, set())
-        after = {store.url: photograph(store, pairs, newest_ms) for store in (fresh_influx, second_influx)}
+        after = {store.url: photograph(store, pairs, newest_ms) for store in stores}
         assert after == before
         assert collector.stop() == 0
 

@@ -13,9 +13,10 @@ import aiohttp
 from tools.clients.config import Address
 from tools.demo.metrics import Metrics, parse
 from tools.demo.processes import Child, Children
-from tools.demo.servers import HOST, CannotStart, answers, free_port, simulator_command, simulator_url
+from tools.demo.servers import CannotStart, answers, simulator_command, simulator_url
 from tools.faults.simulated import Simulated
 from tools.faults.world import CollectorServer, StoreServer
+from tools.ports import HOST, free_port
 
 COLLECTOR = "collector-1"
 GATEWAY = "gateway-1"

@@ -16,16 +16,15 @@ from tools.demo import configs, grafana
 from tools.demo.folder import Folder
 from tools.demo.processes import Children
 from tools.demo.servers import (
-    HOST,
     alertmanager_command,
     answers,
     blackbox_exporter_command,
-    free_port,
     node_exporter_command,
     prometheus_command,
 )
 from tools.demo.settings import ROOT
 from tools.demo.view import Tell
+from tools.ports import HOST, free_port
 
 SHIPPED = ROOT / "prometheus"
 GRAFANA = ROOT / "grafana"

@@ -1,7 +1,6 @@
 """The servers as local processes: how each is started, and how one knows that it serves."""
 
 import asyncio
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -10,8 +9,8 @@ from pathlib import Path
 import aiohttp
 
 from tools.demo.processes import Child
+from tools.ports import HOST
 
-HOST = "127.0.0.1"
 START_SECONDS = 60.0
 POLL_SECONDS = 0.1
 
@@ -112,10 +111,3 @@ async def answers(url: str, child: Child) -> None:
                 pass
             await asyncio.sleep(POLL_SECONDS)
     raise CannotStart(f"{child.name} does not answer at {url} after {START_SECONDS:.0f} s: see {child.log}")
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])

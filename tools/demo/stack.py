@@ -14,17 +14,16 @@ from tools.demo.folder import Folder
 from tools.demo.processes import Children
 from tools.demo.run import Run
 from tools.demo.servers import (
-    HOST,
     CannotStart,
     answers,
     environment,
-    free_port,
     influxd_command,
     simulator_command,
     simulator_url,
 )
 from tools.demo.settings import ROOT, Settings
 from tools.demo.view import Tell
+from tools.ports import HOST, free_port
 
 ORG = "marketdata"
 COLLECTOR = (sys.executable, "-m", "collector")

@@ -8,7 +8,7 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
-from tools.demo.servers import HOST
+from tools.ports import HOST
 
 WRITE_PATH = "/api/v2/write"
 _HOP_BY_HOP = {"connection", "content-encoding", "content-length", "keep-alive", "server", "transfer-encoding", "date"}

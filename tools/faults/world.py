@@ -20,7 +20,6 @@ from tools.demo.compare import BASE, LENGTH_MS
 from tools.demo.metrics import Metrics, parse
 from tools.demo.processes import Child, Children
 from tools.demo.servers import (
-    HOST,
     answers,
     influxd_command,
     simulator_command,
@@ -28,7 +27,7 @@ from tools.demo.servers import (
 )
 from tools.faults.proxy import Proxy
 from tools.faults.simulated import Simulated
-from tools.ports import free_port
+from tools.ports import HOST, free_port
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 20.0
