@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.support import BUSY
+
 USER, PASSWORD = "user", "secret"
 
 
@@ -65,7 +67,7 @@ def proxy_thread(scheme: str) -> Iterator[Proxy]:
     thread = threading.Thread(target=loop.run_until_complete, args=[run()])
     thread.start()
     try:
-        assert ready.wait(10), "the proxy listens"
+        assert ready.wait(10 * BUSY), "the proxy listens"
         yield started[0]
     finally:
         loop.call_soon_threadsafe(ended.set)

@@ -17,6 +17,9 @@ POLL_SECONDS = 0.05
 BUSY = 4
 """How many times as long as on a quiet machine a test waits before it fails: others may want the cores too."""
 
+REQUEST_SECONDS = 60
+"""How long a server on this machine may take to answer one request: for ever, were it not for one that hangs."""
+
 EXAMPLES = 100
 """Of a property that does not say how many."""
 

@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from tests.contract.reader_scenarios import SCENARIOS
-from tests.support import http_server
+from tests.support import BUSY, http_server
 
 NAMES = [scenario.__name__ for scenario in SCENARIOS]
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 120 * BUSY
 PAIRS = {"results": [{"series": [{"columns": ["key", "value"], "values": [["pair", "BTC/USDT:USDT"]]}]}]}
 
 

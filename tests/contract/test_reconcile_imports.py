@@ -8,6 +8,8 @@ from pathlib import Path
 import influx_reconcile
 import pytest
 
+from tests.support import BUSY
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ansible" / "plugins" / "module_utils" / "influx_reconcile"
 MODULES = sorted(PACKAGE.glob("*.py"))
@@ -20,7 +22,7 @@ def imports(path: Path) -> list[ast.Import | ast.ImportFrom]:
 
 
 def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60 * BUSY)
 
 
 def test_the_imported_engine_is_the_one_that_ansible_ships_to_the_hosts() -> None:

@@ -16,10 +16,11 @@ import pytest
 
 from simulator import tls
 from tests.contract.simulator_process import Served, serve
+from tests.support import BUSY, REQUEST_SECONDS
 
 
 def fetch(served: Served, path: str) -> Any:
-    with urllib.request.urlopen(served.url + path, context=served.context(), timeout=10) as answer:
+    with urllib.request.urlopen(served.url + path, context=served.context(), timeout=REQUEST_SECONDS) as answer:
         return json.loads(answer.read())
 
 
@@ -61,7 +62,7 @@ def test_a_signal_ends_it_in_order(number: signal.Signals, tmp_path: Path) -> No
         raw = socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2])))
         with running.context().wrap_socket(raw, server_hostname="localhost"):
             running.process.send_signal(number)
-            assert running.process.wait(5) == 0
+            assert running.process.wait(5 * BUSY) == 0
 
 
 def test_the_clock_starts_at_any_past_instant_and_runs(tmp_path: Path) -> None:
@@ -77,7 +78,9 @@ def test_the_clock_starts_at_any_past_instant_and_runs(tmp_path: Path) -> None:
 def test_answers_are_dated_by_the_clock_of_the_exchange(tmp_path: Path) -> None:
     start_ms = 1_700_000_000_000
     with serve(tmp_path, "--pairs", "2", "--start-ms", str(start_ms)) as running:
-        with urllib.request.urlopen(f"{running.url}/fapi/v1/ping", context=running.context(), timeout=10) as answer:
+        with urllib.request.urlopen(
+            f"{running.url}/fapi/v1/ping", context=running.context(), timeout=REQUEST_SECONDS
+        ) as answer:
             dated = parsedate_to_datetime(answer.headers["Date"]).timestamp() * 1000
         assert start_ms <= dated < start_ms + 60_000
 
@@ -126,9 +129,12 @@ def test_the_certificate_holds_for_the_exchanges_names_and_no_other(tmp_path: Pa
         address = ("127.0.0.1", int(running.url.rpartition(":")[2]))
         for name in ("localhost", "127.0.0.1", "fapi.binance.com", "fstream.binance.com"):
             with (
-                socket.create_connection(address, timeout=10) as raw,
+                socket.create_connection(address, timeout=REQUEST_SECONDS) as raw,
                 running.context().wrap_socket(raw, server_hostname=name) as secured,
             ):
                 assert secured.version() in ("TLSv1.2", "TLSv1.3")
-        with socket.create_connection(address, timeout=10) as raw, pytest.raises(ssl.SSLCertVerificationError):
+        with (
+            socket.create_connection(address, timeout=REQUEST_SECONDS) as raw,
+            pytest.raises(ssl.SSLCertVerificationError),
+        ):
             running.context().wrap_socket(raw, server_hostname="example.com")

@@ -13,7 +13,7 @@ import yaml
 from aiohttp import web
 
 from tests.faster import by_a_clock_behind, each_second, faster_alertmanager, faster_rules
-from tests.support import end, eventually_async, free_port, tail
+from tests.support import REQUEST_SECONDS, end, eventually_async, free_port, tail
 from tools import programs
 from tools.demo.configs import Target
 from tools.demo.monitoring import SHIPPED, prometheus_folder
@@ -127,7 +127,7 @@ async def alerting(
                 ),
             }.items():
                 running.enter_context(_process(command, folder / f"{name}.log"))
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)) as session:
                 for name, address in addresses.items():
                     await _ready(session, f"http://{address}/-/ready", folder / f"{name}.log")
                 urls = {f"{name}_url": f"http://{address}" for name, address in addresses.items()}

@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.servers import InfluxStack, Simulator
-from tests.support import end, eventually, free_port, tail
+from tests.support import BUSY, REQUEST_SECONDS, end, eventually, free_port, tail
 
 
 @dataclass
@@ -41,7 +41,7 @@ class CollectorProcess:
         """SIGKILL: nothing is flushed."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(10 * BUSY)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
@@ -51,14 +51,14 @@ class CollectorProcess:
     def status(self) -> Any:
         """The answer of /status, or None while it does not answer."""
         try:
-            with urllib.request.urlopen(f"{self.url}/status", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/status", timeout=REQUEST_SECONDS) as answer:
                 return json.load(answer)
         except (urllib.error.URLError, OSError):
             return None
 
     def exposition(self) -> str:
         """The text of /metrics: one scrape."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=REQUEST_SECONDS) as answer:
             text: str = answer.read().decode()
         return text
 

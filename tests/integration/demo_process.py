@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import eventually
+from tests.support import BUSY, eventually
 from tools.demo.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def demo(folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(60)
+                process.wait(60 * BUSY)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.servers import InfluxStack, Simulator
-from tests.support import end, eventually, free_port, tail
+from tests.support import REQUEST_SECONDS, end, eventually, free_port, tail
 
 START_SECONDS = 60
 
@@ -43,7 +43,7 @@ class GatewayProcess:
     def answers(self, path: str = "/healthz") -> bool:
         """Whether a path answers 200."""
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=REQUEST_SECONDS) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -18,7 +18,7 @@ import docker
 from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 
-from tests.support import end, eventually, free_port, tail
+from tests.support import REQUEST_SECONDS, end, eventually, free_port, tail
 
 START_SECONDS = 60
 
@@ -40,7 +40,7 @@ class InfluxServer:
     def kill(self) -> None:
         """End it as a power cut would (SIGKILL)."""
         self._container.kill()
-        self._container.wait(timeout=10)
+        self._container.wait(timeout=REQUEST_SECONDS)
 
     def start(self) -> None:
         """Start it again with the data it had, and wait until it is healthy."""
@@ -77,7 +77,7 @@ class InfluxServer:
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=10) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -157,7 +157,7 @@ class Simulator:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"}, method=method)
         context = ssl.create_default_context(cafile=str(self.ca_file))
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=REQUEST_SECONDS, context=context) as answer:
             return json.load(answer)
 
 

@@ -17,7 +17,7 @@ from tests.integration.damage import photograph
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS, differences
 from tests.integration.test_collector import pairs_of
-from tests.support import eventually, tail
+from tests.support import BUSY, eventually, tail
 
 DAY_MS = 86_400_000
 DAYS = 8
@@ -69,7 +69,7 @@ def test_an_interrupted_backfill_goes_on_where_it_was_and_ends_in_the_exchanges_
         try:
             eventually(progress.exists, 90, what=f"a stretch is done\n{tail(log)}")
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 130
+            assert process.wait(20 * BUSY) == 130
         finally:
             process.kill()
         held = candles_stored(fresh_influx, pairs, newest_ms)

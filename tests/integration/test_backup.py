@@ -61,7 +61,7 @@ def server(stack: InfluxStack) -> Server:
 def make(server: Server, tmp_path: Path) -> Make:
     """Make a backup, at most two stay. Checksums go back to the old day; the clock moves on a second each time."""
     times = iter(range(100))
-    days = (datetime.now(UTC) - datetime(2026, 1, 4, tzinfo=UTC)).days
+    days = (datetime.now(UTC) - datetime(2026, 1, 3, tzinfo=UTC)).days  # one more, for a midnight before they are made
 
     def made() -> tuple[Path, folder.Manifest]:
         now = datetime.now(UTC) + timedelta(seconds=next(times))
@@ -158,7 +158,8 @@ def test_what_is_no_data_of_influxdb_does_not_count_as_a_backup(tmp_path: Path) 
 
 def test_unchanged_shards_are_on_disk_once_and_the_newest_backups_stay(make: Make, stack: InfluxStack) -> None:
     first, manifest = make()
-    write(stack, "market_data_samples", [f"mark_price,exchange=B,pair=P mark=1.5 {int(time.time() * 1000)}"])
+    # An hour ago: whatever midnight has passed meanwhile, the shard of then holds some of the fixture's two hours.
+    write(stack, "market_data_samples", [f"mark_price,exchange=B,pair=P mark=1.5 {int(time.time() - 3600) * 1000}"])
     (first.parent / "20260101T000000Z.partial").mkdir()
     second, _ = make()
     names = [folder.shard_file(shard) for bucket in manifest.buckets for shard in folder.shards_of(bucket)]

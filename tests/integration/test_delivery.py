@@ -25,7 +25,7 @@ from collector.points import PointCounters, PointTotals
 from collector.spool import Spool
 from collector.writer import Writer
 from tests.integration.servers import InfluxServer, InfluxStack
-from tests.support import eventually_async, free_port
+from tests.support import BUSY, eventually_async, free_port
 
 pytestmark = pytest.mark.integration
 
@@ -87,7 +87,7 @@ class Pipeline:
             assert self.writer.put_nowait(bucket, each)
 
     async def drained(self) -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(DEADLINE_SECONDS * BUSY):
             await self.writer.flush()
             await self.writer.drained(STORE)
 

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.integration.demo_process import LIVE_SECONDS, demo, live
+from tests.support import BUSY
 from tools.demo.check import check
 from tools.demo.compare import LENGTH_MS
 from tools.demo.exchange_truth import Exchange
@@ -125,7 +126,7 @@ async def test_the_check_of_a_running_demo_finds_each_damage_and_ctrl_c_ends_all
         assert all(PAIR in example for verdict in after.verdicts.values() for example in verdict.examples)
 
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(60 * BUSY) == 0
     assert not processes_of(folder)
 
 
@@ -137,7 +138,7 @@ def stamp(time_ms: int) -> str:
 @pytest.mark.parametrize("name", ["EXCHANGE", "DEMO_SECONDS"])
 def test_a_bad_setting_is_one_line_and_exit_code_2(tmp_path: Path, name: str) -> None:
     with demo(tmp_path / "demo", **{name: "nonsense"}) as process:
-        assert process.wait(30) == 2
+        assert process.wait(30 * BUSY) == 2
     printed = (tmp_path / "demo.out").read_text(encoding="utf-8").splitlines()
     assert len(printed) == 1
     assert f"{name}=nonsense" in printed[0]

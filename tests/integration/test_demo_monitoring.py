@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.demo_process import demo, live
-from tests.support import eventually
+from tests.support import REQUEST_SECONDS, eventually
 from tools import programs
 from tools.demo.run import Run
 
@@ -19,7 +19,7 @@ SERVICES = {"collector", "influxdb", "exchange"}
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=REQUEST_SECONDS) as answer:
         return str(answer.read().decode())
 
 

@@ -16,7 +16,7 @@ from exchange.errors import BadRequest, Refused, Untrusted
 from exchange.universe import parse, select
 from marketdata.timeframes import BASE_MS
 from tests.integration.servers import Simulator, simulator_process
-from tests.support import eventually_async
+from tests.support import BUSY, REQUEST_SECONDS, eventually_async
 
 HOUR_MS = 3_600_000
 
@@ -41,7 +41,7 @@ def control(simulator: Simulator, path: str, body: dict[str, Any] | None = None,
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{simulator.url}/_control/{path}", data=data, method=method)
     trust = ssl.create_default_context(cafile=simulator.ca_file)
-    with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
+    with urllib.request.urlopen(request, timeout=REQUEST_SECONDS, context=trust) as answer:
         return json.load(answer)
 
 
@@ -124,7 +124,7 @@ async def test_a_refused_client_stays_away_as_long_as_it_was_told_and_then_goes_
         assert 1 < caught.value.retry_after_seconds <= 2
         waiting = asyncio.create_task(client.klines(symbol, "3m", limit=1))
         control(simulator, "faults", None, method="DELETE")
-        assert len(await asyncio.wait_for(waiting, 10)) == 1
+        assert len(await asyncio.wait_for(waiting, 10 * BUSY)) == 1
         assert client.snapshot().budget.refused == {429: 1}
 
 

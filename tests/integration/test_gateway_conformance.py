@@ -16,7 +16,7 @@ from tests.integration.collector_process import collector_process, write_config
 from tests.integration.conformance import DIFFERENCES, Row, Symbols, rows, verdict
 from tests.integration.gateway_process import gateway_process, write_gateway_config
 from tests.integration.servers import InfluxStack, Simulator, simulator_process
-from tests.support import eventually_async
+from tests.support import BUSY, eventually_async
 
 CANDLE_MS = 180_000
 #: Both sides have every final candle from here on after a close, and until so long before the next.
@@ -121,7 +121,7 @@ def compared(sides: Sides, folder: Path, pairs: str, *options: str) -> subproces
     path = folder / "pairs.yml"
     path.write_text(pairs, encoding="utf-8")
     command = [sys.executable, "-m", "gateway", "compare", "--config", str(sides.config), "--pairs", str(path)]
-    return subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=120 * BUSY)
 
 
 def test_shadow_mode_finds_no_difference_and_tells_the_weight_saved(sides: Sides, tmp_path: Path) -> None:

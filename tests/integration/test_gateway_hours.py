@@ -15,7 +15,7 @@ from tests.integration.closes import lead_seconds
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.gateway_process import gateway_process, write_gateway_config
 from tests.integration.servers import InfluxStack, Simulator
-from tests.support import eventually
+from tests.support import REQUEST_SECONDS, eventually
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -34,12 +34,12 @@ class Platform:
 
     def ask(self, path: str) -> tuple[Any, str]:
         """A gateway's answer, and its state."""
-        with urllib.request.urlopen(self.gateway + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.gateway + path, timeout=REQUEST_SECONDS) as answer:
             return json.load(answer), answer.headers["X-Data-State"]
 
     def requests(self, route: str) -> float:
         """What the gateway has asked of the exchange."""
-        with urllib.request.urlopen(f"{self.gateway}/metrics", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.gateway}/metrics", timeout=REQUEST_SECONDS) as answer:
             text = answer.read().decode()
         return sum(
             sample.value

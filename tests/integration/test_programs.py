@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.servers import InfluxServer, InfluxStack
+from tests.support import REQUEST_SECONDS
 from tools.programs import INFLUXD_VERSION
 
 LINE = "ohlcv_3m,exchange=BINANCE_FUTURES,pair=BTC/USDT:USDT close=1.5 1700000000000"
@@ -20,7 +21,7 @@ def write(stack: InfluxStack, line: str) -> None:
         data=line.encode(),
         headers={"Authorization": f"Token {stack.token('ingest', 'collector-1')}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
         assert answer.status == 204
 
 
@@ -29,20 +30,20 @@ def count(stack: InfluxStack) -> int:
         f"{stack.url}/query?db=market_data&q=SELECT+count(close)+FROM+ohlcv_3m",
         headers={"Authorization": f"Token {stack.token('reader', 'library')}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
         (result,) = json.load(answer)["results"]
     return int(result["series"][0]["values"][0][1]) if "series" in result else 0
 
 
 def test_the_container_runs_the_pinned_influxdb(influxd: InfluxServer) -> None:
-    with urllib.request.urlopen(f"{influxd.url}/health", timeout=10) as answer:
+    with urllib.request.urlopen(f"{influxd.url}/health", timeout=REQUEST_SECONDS) as answer:
         health = json.load(answer)
     assert health["status"] == "pass"
     assert health["version"] == f"v{INFLUXD_VERSION}"
 
 
 def test_a_blank_server_waits_for_its_first_user(influxdb_url: str) -> None:
-    with urllib.request.urlopen(f"{influxdb_url}/api/v2/setup", timeout=10) as answer:
+    with urllib.request.urlopen(f"{influxdb_url}/api/v2/setup", timeout=REQUEST_SECONDS) as answer:
         assert json.load(answer)["allowed"] is True
 
 
@@ -59,7 +60,7 @@ def test_a_paused_server_accepts_connections_and_does_not_answer(fresh_influx: I
     address = urlsplit(fresh_influx.url)
     fresh_influx.server.pause()
     try:
-        with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        with socket.create_connection((address.hostname, address.port), timeout=REQUEST_SECONDS) as connection:
             connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
             connection.settimeout(0.5)
             with pytest.raises(TimeoutError):

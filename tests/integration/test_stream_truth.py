@@ -14,7 +14,7 @@ from tests.integration.closes import CLOSE_SECONDS, before_a_close, lead_seconds
 from tests.integration.collector_process import CollectorProcess, collector_process, write_config
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, truth
-from tests.support import eventually
+from tests.support import BUSY, REQUEST_SECONDS, eventually
 
 type Start = Callable[..., Simulator]
 
@@ -71,7 +71,7 @@ class Told:
 
 
 def lines(url: str) -> Iterator[dict[str, Any]]:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=REQUEST_SECONDS) as answer:
         for line in answer:
             yield json.loads(line)
 
@@ -98,7 +98,7 @@ def following(collector: CollectorProcess) -> Iterator[Told]:
     thread = threading.Thread(target=follow)
     thread.start()
     yield told
-    thread.join(20)
+    thread.join(20 * BUSY)
     assert not thread.is_alive()
 
 

@@ -13,7 +13,7 @@ from collector.writer import Writer
 from tests.support import eventually_async
 
 BUCKET = "market_data"
-DEADLINE_SECONDS = 10
+DEADLINE_SECONDS = 60
 
 
 class Pump:

@@ -75,7 +75,7 @@ class GatewayServer:
 
     async def metrics(self) -> Metrics:
         """A scrape; its text is kept beside the configuration."""
-        timeout = aiohttp.ClientTimeout(total=15)
+        timeout = aiohttp.ClientTimeout(total=60)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(f"{self.url}/metrics") as answer,

@@ -11,7 +11,7 @@ import aiohttp
 from tools.demo.processes import Child
 from tools.ports import HOST
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 POLL_SECONDS = 0.1
 
 
@@ -100,7 +100,7 @@ async def simulator_url(child: Child) -> str:
 
 async def answers(url: str, child: Child) -> None:
     """Return when a GET answers 200. Raises CannotStart."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and not child.ended:
             try:

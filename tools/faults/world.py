@@ -111,7 +111,7 @@ class CollectorServer:
         own = {"name": name, "state_dir": str(self.state), "listen": self._url.removeprefix("http://")}
         self._config.write_text(toml({**sections, "collector": {**own, **sections.get("collector", {})}}))
         self._child: Child | None = None
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15))
 
     @property
     def url(self) -> str:

@@ -23,7 +23,7 @@ def call(token_file: Path, method: str, path: str, body: Any = None) -> tuple[in
     request.add_header("Content-Type", kind)
     request.add_header("Authorization", f"Token {token_file.read_text().strip()}")
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, b""
