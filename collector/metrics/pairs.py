@@ -44,7 +44,7 @@ def pairs(parts: Parts) -> Families:
     unreadable = gauge(
         "symbols_unreadable",
         "Symbols of exchangeInfo that may be ours and cannot be read: left out unless they are collected already; the"
-        " log names them when they change, `collector check` always",
+        " log names them when they change, `collector check` always; diagnostic",
         ("exchange",),
     )
     unreadable.add_metric([EXCHANGE], len(parts.unreadable.rows))

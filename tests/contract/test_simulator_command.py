@@ -18,6 +18,9 @@ from simulator import tls
 from tests.contract.simulator_process import Served, serve
 from tests.support import BUSY, REQUEST_SECONDS
 
+LATE_MS = 600_000
+"""The clock starts with the process; so late it may be asked on a busy machine."""
+
 
 def fetch(served: Served, path: str) -> Any:
     with urllib.request.urlopen(served.url + path, context=served.context(), timeout=REQUEST_SECONDS) as answer:
@@ -69,10 +72,11 @@ def test_the_clock_starts_at_any_past_instant_and_runs(tmp_path: Path) -> None:
     start_ms = 1_700_000_000_000
     with serve(tmp_path, "--pairs", "2", "--start-ms", str(start_ms)) as running:
         first = fetch(running, "/fapi/v1/time")["serverTime"]
-        assert start_ms <= first < start_ms + 60_000
-        assert fetch(running, "/fapi/v1/time")["serverTime"] > first
+        assert start_ms <= first < start_ms + LATE_MS
         rows = fetch(running, "/fapi/v1/klines?symbol=BTCUSDT&interval=3m&limit=2")
-        assert rows[-1][0] <= start_ms + 60_000 < rows[-1][0] + 240_000
+        later = fetch(running, "/fapi/v1/time")["serverTime"]
+        assert later > first
+        assert first - 180_000 < rows[-1][0] <= later
 
 
 def test_answers_are_dated_by_the_clock_of_the_exchange(tmp_path: Path) -> None:
@@ -82,7 +86,7 @@ def test_answers_are_dated_by_the_clock_of_the_exchange(tmp_path: Path) -> None:
             f"{running.url}/fapi/v1/ping", context=running.context(), timeout=REQUEST_SECONDS
         ) as answer:
             dated = parsedate_to_datetime(answer.headers["Date"]).timestamp() * 1000
-        assert start_ms <= dated < start_ms + 60_000
+        assert start_ms <= dated < start_ms + LATE_MS
 
 
 def test_two_simulators_of_one_seed_agree_on_history(tmp_path: Path) -> None:
