@@ -1,4 +1,4 @@
-"""The FreqAI strategy of examples/ in a backtest: candles as downloaded, funding from the store."""
+"""The FreqAI strategy of examples/ in backtest and hyperopt: candles as downloaded, funding from the store."""
 
 import json
 import time
@@ -35,6 +35,31 @@ class Backtested:
 async def backtest(running: Experiment, pairs: list[str]) -> Backtested:
     """Download and backtest. Raises ChildDied if freqtrade fails."""
     folder = running.folder / "example"
+    log = folder / "backtest.log"
+    over = await _downloaded(running, pairs, folder)
+    options = ("--export", "none", "--logfile", str(log))
+    await running.children.run("backtest", [*_freqtrade(running, "backtesting"), *over, *options])
+    return Backtested(_features(folder / "user_data/models/example"), bot_log.complaints(log.read_text().splitlines()))
+
+
+async def hyperopt(running: Experiment, pairs: list[str], *, epochs: int, jobs: int) -> int:
+    """Download and optimize in so many processes, which get the strategy by value. Raises ChildDied if freqtrade fails.
+
+    Returns how many epochs it has recorded.
+    """
+    folder = running.folder / "example-hyperopt"
+    over = await _downloaded(running, pairs, folder)
+    options = (
+        *("--hyperopt-loss", "SharpeHyperOptLoss", "--spaces", "stoploss", "--disable-param-export"),
+        *("--epochs", str(epochs), "--job-workers", str(jobs), "--random-state", "1"),
+    )
+    await running.children.run("hyperopt", [*_freqtrade(running, "hyperopt"), *over, *options])
+    (recorded,) = (folder / "user_data/hyperopt_results").glob("*.fthypt")
+    return len(recorded.read_text(encoding="utf-8").splitlines())
+
+
+async def _downloaded(running: Experiment, pairs: list[str], folder: Path) -> list[str]:
+    """Download; returns the options that say what of: configuration, strategy, data, and the last whole day."""
     downloaded = await download(
         running.children,
         running.interpreter,
@@ -48,19 +73,22 @@ async def backtest(running: Experiment, pairs: list[str]) -> Backtested:
     configs[2].write_text(json.dumps(SMALL), encoding="utf-8")
     # freqtrade warns unless each file has the candle that opens at the end, the longest of them one of an hour.
     end_ms = newest_closed_ms(downloaded.started_ms, HOUR_MS) // DAY_MS * DAY_MS
-    log = folder / "backtest.log"
+    return [
+        *(word for config in configs for word in ("--config", str(config))),
+        *("--strategy-path", str(ROOT / "examples"), "--data-format-ohlcv", "json"),
+        *("--timerange", f"{_day(end_ms - DAY_MS)}-{_day(end_ms)}"),
+    ]
+
+
+def _freqtrade(running: Experiment, command: str) -> list[str]:
+    """The command, where the strategy finds the store as the example says."""
     store = running.stack.store
-    command = [
+    return [
         "env",
         f"MARKETDATA_URL={store.url}",
         f"MARKETDATA_TOKEN_FILE={store.token_file('reader', 'library')}",
-        *(str(running.interpreter), "-m", "freqtrade", "backtesting"),
-        *(word for config in configs for word in ("--config", str(config))),
-        *("--strategy-path", str(ROOT / "examples"), "--data-format-ohlcv", "json", "--export", "none"),
-        *("--timerange", f"{_day(end_ms - DAY_MS)}-{_day(end_ms)}", "--logfile", str(log)),
+        *(str(running.interpreter), "-m", "freqtrade", command),
     ]
-    await running.children.run("backtest", command)
-    return Backtested(_features(folder / "user_data/models/example"), bot_log.complaints(log.read_text().splitlines()))
 
 
 def _features(models: Path) -> list[str]:
