@@ -35,6 +35,7 @@ from collector.late import LateDelivery
 from collector.marks import MarkCandles
 from collector.metrics import Exposition, Histograms, Parts
 from collector.points import PointCounters
+from collector.quarantine import Quarantine
 from collector.repair import StoreRepair
 from collector.repairer import Repairer
 from collector.rollups import RollupRepairer
@@ -106,6 +107,7 @@ class _App:
         self._spool = Spool(
             state_dir / "spool", points, max_bytes=config.spool.max_bytes, max_files=config.spool.max_files
         )
+        self._quarantine = Quarantine(self._spool.rejected)
         self._writer = Writer(Batcher(), self._spool, points, wake=self._wake)
         self._clock = ExchangeClock(time.monotonic_ns)
         self._stream = Stream(config.collector.name, uuid.uuid4().hex, self._clock)
@@ -188,7 +190,7 @@ class _App:
             self._watch(symbols)
             firsts = FirstCandles(self._client, self._config.collector.state_dir)
             watched = {info.pair: firsts.told(info) for info in symbols}
-            confirmer = Confirmer(self._ingest, self._client, watched, self._clock)
+            confirmer = Confirmer(self._ingest, self._client, watched, self._clock, self._quarantine)
             exchange = self._config.exchange
             feeds = Feeds(self._ingest, symbols, exchange.websocket_url, exchange.ca_file, proxy=exchange.proxy)
             repairer = self._repairer(watched, Contracts(firsts, self._ingest, watched))
@@ -273,7 +275,7 @@ class _App:
     def _repairer(self, symbols: Mapping[str, SymbolInfo], contracts: Contracts) -> Repairer:
         config = self._config
         watched_from_ms = min(self._ingest.finality.next_open_ms(pair) for pair in symbols)
-        fill = Fill(self._ingest, self._client, self._writer)
+        fill = Fill(self._ingest, self._client, self._writer, self._quarantine)
         windows = OwnWindows(self._clock, fill, most=config.fill.rollup_windows)
         stores = []
         for name, reader in self._readers.items():
@@ -294,6 +296,7 @@ class _App:
                     fill,
                     windows,
                     watched_from_ms=watched_from_ms,
+                    again_after_ms=[seconds * 1000 for seconds in config.ledger.ask_again_seconds],
                 )
             )
         return Repairer(stores, symbols, contracts, every_seconds=config.ledger.check_seconds, wall_seconds=time.time)

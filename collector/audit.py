@@ -1,23 +1,27 @@
 """`collector audit`: the stores against the exchange, candle by candle; with --fix what differs is put right.
 
 for each stretch of days:  for each timeframe and pair:  REST rows, stored rows --compare--> findings --> mend
+
+A row of the exchange that cannot be a candle, and a window over one, is no truth to compare with: it is left out.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from collector.candles import due_opens, stored_candles
 from collector.compare import Difference, compare
 from collector.confirm import is_final
+from collector.events import CANDLES
 from collector.patience import patiently
 from collector.progress import shown
 from collector.store import StoreError
 from collector.workspace import Workspace, WorkStore
 from exchange.client import Kline
 from exchange.errors import ExchangeError
+from exchange.rows import flaw
 from exchange.universe import SymbolInfo
 
 log = logging.getLogger(__name__)
@@ -145,14 +149,24 @@ class Audit:
         )
         now_ms = self._workspace.clock.now_ms()
         exchange = {row.open_time_ms: row for row in rows if is_final(row, now_ms)}
+        invalid = {open_ms for open_ms, row in exchange.items() if flaw(row)}
+        if invalid:
+            log.warning("rows that cannot be candles are not compared pair=%s timeframe=%s candles=%d first_ms=%d",
+                        info.pair, timeframe, len(invalid), min(invalid))  # fmt: skip
         return [
             finding
             for store in self._workspace.stores
-            for finding in await self._compare_store(store, info, timeframe, opens, exchange)
+            for finding in await self._compare_store(store, info, timeframe, opens, exchange, invalid)
         ]
 
     async def _compare_store(
-        self, store: WorkStore, info: SymbolInfo, timeframe: str, opens: range, exchange: Mapping[int, Kline]
+        self,
+        store: WorkStore,
+        info: SymbolInfo,
+        timeframe: str,
+        opens: range,
+        exchange: Mapping[int, Kline],
+        invalid: Set[int],
     ) -> list[Finding]:
         stored = await patiently(
             "audit",
@@ -160,14 +174,35 @@ class Audit:
             StoreError,
             patience_seconds=PATIENCE_SECONDS,
         )
-        self.tallies[store.name, timeframe].compared += len(stored.keys() | exchange.keys())
+        self.tallies[store.name, timeframe].compared += len((stored.keys() | exchange.keys()) - invalid)
         newest_ms = max(exchange, default=0)
+        differences = compare(
+            info.pair,
+            timeframe,
+            {open_ms: row for open_ms, row in stored.items() if open_ms not in invalid},
+            {open_ms: row for open_ms, row in exchange.items() if open_ms not in invalid},
+            quantity_precision=info.quantity_precision,
+        )
+        over_invalid = await self._over_invalid(store, info.pair, opens) if differences and timeframe != "3m" else ()
         findings = []
-        for difference in compare(info.pair, timeframe, stored, exchange, quantity_precision=info.quantity_precision):
+        for difference in differences:
             time_ms = difference.open_time_ms
+            if time_ms in over_invalid:
+                continue
             proven = time_ms not in opens or time_ms < newest_ms
             findings.append(Finding(store, info, difference, exchange.get(time_ms), proven))
         return findings
+
+    @staticmethod
+    async def _over_invalid(store: WorkStore, pair: str, opens: range) -> set[int]:
+        """Opens of the windows over what the store's ledger has quarantined."""
+        noted = await patiently(
+            "audit",
+            lambda: store.reader.gaps(CANDLES, opens.start, opens.stop),
+            StoreError,
+            patience_seconds=PATIENCE_SECONDS,
+        )
+        return {gap.open_ms // opens.step * opens.step for gap in noted if gap.pair == pair and gap.state == "invalid"}
 
     def _note(self, finding: Finding) -> None:
         difference = finding.difference

@@ -2,7 +2,8 @@
 
     for each stretch of three days, newest first:
         3m candles the stores lack --REST--> delivered --> windows rolled, few runs for all, while the next is fetched
-        windows that stay incomplete (listing day, a hole of the exchange's) --> the exchange's own, candles = 0
+        windows that stay incomplete (listing day, a hole of the exchange's) --> the exchange's own, candles = 0;
+        but for those with a row that cannot be a candle, whose numbers they would hold
 
 Windows older than the range are left alone. Each stretch is noted when it is done; one that was interrupted is asked of
 the stores again, and only what they lack is fetched.
@@ -10,13 +11,14 @@ the stores again, and only what they lack is fetched.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
 from collector.audit import DAY_MS
 from collector.backfill_progress import BackfillProgress
 from collector.candles import DUE_MS, due_opens
 from collector.confirm import is_final
+from collector.ledger import windows_with_holes
 from collector.missing import missing
 from collector.options import TIMEFRAMES
 from collector.patience import patiently
@@ -95,7 +97,7 @@ class Backfill:
         async with shown("backfill", "candles", lambda: (self._done, total)), asyncio.TaskGroup() as group:
             for start_ms, end_ms in pieces:
                 todo = [info for info in self._workspace.symbols if not self._is_done(info, start_ms, end_ms)]
-                await self._fetch_base(todo, start_ms, end_ms)
+                invalid = await self._fetch_base(todo, start_ms, end_ms)
                 self._done += sum(
                     len(self._opens(info, "3m", start_ms, end_ms))
                     for info in self._workspace.symbols
@@ -104,7 +106,7 @@ class Backfill:
                 if finishing:
                     await finishing
                 if todo:
-                    finishing = group.create_task(self._finish(todo, start_ms, end_ms))
+                    finishing = group.create_task(self._finish(todo, start_ms, end_ms, invalid))
 
     def _is_done(self, info: SymbolInfo, start_ms: int, end_ms: int) -> bool:
         return all(self._progress.is_done(info.pair, timeframe, start_ms, end_ms) for timeframe in TIMEFRAMES)
@@ -115,22 +117,27 @@ class Backfill:
         length_ms = timeframe_ms(timeframe)
         return range(opens.start, max(opens.start, min(opens.stop, end_ms // length_ms * length_ms)), length_ms)
 
-    async def _fetch_base(self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int) -> None:
+    async def _fetch_base(self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int) -> dict[str, set[int]]:
+        """Fetch what the stores lack; return the opens of rows that cannot be candles, by pair."""
         expected = {info.pair: self._opens(info, "3m", start_ms, end_ms) for info in todo}
         lacking = await self._lacking("3m", expected)
         slots = asyncio.Semaphore(AT_ONCE)
+        invalid: dict[str, set[int]] = {}
 
         async def one(info: SymbolInfo) -> None:
             if lacks := lacking.get(info.pair):
                 async with slots:
-                    await self._fetch(info, "3m", lacks)
+                    invalid[info.pair] = await self._fetch(info, "3m", lacks)
             self._done += len(expected[info.pair])
 
         async with asyncio.TaskGroup() as group:
             for info in todo:
                 group.create_task(one(info))
+        return invalid
 
-    async def _finish(self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int) -> None:
+    async def _finish(
+        self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int, invalid: Mapping[str, Set[int]]
+    ) -> None:
         """Deliver and roll a stretch, complete its windows, and note it as done."""
         await self._workspace.deliver()
         for store in self._workspace.stores:
@@ -142,15 +149,19 @@ class Backfill:
                 timeframe, {info.pair: self._opens(info, timeframe, start_ms, end_ms) for info in todo}
             )
             for info in todo:
-                if lacks := lacking.get(info.pair):
+                spoiled = windows_with_holes(invalid.get(info.pair, ()), end_ms, timeframe_ms(timeframe))
+                if lacks := lacking.get(info.pair, set()) - spoiled:
                     await self._fetch(info, timeframe, lacks)
         await self._workspace.deliver()
         pairs = [info.pair for info in todo]
         await asyncio.to_thread(self._progress.add, pairs, TIMEFRAMES, start_ms, end_ms)
         await asyncio.to_thread(self._covered, pairs, start_ms)
 
-    async def _fetch(self, info: SymbolInfo, timeframe: str, lacks: set[int]) -> None:
-        """Store what the exchange has of what a store lacks; that is mostly all or nothing, so it is one range."""
+    async def _fetch(self, info: SymbolInfo, timeframe: str, lacks: set[int]) -> set[int]:
+        """Store what the exchange has of what a store lacks; that is mostly all or nothing, so it is one range.
+
+        Returns the opens of rows that cannot be candles.
+        """
         client = self._workspace.client
         rows = await patiently(
             "backfill",
@@ -160,8 +171,9 @@ class Backfill:
         )
         now_ms = self._workspace.clock.now_ms()
         wanted = [row for row in rows if row.open_time_ms in lacks and is_final(row, now_ms)]
-        await self._workspace.store(info.pair, wanted, f"ohlcv_{timeframe}")
-        self.fetched += len(wanted)
+        invalid = await self._workspace.store(info.pair, wanted, f"ohlcv_{timeframe}")
+        self.fetched += len(wanted) - len(invalid)
+        return invalid
 
     async def _lacking(self, timeframe: str, expected: Mapping[str, range]) -> dict[str, set[int]]:
         """Return the open times that a store lacks, by pair; those that any of them lacks."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from exchange import proxy
+from exchange.again import AGAIN_MS
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import EARLIEST_MS
 from settings import toml_file
@@ -70,6 +71,16 @@ class LedgerSection(Section):
 
     start: datetime | date | None = None
     check_seconds: Annotated[int, Field(ge=5, le=3600)] = 180
+    ask_again_seconds: Annotated[list[Annotated[int, Field(ge=5)]], Field(max_length=20)] = Field(
+        default=[after_ms // 1000 for after_ms in AGAIN_MS]
+    )
+
+    @field_validator("ask_again_seconds")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if sorted(set(value)) != value:
+            raise ValueError("must be ascending")
+        return value
 
     @field_validator("start")
     @classmethod

@@ -9,6 +9,7 @@ from collector.confirm import is_final
 from collector.ingest import Ingest
 from collector.ledger import absent, spans
 from collector.normalize import candle_from_kline
+from collector.quarantine import Quarantine
 from collector.writer import Writer
 from exchange.budget import Priority
 from exchange.client import ExchangeClient, Kline
@@ -56,6 +57,8 @@ class Job:
     priority: Priority = Priority.HISTORY
     absent: set[int] = field(default_factory=set)
     """Rows the exchange does not have, though it has later ones."""
+    invalid: set[int] = field(default_factory=set)
+    """Rows the exchange has, and that cannot be candles."""
     answered: bool = False
     """Whether every request was answered."""
 
@@ -63,10 +66,11 @@ class Job:
 class Fill:
     """Asks the exchange for the rows of jobs, a few requests at once."""
 
-    def __init__(self, ingest: Ingest, client: ExchangeClient, writer: Writer) -> None:
+    def __init__(self, ingest: Ingest, client: ExchangeClient, writer: Writer, quarantine: Quarantine) -> None:
         self._ingest = ingest
         self._client = client
         self._writer = writer
+        self._quarantine = quarantine
 
     async def fetch(self, jobs: Sequence[Job], measurement: str, advance: Callable[[int], None]) -> None:
         """Fetch what the jobs want and write it. ``advance`` hears how many rows were settled.
@@ -109,14 +113,15 @@ class Fill:
                 await self._writer.flush()
             for row in rows:
                 if row.open_time_ms in job.opens and is_final(row, now_ms):
-                    self._store(job, row, measurement, now_ms)
+                    await self._store(job, row, measurement, now_ms)
             asked = {open_ms for open_ms in job.opens if first_ms <= open_ms <= last_ms}
             job.absent |= absent(asked, {row.open_time_ms for row in rows})
         job.answered = True
 
-    def _store(self, job: Job, row: Kline, measurement: str, now_ms: int) -> None:
+    async def _store(self, job: Job, row: Kline, measurement: str, now_ms: int) -> None:
         candle = candle_from_kline(job.info.pair, row, final=True, exchange_time_ms=now_ms)
         try:
             self._ingest.on_history(candle, measurement)
         except Unserializable as error:
-            log.warning("REST row cannot be stored pair=%s timeframe=%s: %s", job.info.pair, job.timeframe, error)
+            job.invalid.add(row.open_time_ms)
+            await self._quarantine.keep(job.info.pair, job.timeframe, row, f"{error.reason}: {error}")

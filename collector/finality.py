@@ -87,13 +87,18 @@ class Finality:
         state.final.pop(open_time_ms, None)
         state.next_open_ms = min(state.next_open_ms, open_time_ms)
 
-    def absent(self, pair: str, open_time_ms: int) -> None:
-        """The exchange has no such candle (it moved on without it): stop owing it."""
+    def absent(self, pair: str, open_time_ms: int) -> bool:
+        """The exchange has no such candle, or none that can be: stop owing it. False if it was not owed.
+
+        One that was final before and is in doubt stays as it is.
+        """
         state = self._pairs[pair]
         state.recheck.discard(open_time_ms)
+        owed = open_time_ms >= state.next_open_ms and open_time_ms not in state.final
         if state.next_open_ms == open_time_ms:
             state.next_open_ms += CANDLE_MS
             self._advance(state)
+        return owed
 
     def overdue(self, exchange_time_ms: int) -> dict[str, list[int]]:
         """Return the open times REST must be asked for, by pair: owed past the deadline, or contradicted."""

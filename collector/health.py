@@ -103,6 +103,7 @@ def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
                 "spool_files": parts.spool.level(store).files,
                 "gaps_open": ledgers[store].gaps_open if store in ledgers else 0,
                 "exchange_holes": ledgers[store].exchange_holes if store in ledgers else 0,
+                "candles_invalid": ledgers[store].invalid_candles if store in ledgers else 0,
                 "rollup_windows_dirty": len(parts.rollups[store].dirty) if store in parts.rollups else 0,
                 "last_rollup_repair_seconds": parts.rollups[store].last_rollup_seconds if store in parts.rollups else 0,
             }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from collector.clock import ExchangeClock
-from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, MarkPrice
+from collector.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, CandleValues, MarkPrice
 from collector.finality import Finality, Verdict
 from collector.ledger import Gap
 from collector.normalize import Reason
@@ -25,6 +25,7 @@ from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_3
 from marketdata.serializer import (
     Unserializable,
     candle_line,
+    check_candle,
     contract_line,
     funding_rate_line,
     funding_settled_line,
@@ -81,8 +82,8 @@ class Listener(Protocol):
     def on_final(self, candle: Candle, line: str, next_open_ms: int) -> None:
         """A final 3m candle, new or with other values than before, went to the writer as ``line``."""
 
-    def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int) -> None:
-        """The exchange has no such candle."""
+    def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int, *, invalid: bool) -> None:
+        """The exchange has no such candle; ``invalid``: it has a row that cannot be one."""
 
     def on_mark_price(self, event: MarkPrice) -> None:
         """A frame of mark price and funding."""
@@ -168,11 +169,12 @@ class Ingest:
         """Judge a candle that REST answered: a close confirmed or a conflict decided. Raises Unserializable."""
         return self._take(candle)
 
-    def absent(self, pair: str, open_time_ms: int) -> None:
-        """The exchange has no such candle (it moved on without it): stop owing it."""
-        self.finality.absent(pair, open_time_ms)
+    def absent(self, pair: str, open_time_ms: int, *, invalid: bool = False) -> None:
+        """The exchange has no such candle: stop owing it. ``invalid``: all it has is a row that cannot be one."""
+        if not self.finality.absent(pair, open_time_ms):
+            return
         for listener in self._listeners:
-            listener.on_absent(pair, open_time_ms, self.finality.next_open_ms(pair))
+            listener.on_absent(pair, open_time_ms, self.finality.next_open_ms(pair), invalid=invalid)
 
     def on_history(self, candle: Candle, measurement: str) -> None:
         """Write a final candle of the past as it is: what the store lacks, or a window the exchange rolled itself.
@@ -188,7 +190,17 @@ class Ingest:
 
     def on_gap(self, gap: Gap) -> None:
         """Write what is known of one missing candle; written again, it replaces what was known."""
-        line = gap_line(gap.pair, gap.open_ms, gap.state, gap.reason, CANDLES, now_ms=self.clock.now_ms())
+        again = gap.again
+        line = gap_line(
+            gap.pair,
+            gap.open_ms,
+            gap.state,
+            gap.reason,
+            CANDLES,
+            now_ms=self.clock.now_ms(),
+            since_ms=again.since_ms if again else None,
+            asked=again.asked if again else None,
+        )
         self._writer.put_nowait(BUCKET_RAW, line)
 
     def on_contract(self, pair: str, first_open_ms: int, onboard_ms: int) -> None:
@@ -270,8 +282,8 @@ class Ingest:
         return True
 
     def _take(self, candle: Candle) -> Verdict:
-        # Serialized before it is judged: a candle that cannot be stored must not count as final.
-        line = self._line(candle, OHLCV_3M) if candle.final else ""
+        # Before it is judged: a candle that cannot be stored must not count as final, and none is told that cannot be.
+        line = self._line(candle, OHLCV_3M) if candle.final else _possible(candle.values)
         verdict = self.finality.offer(candle)
         if verdict is Verdict.USED:
             if not self._writer.put_nowait(BUCKET_RAW, line):
@@ -326,6 +338,22 @@ class Ingest:
                 )
             )
         return lines
+
+
+def _possible(values: CandleValues) -> str:
+    """No line, of numbers that may be a candle's. Raises Unserializable."""
+    check_candle(
+        values.open,
+        values.high,
+        values.low,
+        values.close,
+        values.volume,
+        values.quote_volume,
+        values.taker_buy_volume,
+        values.taker_buy_quote_volume,
+        values.trades,
+    )
+    return ""
 
 
 def forming_open_ms(exchange_time_ms: int) -> int:

@@ -7,18 +7,25 @@ A candle is named by its pair and open time (UTC milliseconds). The reasons of a
     undelivered      it was final here, and the store does not have it: dropped at a bound, rejected, lost in a crash
     vanished         the store had it at an earlier pass
     not_at_exchange  the exchange has later candles and not this one (an exchange hole)
+    invalid_at_exchange  all that the exchange has of it is a row that cannot be a candle
+
+The last two are no gaps of ours. They are asked for again, ever more rarely (`exchange.again`), and stay what they are
+after that.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
 from collector.events import CANDLE_MS
+from exchange.again import AGAIN_MS, Again
 
-type State = Literal["open", "repaired", "exchange_hole"]
-type Reason = Literal["collector_down", "not_received", "undelivered", "vanished", "not_at_exchange"]
+type State = Literal["open", "repaired", "exchange_hole", "invalid"]
+type Reason = Literal[
+    "collector_down", "not_received", "undelivered", "vanished", "not_at_exchange", "invalid_at_exchange"
+]
 
 REASONS: tuple[Reason, ...] = get_args(Reason.__value__)
 
@@ -34,16 +41,25 @@ class Gap:
     open_ms: int
     state: State
     reason: str
+    again: Again | None = None
+    """Of exchange holes and invalid candles; None of a point written before there was such a thing."""
 
 
 class Ledger:
-    """Every open gap and every exchange hole of one store. Each ``note_*`` returns the points to write."""
+    """Every open gap, exchange hole and invalid candle of one store. Each ``note_*`` returns the points to write.
 
-    def __init__(self) -> None:
+    ``again_after_ms``: when what the exchange does not have is asked for again.
+    """
+
+    def __init__(self, again_after_ms: Sequence[int] = AGAIN_MS) -> None:
         self.open: dict[str, dict[int, str]] = {}
-        self.holes: dict[str, set[int]] = {}
+        self.holes: dict[str, dict[int, Again]] = {}
+        self.invalid: dict[str, dict[int, Again]] = {}
         self.found: Counter[str] = Counter()
         self.repaired = 0
+        self.filled: Counter[str] = Counter()
+        """Candles that the store has after all, by what they were."""
+        self._again_after_ms = again_after_ms
 
     @property
     def gaps_open(self) -> int:
@@ -55,19 +71,43 @@ class Ledger:
         """Number of candles that the exchange is known not to have."""
         return sum(map(len, self.holes.values()))
 
+    @property
+    def invalid_candles(self) -> int:
+        """Number of candles of which the exchange is known to have an impossible row alone."""
+        return sum(map(len, self.invalid.values()))
+
+    def invalid_asked(self, pair: str) -> int:
+        """Return how many invalid candles of a pair the exchange will be asked for again."""
+        return sum(not again.is_over(self._again_after_ms) for again in self.invalid.get(pair, {}).values())
+
     def recall(self, noted: Iterable[Gap]) -> None:
-        """Know what the store's own ``gaps`` say, and nothing else: at the start, and when others may have written."""
+        """Know what the store's own ``gaps`` say, and nothing else: at the start, and when others may have written.
+
+        A point that does not say since when counts from the candle's close: an old one is asked for once more.
+        """
         self.open.clear()
         self.holes.clear()
+        self.invalid.clear()
         for gap in noted:
             if gap.state == "open":
                 self.open.setdefault(gap.pair, {})[gap.open_ms] = gap.reason
-            elif gap.state == "exchange_hole":
-                self.holes.setdefault(gap.pair, set()).add(gap.open_ms)
+            elif gap.state != "repaired":
+                again = gap.again or Again(gap.open_ms + CANDLE_MS)
+                self._not_at_exchange(gap.state).setdefault(gap.pair, {})[gap.open_ms] = again
 
     def to_ask(self, pair: str, missing: Collection[int]) -> set[int]:
         """Return what of the missing the exchange is to be asked for: what it is not known to lack."""
-        return set(missing) - self.holes.get(pair, set())
+        return set(missing) - self.holes.get(pair, {}).keys() - self.invalid.get(pair, {}).keys()
+
+    def due_again(self, now_ms: int) -> dict[str, set[int]]:
+        """Return what the exchange did not have and is to be asked for again at ``now_ms`` (its time), by pair."""
+        due: dict[str, set[int]] = {}
+        for known in (self.holes, self.invalid):
+            for pair, absences in known.items():
+                opens = {t for t, again in absences.items() if again.is_due(now_ms, self._again_after_ms)}
+                if opens:
+                    due.setdefault(pair, set()).update(opens)
+        return due
 
     def note_missing(self, pair: str, missing: Collection[int], reason_of: Callable[[int], Reason]) -> list[Gap]:
         """Note candles the store lacks; those that are known already keep their reason."""
@@ -78,14 +118,21 @@ class Ledger:
             self.found[gap.reason] += 1
         return gaps
 
-    def note_absent(self, pair: str, absent: Collection[int]) -> list[Gap]:
+    def note_absent(self, pair: str, absent: Iterable[int], now_ms: int) -> list[Gap]:
         """Note candles the exchange does not have: they are exchange holes, and no gap of ours any more."""
-        known = self.holes.setdefault(pair, set()) if absent else set()
-        new = sorted(set(absent) - known)
-        known.update(new)
-        self.found["not_at_exchange"] += len(new)
-        self._close(pair, absent)
-        return [Gap(pair, open_ms, "exchange_hole", "not_at_exchange") for open_ms in new]
+        return self._note_not_at_exchange("exchange_hole", "not_at_exchange", pair, absent, now_ms)
+
+    def note_invalid(self, pair: str, invalid: Iterable[int], now_ms: int) -> list[Gap]:
+        """Note candles of which the exchange has an impossible row alone: quarantined, and no gap of ours any more."""
+        return self._note_not_at_exchange("invalid", "invalid_at_exchange", pair, invalid, now_ms)
+
+    def note_asked(self, pair: str, asked: Set[int], now_ms: int) -> list[Gap]:
+        """Note that the exchange was asked again and answered in vain; what is not known to lack is left alone.
+
+        For an answer that proves nothing: no row, and no later one.
+        """
+        holes, invalid = self.holes.get(pair, {}).keys() & asked, self.invalid.get(pair, {}).keys() & asked
+        return self.note_absent(pair, holes, now_ms) + self.note_invalid(pair, invalid, now_ms)
 
     def note_stored(self, pair: str, looked_at: Container[int], missing: Container[int]) -> list[Gap]:
         """Note what was looked at and not found missing: gaps and holes among it are repaired."""
@@ -94,20 +141,48 @@ class Ledger:
             return open_ms in looked_at and open_ms not in missing
 
         gaps = [Gap(pair, t, "repaired", reason) for t, reason in self.open.get(pair, {}).items() if stored(t)]
-        filled = {open_ms for open_ms in self.holes.get(pair, ()) if stored(open_ms)}
-        if filled:
-            self.holes[pair] -= filled
-        self._close(pair, [gap.open_ms for gap in gaps])
-        gaps += [Gap(pair, open_ms, "repaired", "not_at_exchange") for open_ms in sorted(filled)]
+        _drop(self.open, pair, [gap.open_ms for gap in gaps])
+        states: tuple[tuple[State, Reason], ...] = (
+            ("exchange_hole", "not_at_exchange"),
+            ("invalid", "invalid_at_exchange"),
+        )
+        for state, reason in states:
+            known = self._not_at_exchange(state)
+            filled = sorted(open_ms for open_ms in known.get(pair, ()) if stored(open_ms))
+            _drop(known, pair, filled)
+            self.filled[state] += len(filled)
+            gaps += [Gap(pair, open_ms, "repaired", reason) for open_ms in filled]
         self.repaired += len(gaps)
         return gaps
 
-    def _close(self, pair: str, opens: Iterable[int]) -> None:
-        known = self.open.get(pair, {})
-        for open_ms in opens:
-            known.pop(open_ms, None)
-        if not known:
-            self.open.pop(pair, None)
+    def _note_not_at_exchange(
+        self, state: State, reason: Reason, pair: str, opens: Iterable[int], now_ms: int
+    ) -> list[Gap]:
+        gaps = []
+        for open_ms in sorted(opens):
+            known = self.holes.get(pair, {}).get(open_ms) or self.invalid.get(pair, {}).get(open_ms)
+            again = known.asked_at(now_ms, self._again_after_ms) if known else Again(now_ms)
+            gaps.append(Gap(pair, open_ms, state, reason, again))
+            self.found[reason] += open_ms not in self._not_at_exchange(state).get(pair, {})
+        noted = [gap.open_ms for gap in gaps]
+        _drop(self.open, pair, noted)
+        _drop(self.holes, pair, noted)
+        _drop(self.invalid, pair, noted)
+        for gap in gaps:
+            assert gap.again is not None
+            self._not_at_exchange(state).setdefault(pair, {})[gap.open_ms] = gap.again
+        return gaps
+
+    def _not_at_exchange(self, state: State) -> dict[str, dict[int, Again]]:
+        return self.invalid if state == "invalid" else self.holes
+
+
+def _drop[Known](book: dict[str, dict[int, Known]], pair: str, opens: Iterable[int]) -> None:
+    known = book.get(pair, {})
+    for open_ms in opens:
+        known.pop(open_ms, None)
+    if not known:
+        book.pop(pair, None)
 
 
 def compare(
@@ -154,7 +229,7 @@ def older_windows(covered_ms: int, listed_ms: int, now_ms: int, length_ms: int, 
 
 
 def windows_with_holes(holes: Iterable[int], now_ms: int, length_ms: int) -> set[int]:
-    """Opens of the windows that ended and can never be complete, because the exchange lacks a candle of theirs."""
+    """Opens of the windows that ended and hold one of these candles: while it is missing they are not complete."""
     forming_ms = now_ms // length_ms * length_ms
     return {open_ms for hole in holes if (open_ms := hole // length_ms * length_ms) < forming_ms}
 

@@ -35,6 +35,8 @@ class RecentPair:
     next_open_ms: int
     finals: dict[int, Final] = field(default_factory=dict)
     absent: set[int] = field(default_factory=set)
+    invalid: set[int] = field(default_factory=set)
+    """Of the absent, those of which the exchange has a row that cannot be a candle."""
     open: Candle | None = None
     mark_price: MarkPrice | None = None
 
@@ -118,14 +120,20 @@ class Recent:
             state.finals[open_ms] = final
             self._unacknowledged[line] = final
             state.absent.discard(open_ms)
+            state.invalid.discard(open_ms)
         return ([final] if may_be_shown else []) + self.advance(candle.pair, next_open_ms)
 
-    def add_absent(self, pair: str, open_time_ms: int, next_open_ms: int) -> bool:
-        """The exchange has no such candle. False if that is not decided yet, or known."""
+    def add_absent(self, pair: str, open_time_ms: int, next_open_ms: int, *, invalid: bool = False) -> bool:
+        """The exchange has no such candle; ``invalid``: it has a row that cannot be one.
+
+        False if that is not decided yet, or known.
+        """
         state = self.pairs[pair]
         if open_time_ms >= next_open_ms or open_time_ms in state.finals or open_time_ms in state.absent:
             return False
         state.absent.add(open_time_ms)
+        if invalid:
+            state.invalid.add(open_time_ms)
         return True
 
     def advance(self, pair: str, next_open_ms: int) -> list[Final]:
@@ -187,3 +195,4 @@ class Recent:
             final = state.finals.pop(open_ms)
             self.forgotten += self._unacknowledged.pop(final.line, None) is not None
         state.absent = {open_ms for open_ms in state.absent if open_ms >= oldest_kept_ms}
+        state.invalid &= state.absent

@@ -1,7 +1,8 @@
 """The one way a hole is closed, whatever made it: first fill, restart, reconnect, outage, lost or deleted candles.
 
     what a store should hold (coverage) - what it holds = missing
-        -> gap open -> REST -> ingest -> delivered -> gap repaired, or exchange_hole where the exchange has none either
+        -> gap open -> REST -> ingest -> delivered -> gap repaired, or exchange_hole where the exchange has none either,
+           or invalid where all it has is an impossible row: these two are asked for again, ever more rarely
 
 Judged on what is stored: the spool drained, the candle well past its deadline. The first pass over a store is its fill.
 `repairer` says which store is looked at when.
@@ -9,7 +10,7 @@ Judged on what is stored: the spool drained, the candle well past its deadline. 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 
 from collector.coverage import Coverage
@@ -22,6 +23,7 @@ from collector.rollups import RollupRepairer
 from collector.store import StoreReader
 from collector.windows import OwnWindows
 from collector.writer import Writer
+from exchange.again import AGAIN_MS
 from exchange.budget import Priority
 from exchange.universe import SymbolInfo
 from marketdata.schema import BUCKET_RAW, OHLCV_3M
@@ -46,6 +48,9 @@ LONGEST_OVERLAP_MS = 3 * DAY_MS
 
 WHOLE_SECONDS = 24 * 3600.0
 WINDOWS_SECONDS = 3600.0
+
+LATE = frozenset({"not_at_exchange", "invalid_at_exchange"})
+"""Why candles were missing that the exchange has after all."""
 
 ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0
@@ -73,9 +78,10 @@ class StoreRepair:
         windows: OwnWindows,
         *,
         watched_from_ms: int,
+        again_after_ms: Sequence[int] = AGAIN_MS,
     ) -> None:
         self.name = name
-        self.ledger = Ledger()
+        self.ledger = Ledger(again_after_ms)
         self.rollups = rollups
         self._reader = reader
         self._coverage = coverage
@@ -86,6 +92,7 @@ class StoreRepair:
         self._watched_from_ms = watched_from_ms
         self._whole_due = 0.0
         self._windows_due = 0.0
+        self._late: dict[str, set[int]] = {}  # what the exchange had not and the store has now; its windows are due
         self.known: set[str] = set()
         """Pairs whose newest hours the exchange was asked for and this store has."""
 
@@ -102,11 +109,12 @@ class StoreRepair:
             await self._recall(symbols, min(starts.values(), default=until_ms), until_ms)
         holes = self.ledger.exchange_holes
         state.stage = "candles"
+        await self._ask_again(symbols)
         answered = await self._candles(symbols, starts, since_ms, until_ms, state)
         if whole:
             self._whole_due = now + WHOLE_SECONDS
             await self.rollups.roll()  # readers do not wait until the exchange's own windows are in
-        if whole or self._windows_due <= now or self.ledger.exchange_holes > holes:
+        if whole or self._windows_due <= now or self.ledger.exchange_holes > holes or self._late:
             self._windows_due = now
             state.stage = "windows"
             if await self._own_windows(symbols, state):
@@ -185,7 +193,7 @@ class StoreRepair:
         }
         lacks = await missing(self._reader, BUCKET_RAW, OHLCV_3M, expected, BASE_MS)
         for pair, opens in expected.items():
-            await self._note(self.ledger.note_stored(pair, opens, lacks.get(pair, set())))
+            await self._note_stored(pair, opens, lacks.get(pair, set()))
         return await self._close(lacks, symbols, state, priority)
 
     async def _still_open(self, firsts: Mapping[str, int]) -> dict[str, set[int]]:
@@ -219,31 +227,61 @@ class StoreRepair:
         def advance(rows: int) -> None:
             state.candles_fetched += rows
 
-        await self._fill.fetch(jobs, OHLCV_3M, advance)
-        for job in jobs:
-            await self._note(self.ledger.note_absent(job.info.pair, job.absent))
-        await self._drained()
-        for job in jobs:
-            lacking = await self._note_repaired(job.info.pair, job.opens - job.absent)
-            if job.answered:  # what was filled and is not there now is a gap from now on
-                await self._note(self.ledger.note_missing(job.info.pair, lacking, lambda _: "undelivered"))
+        await self._fetch(jobs, advance)
         self._log(sum(map(len, gaps.values())))
         return {job.info.pair for job in jobs if not job.answered}
+
+    async def _ask_again(self, symbols: Symbols) -> None:
+        """Ask for what the exchange did not have, where it is time; without an answer it is due at the next pass."""
+        jobs = []
+        for pair, opens in self.ledger.due_again(self._ingest.clock.now_ms()).items():
+            if pair in symbols and (lacking := await self._note_repaired(pair, opens)):
+                jobs.append(Job(symbols[pair], BASE_TIMEFRAME, lacking, Priority.REPAIR))
+        if jobs:
+            filled = self.ledger.filled.total()
+            await self._fetch(jobs, lambda _rows: None)
+            asked, late = sum(len(job.opens) for job in jobs), self.ledger.filled.total() - filled
+            log.info("what the exchange lacked is asked for again store=%s candles=%d came=%d", self.name, asked, late)
+
+    async def _fetch(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
+        """Fetch 3m candles and note what became of each."""
+        await self._fill.fetch(jobs, OHLCV_3M, advance)
+        now_ms = self._ingest.clock.now_ms()
+        for job in jobs:
+            await self._note(self.ledger.note_absent(job.info.pair, job.absent, now_ms))
+            await self._note(self.ledger.note_invalid(job.info.pair, job.invalid, now_ms))
+        await self._drained()
+        for job in jobs:
+            lacking = await self._note_repaired(job.info.pair, job.opens - job.absent - job.invalid)
+            if job.answered:  # what was filled and is not there now is a gap from now on
+                await self._note(self.ledger.note_missing(job.info.pair, lacking, lambda _: "undelivered"))
+                await self._note(self.ledger.note_asked(job.info.pair, lacking, now_ms))
 
     async def _note_repaired(self, pair: str, opens: set[int]) -> set[int]:
         """Look for these candles in the store; returns those it still lacks."""
         lacking = await missing_of(self._reader, BUCKET_RAW, OHLCV_3M, pair, opens)
-        await self._note(self.ledger.note_stored(pair, opens, lacking))
+        await self._note_stored(pair, opens, lacking)
         return lacking
 
+    async def _note_stored(self, pair: str, looked_at: Container[int], missing: Container[int]) -> None:
+        gaps = self.ledger.note_stored(pair, looked_at, missing)
+        late = {gap.open_ms for gap in gaps if gap.reason in LATE}
+        if late:
+            self._late.setdefault(pair, set()).update(late)
+            log.warning("candles that the exchange had not are stored now store=%s pair=%s candles=%d first_ms=%d",
+                        self.name, pair, len(late), min(late))  # fmt: skip
+        await self._note(gaps)
+
     async def _own_windows(self, symbols: Symbols, state: FillState) -> bool:
-        jobs = await self._windows.wanted(self._reader, self._coverage, self.ledger, symbols)
+        jobs = await self._windows.wanted(self._reader, self._coverage, self.ledger, symbols, self._late)
         state.windows_missing += sum(len(job.opens) for job in jobs)
 
         def advance(rows: int) -> None:
             state.windows_fetched += rows
 
         answered = await self._windows.fetch(jobs, advance)
+        if answered:
+            self._late = {}
         if jobs:
             await self._drained()
         return answered

@@ -9,8 +9,9 @@ from typing import Any
 
 import aiohttp
 
-from collector.ledger import Gap
-from marketdata.schema import BUCKET_RAW, EXCHANGE, GAPS, OHLCV_3M
+from collector.ledger import Gap, State
+from exchange.again import Again
+from marketdata.schema import BUCKET_RAW, EXCHANGE, GAPS, NOT_AT_EXCHANGE, OHLCV_3M
 from settings.toml_file import ConfigError, read_token
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, connect=5)
@@ -84,13 +85,13 @@ class StoreReader:
         return {int(row[0]): dict(zip(fields, row[1:], strict=True)) for row in series.get(pair, [])}
 
     async def gaps(self, channel: str, start_ms: int, end_ms: int) -> list[Gap]:
-        """Return the gaps of a channel in [start_ms, end_ms) that are not repaired: open ones and exchange holes."""
+        """Return the gaps of a channel in [start_ms, end_ms) that are not repaired."""
         query = (
-            f'SELECT "state", "reason" FROM "{GAPS}" {_range(start_ms, end_ms)} AND channel = $channel'
-            f" AND \"state\" != 'repaired' GROUP BY pair"
+            f'SELECT "state", "reason", "since_ms", "asked" FROM "{GAPS}" {_range(start_ms, end_ms)}'
+            f" AND channel = $channel AND \"state\" != 'repaired' GROUP BY pair"
         )
         answer = await self._influxql(BUCKET_RAW, query, {"channel": channel})
-        return [Gap(pair, int(row[0]), row[1], row[2]) for pair, rows in answer.items() for row in rows]
+        return [_gap(pair, *row) for pair, rows in answer.items() for row in rows]
 
     async def all_times_ms(
         self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int
@@ -133,6 +134,12 @@ class StoreReader:
         if response.status != 200:
             raise StoreError(f"{self._url}{path} answers {response.status}: {text.strip()[:200]}")
         return text
+
+
+def _gap(pair: str, time_ms: int, state: State, reason: str, since_ms: int | None, asked: int | None) -> Gap:
+    if state not in NOT_AT_EXCHANGE or since_ms is None or asked is None:
+        return Gap(pair, int(time_ms), state, reason)
+    return Gap(pair, int(time_ms), state, reason, Again(int(since_ms), int(asked)))
 
 
 def _range(start_ms: int, end_ms: int) -> str:

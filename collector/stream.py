@@ -145,10 +145,10 @@ class Stream:
         """A final candle went to the writer as ``line``; the pair's first that is not final is ``next_open_ms``."""
         self._tell_finals(self.recent.add_final(candle, line, next_open_ms))
 
-    def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int) -> None:
-        """The exchange has no such candle."""
-        if self.recent.add_absent(pair, open_time_ms, next_open_ms):
-            self._tell(lambda seq: lines.absent(seq, pair, open_time_ms), pair)
+    def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int, *, invalid: bool) -> None:
+        """The exchange has no such candle; ``invalid``: it has a row that cannot be one."""
+        if self.recent.add_absent(pair, open_time_ms, next_open_ms, invalid=invalid):
+            self._tell(lambda seq: lines.absent(seq, pair, open_time_ms, invalid=invalid), pair)
         self._tell_finals(self.recent.advance(pair, next_open_ms))
 
     def on_mark_price(self, event: MarkPrice) -> None:

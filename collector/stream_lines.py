@@ -45,6 +45,7 @@ def pair(seq: int, name: str, state: RecentPair, since_ms: int = 0) -> bytes:
             "next_open_ms": state.next_open_ms,
             "final": [_final(final) for final in state.shown(since_ms)],
             "absent": sorted(state.absent),
+            "invalid": sorted(state.invalid),
             "open": state.open and _candle(state.open),
             "mark_price": state.mark_price and _mark_price(state.mark_price),
         }
@@ -76,9 +77,9 @@ def final_candle(seq: int, final: Final) -> bytes:
     return _line({"type": "final", "seq": seq, "pair": final.candle.pair, **_final(final)})
 
 
-def absent(seq: int, name: str, open_time_ms: int) -> bytes:
-    """A candle the exchange itself does not have."""
-    return _line({"type": "absent", "seq": seq, "pair": name, "open_time_ms": open_time_ms})
+def absent(seq: int, name: str, open_time_ms: int, *, invalid: bool) -> bytes:
+    """A candle the exchange itself does not have; ``invalid``: it has a row that cannot be one."""
+    return _line({"type": "absent", "seq": seq, "pair": name, "open_time_ms": open_time_ms, "invalid": invalid})
 
 
 def mark_price(seq: int, event: MarkPrice) -> bytes:

@@ -3,7 +3,8 @@
     each pair in its turn, spread evenly over the hour   its last 99 candles (a request of weight 1)
     after a spool with files older than an hour          all that came late, of every pair
 
-What is missing is the ledger's business; a surplus, or prices that writing cannot take away, is the audit's.
+What is missing is the ledger's business, and so is a row that cannot be a candle; a surplus, or prices that writing
+cannot take away, is the audit's.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from collector.store import StoreError, StoreReader
 from exchange.budget import Priority
 from exchange.client import ExchangeClient, Kline
 from exchange.errors import ExchangeError
+from exchange.rows import flaw
 from exchange.universe import SymbolInfo
 from marketdata.schema import OHLCV_3M
 from marketdata.serializer import Unserializable
@@ -71,7 +73,7 @@ class Sweep:
             return
         rows = await self._client.klines_range(info.symbol, "3m", opens[0], opens[-1], priority=Priority.HISTORY)
         now_ms = self._ingest.clock.now_ms()
-        exchange = {row.open_time_ms: row for row in rows if is_final(row, now_ms)}
+        exchange = {row.open_time_ms: row for row in rows if is_final(row, now_ms) and not flaw(row)}
         for store in stores:
             stored = await stored_candles(self._readers[store], "3m", info.pair, opens.start, opens.stop)
             found = compare(info.pair, "3m", stored, exchange, quantity_precision=info.quantity_precision)

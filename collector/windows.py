@@ -1,10 +1,11 @@
 """The roll-up windows that our 3m candles can never make: the exchange's own candles, marked ``candles = 0``.
 
 They are those that begin before our candles do, and those with an exchange hole. The script writes all others; those of
-them that it never reached are found here, too.
+them that it never reached are found here, too. A window with an invalid candle stays absent: the exchange's own holds
+the impossible row's numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from collector.clock import ExchangeClock
 from collector.coverage import Coverage
@@ -12,6 +13,7 @@ from collector.fill import Fill, Job
 from collector.ledger import Ledger, older_windows, windows_with_holes
 from collector.missing import missing, missing_of
 from collector.store import StoreReader
+from exchange.again import Again
 from exchange.universe import SymbolInfo
 from marketdata.schema import BUCKET_ROLLUP, ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
@@ -27,12 +29,20 @@ class OwnWindows:
         self._clock = clock
         self._fill = fill
         self._most = most
-        self._absent: set[tuple[str, str, int]] = set()  # timeframe, pair, open: the exchange has none either
+        self._absent: dict[tuple[str, str, int], Again] = {}  # timeframe, pair, open: the exchange has none either
 
     async def wanted(
-        self, reader: StoreReader, coverage: Coverage, ledger: Ledger, symbols: Mapping[str, SymbolInfo]
+        self,
+        reader: StoreReader,
+        coverage: Coverage,
+        ledger: Ledger,
+        symbols: Mapping[str, SymbolInfo],
+        late: Mapping[str, Collection[int]],
     ) -> list[Job]:
-        """Return what the store lacks, a job for each pair and timeframe. Raises StoreError."""
+        """Return what the store lacks, a job for each pair and timeframe. Raises StoreError.
+
+        And what it has from before a candle of the window came ``late`` (opens by pair), and still cannot be rolled.
+        """
         now_ms = self._clock.now_ms()
         jobs = []
         for timeframe in ROLLUP_TIMEFRAMES:
@@ -50,17 +60,29 @@ class OwnWindows:
                 opens = windows_with_holes(holes, now_ms, length_ms)
                 lacks.setdefault(pair, set()).update(await missing_of(reader, BUCKET_ROLLUP, measurement, pair, opens))
             for pair, opens in lacks.items():
-                opens -= {open_ms for open_ms in opens if (timeframe, pair, open_ms) in self._absent}
+                opens -= {open_ms for open_ms in opens if self._is_absent((timeframe, pair, open_ms), now_ms)}
+            for pair in late.keys() & symbols.keys():
+                own = {*older[pair], *windows_with_holes(ledger.holes.get(pair, ()), now_ms, length_ms)}
+                lacks.setdefault(pair, set()).update(windows_with_holes(late[pair], now_ms, length_ms) & own)
+            for pair, opens in lacks.items():
+                opens -= windows_with_holes(ledger.invalid.get(pair, ()), now_ms, length_ms)
                 if opens:
                     jobs.append(Job(symbols[pair], timeframe, opens))
         return jobs
+
+    def _is_absent(self, window: tuple[str, str, int], now_ms: int) -> bool:
+        known = self._absent.get(window)
+        return known is not None and not known.is_due(now_ms)
 
     async def fetch(self, jobs: list[Job], advance: Callable[[int], None]) -> bool:
         """Fetch the jobs' windows; True if the exchange answered for all of them."""
         for timeframe in ROLLUP_TIMEFRAMES:
             some = [job for job in jobs if job.timeframe == timeframe]
             await self._fill.fetch(some, f"ohlcv_{timeframe}", advance)
-            self._absent.update((timeframe, job.info.pair, open_ms) for job in some for open_ms in job.absent)
+            now_ms = self._clock.now_ms()
+            for window in ((timeframe, job.info.pair, at) for job in some for at in job.absent | job.invalid):
+                known = self._absent.get(window)
+                self._absent[window] = known.asked_at(now_ms) if known else Again(now_ms)
         return all(job.answered for job in jobs)
 
     async def lost(
@@ -87,6 +109,6 @@ class OwnWindows:
                 )
             lacks = await missing(reader, BUCKET_ROLLUP, f"ohlcv_{timeframe}", expected, length_ms)
             for pair, opens in lacks.items():
-                unknown = (*ledger.holes.get(pair, ()), *ledger.open.get(pair, ()))
+                unknown = (*ledger.holes.get(pair, ()), *ledger.invalid.get(pair, ()), *ledger.open.get(pair, ()))
                 found |= opens - windows_with_holes(unknown, rolled_ms, length_ms)
         return sorted(found)

@@ -25,6 +25,7 @@ from collector.known_pairs import KnownPairs, without_gone
 from collector.normalize import candle_from_kline
 from collector.patience import patiently
 from collector.points import PointCounters
+from collector.quarantine import Quarantine
 from collector.rollups import RollupRepairer
 from collector.session import open_session
 from collector.spool import Spool
@@ -65,6 +66,7 @@ class Workspace:
         writer: Writer,
         stores: Sequence[WorkStore],
         symbols: Sequence[SymbolInfo],
+        quarantine: Quarantine,
     ) -> None:
         self.client = client
         self.clock = ingest.clock
@@ -72,17 +74,21 @@ class Workspace:
         self.symbols = symbols
         self.ingest = ingest
         self._writer = writer
+        self._quarantine = quarantine
 
-    async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> None:
-        """Hand final candles of the exchange to the writer, for every store."""
+    async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> set[int]:
+        """Hand final candles of the exchange to the writer, for every store; return opens of rows that are none."""
         if self._writer.queue_free < QUEUE_HEADROOM + len(rows):
             await self._writer.flush()
+        invalid = set()
         for row in rows:
             candle = candle_from_kline(pair, row, final=True, exchange_time_ms=self.clock.now_ms())
             try:
                 self.ingest.on_history(candle, measurement)
             except Unserializable as error:
-                log.warning("REST row cannot be stored pair=%s measurement=%s: %s", pair, measurement, error)
+                invalid.add(row.open_time_ms)
+                await self._quarantine.keep(pair, measurement.removeprefix("ohlcv_"), row, f"{error.reason}: {error}")
+        return invalid
 
     async def deliver(self) -> None:
         """Return when every store has what was handed over; a store that is away is waited for."""
@@ -145,7 +151,7 @@ async def open_workspace(
                 write = WriteClient(section.url, section.org, _ingest_token(section), session).write
                 deliverers.append(Deliverer(store.name, spool, write, on_delivered=store.rollups.on_delivered))
             await stack.enter_async_context(_running(writer, deliverers))
-        yield Workspace(client, ingest, writer, stores, symbols)
+        yield Workspace(client, ingest, writer, stores, symbols, Quarantine(spool.rejected))
 
 
 def chosen(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from marketdata.serializer import Unserializable, check_candle
+
 
 class MalformedRow(ValueError):
     """A row that is not what the exchange documents; the message says where."""
@@ -16,7 +18,7 @@ class Kline(NamedTuple):
     """One candle of /fapi/v1/klines. Times are UTC ms; `close_time_ms` is the last millisecond of the interval.
 
     Prices in quote currency, `volume` and `taker_buy_volume` in base currency, the `quote_*` in quote currency.
-    The last row of an answer is the interval still forming.
+    The last row of an answer is the interval still forming. Only the times are sure: `flaw` judges the rest.
     """
 
     open_time_ms: int
@@ -81,15 +83,32 @@ _KLINE_TYPES = (int, str, str, str, str, str, int, str, int, str, str)
 
 
 def read_klines(answer: Any) -> list[Kline]:
-    """Read the arrays of /fapi/v1/klines. Raises MalformedRow."""
-    return [Kline(*_columns(row)) for row in _rows(answer)]
+    """Read the arrays of /fapi/v1/klines. Raises MalformedRow.
+
+    Beside rows as documented, one whose times can be read is returned whatever its other columns hold: an impossible
+    row (see `flaw`) must not take the others of its answer with it.
+    """
+    rows = _rows(answer)
+    if any(_is_documented(row) for row in rows):
+        return [Kline(*_placed(row)) for row in rows]
+    return [Kline(*_columns(row)) for row in rows]
+
+
+def flaw(kline: Kline) -> str:
+    """Return why a row cannot be a candle, in one line; empty if it can. What can never be stored is never shown."""
+    _, open_, high, low, close, volume, _, quote_volume, trades, taker_volume, taker_quote_volume = kline
+    try:
+        check_candle(open_, high, low, close, volume, quote_volume, taker_volume, taker_quote_volume, trades)
+    except Unserializable as error:
+        return f"{error.reason}: {error}"
+    return ""
 
 
 def read_mark_price_klines(answer: Any) -> list[MarkPriceKline]:
     """Read the arrays of /fapi/v1/markPriceKlines; their volume columns mean nothing. Raises MalformedRow."""
     return [
         MarkPriceKline(kline.open_time_ms, kline.open, kline.high, kline.low, kline.close, kline.close_time_ms)
-        for kline in read_klines(answer)
+        for kline in (Kline(*_columns(row)) for row in _rows(answer))
     ]
 
 
@@ -135,10 +154,21 @@ def _rows(answer: Any) -> list[Any]:
     return answer
 
 
-def _columns(row: Any) -> list[Any]:
-    if not isinstance(row, list) or [type(column) for column in row[: len(_KLINE_TYPES)]] != list(_KLINE_TYPES):
+def _placed(row: Any) -> list[Any]:
+    if not isinstance(row, list) or len(row) < len(_KLINE_TYPES) or not type(row[0]) is type(row[6]) is int:
         raise MalformedRow(f"not a kline: {_excerpt(row)}")
-    return row[: len(_KLINE_TYPES)]
+    columns: list[Any] = row[: len(_KLINE_TYPES)]
+    return columns
+
+
+def _is_documented(row: Any) -> bool:
+    return isinstance(row, list) and [type(column) for column in row[: len(_KLINE_TYPES)]] == list(_KLINE_TYPES)
+
+
+def _columns(row: Any) -> list[Any]:
+    if not _is_documented(row):
+        raise MalformedRow(f"not a kline: {_excerpt(row)}")
+    return _placed(row)
 
 
 def _object(row: Any) -> dict[str, Any]:

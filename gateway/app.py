@@ -31,6 +31,7 @@ from gateway.funding import FundingInfo, FundingRates
 from gateway.health import not_ready
 from gateway.history import History
 from gateway.klines import Klines
+from gateway.look_again import LookAgain
 from gateway.marks import MarkKlines
 from gateway.memory import Memory
 from gateway.metrics import Exposition, HeldRequests, Parts
@@ -101,6 +102,7 @@ class _App:
         self.fetched = Fetched(self.memory, client, self.once)
         self.contracts = Contracts(self.memory, self.stored, FirstCandles(client, config.gateway.state_dir), self.once)
         self.store_feed = StoreFeed(self.memory, self.stored, streaming=self.streaming)
+        self.look_again = LookAgain(self.memory, self.stored, self.fetched, streaming=self.streaming)
         self.streams = {one.name: CollectorStream(one.name, one.url, self.memory, session) for one in config.collector}
         self.info = ExchangeInfoRoute(self.memory, self.upstream, config.gateway.state_dir, streaming=self.streaming)
         self.registry = CollectorRegistry()
@@ -189,6 +191,7 @@ class _App:
             for stream in self.streams.values():
                 group.create_task(stream.run())
             group.create_task(self.store_feed.run())
+            group.create_task(self.look_again.run())
             group.create_task(self.info.run())
             group.create_task(self._tell_systemd())
 

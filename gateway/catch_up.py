@@ -3,7 +3,7 @@
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
-from exchange.rows import Kline
+from exchange.rows import Kline, flaw
 from exchange.universe import SymbolInfo
 from gateway.fetched import CHUNK, FINAL_MS, Fetched, Once
 from gateway.memory import CONFIRMED, FROM_STORE, KEPT, Memory, PairState
@@ -66,7 +66,7 @@ class CatchUp:
     def _take_frames(self, state: PairState, klines: list[Kline]) -> None:
         now_ms = self._memory.exchange_time_ms()
         for kline in klines:
-            if kline.close_time_ms >= now_ms:
+            if kline.close_time_ms >= now_ms and not flaw(kline):
                 self._memory.learn_frame(state, _as_frame(kline, now_ms))
 
     async def _adopt(self, info: SymbolInfo) -> PairState:
@@ -97,10 +97,11 @@ class CatchUp:
 
     def _learn(self, state: PairState, klines: list[Kline], first_ms: int, ended_ms: int) -> None:
         now_ms = self._memory.exchange_time_ms()
-        final = self._fetched.final(klines)
-        self._memory.learn_rows(state, final.items(), CONFIRMED)
-        newest_ms = max(final, default=first_ms)
-        self._memory.learn_absent(state, [at for at in range(first_ms, newest_ms, BASE_MS) if at not in final])
+        rows, invalid = self._fetched.final(klines)
+        self._memory.learn_rows(state, rows.items(), CONFIRMED)
+        newest_ms = max({*rows, *invalid}, default=first_ms)
+        absent = [at for at in range(first_ms, newest_ms, BASE_MS) if at not in rows and at not in invalid]
+        self._memory.learn_absent(state, absent, invalid=invalid)
         self._take_frames(state, klines)
         if state.next_open_ms < ended_ms:
             self._quiet_until_ms[state.symbol] = now_ms + QUIET_MS

@@ -1,5 +1,6 @@
 """Final windows of any age: from memory, from the stores, and what neither has once from the exchange, for all bots."""
 
+import asyncio
 from collections.abc import Sequence
 
 from exchange.universe import SymbolInfo
@@ -11,6 +12,9 @@ from gateway.series import Series
 from gateway.stored import Stored
 from gateway.windows import BASE, Digits, Grid, merge, row
 from marketdata.timeframes import BASE_MS, DAY_MS, TIMEFRAME_MS, WEEK_MS
+
+ROLLED_SECONDS = 60.0
+"""So long after a candle came late a collector has rolled its windows in the stores again."""
 
 _EXCHANGE_LENGTHS = frozenset(TIMEFRAME_MS.values())
 
@@ -25,6 +29,7 @@ class History:
         self._once = once
         self._contracts = contracts
         self._series: dict[tuple[str, str], Series] = {}
+        self._rewinding: dict[str, int] = {}
         memory.changed = self._changed
 
     async def series(self, state: PairState, info: SymbolInfo, grid: Grid, count: int) -> Series:
@@ -53,6 +58,7 @@ class History:
             have |= await self._stored.windows(info, grid, missing[0], missing[-1] + grid.length_ms)
             missing = [at for at in missing if at not in have]
         if missing and not is_base:
+            missing = await self._without_spoiled(state, info, grid, missing)
             have |= _built(state, grid, missing)
             missing = [at for at in missing if at not in have]
         if missing:
@@ -63,9 +69,28 @@ class History:
             have |= await self._from_exchange(state, info, grid, missing)
         return sorted(have.items())
 
+    async def _without_spoiled(self, state: PairState, info: SymbolInfo, grid: Grid, opens: Sequence[int]) -> list[int]:
+        """The windows over no row that cannot be a candle: the exchange's own would hold its numbers."""
+        self._memory.learn_invalid(state, await self._stored.invalid(info, opens[0], opens[-1] + grid.length_ms))
+        return [at for at in opens if not state.spoils(at, at + grid.length_ms)]
+
     def _changed(self, state: PairState, open_ms: int) -> None:
-        for (symbol, _), series in self._series.items():
-            if symbol == state.symbol:
+        if open_ms >= state.next_open_ms - KEPT * BASE_MS:
+            self._rewind(state.symbol, open_ms)
+            return
+        # Its windows are not made from memory but read from the stores, which have yet to roll them again.
+        if not self._rewinding:
+            asyncio.get_running_loop().call_later(ROLLED_SECONDS, self._rewind_all)
+        self._rewinding[state.symbol] = min(open_ms, self._rewinding.get(state.symbol, open_ms))
+
+    def _rewind_all(self) -> None:
+        rewinding, self._rewinding = self._rewinding, {}
+        for symbol, open_ms in rewinding.items():
+            self._rewind(symbol, open_ms)
+
+    def _rewind(self, symbol: str, open_ms: int) -> None:
+        for (of, _), series in self._series.items():
+            if of == symbol:
                 series.rewind(open_ms)
 
     async def _load(self, state: PairState, info: SymbolInfo, grid: Grid, count: int) -> Series:
@@ -93,12 +118,13 @@ class History:
     ) -> dict[int, Row]:
         if grid.length_ms not in _EXCHANGE_LENGTHS:
             return await self._merged(state, info, grid, opens)
-        found = await self._fetched.windows(info.symbol, grid, opens)
+        found, invalid = await self._fetched.windows(info.symbol, grid, opens)
         if grid.length_ms == BASE_MS:
             # Kept with the others, as far as memory reaches.
             self._memory.learn_rows(state, found.items(), FROM_STORE)
             oldest_ms = state.next_open_ms - KEPT * BASE_MS
-            self._memory.learn_absent(state, [at for at in opens if at not in found and at >= oldest_ms])
+            absent = [at for at in opens if at not in found and at not in invalid and at >= oldest_ms]
+            self._memory.learn_absent(state, absent, invalid=invalid)
         return found
 
     async def _merged(self, state: PairState, info: SymbolInfo, grid: Grid, opens: Sequence[int]) -> dict[int, Row]:

@@ -27,10 +27,13 @@ from gateway.stream_lines import (
     PairTold,
 )
 from marketdata.pairs import symbol_of
-from marketdata.timeframes import BASE_MS
+from marketdata.timeframes import BASE_MS, WEEK_MS
 
 KEPT = 1_500
 """Final 3m candles of a pair in memory: the most a request may ask for."""
+
+INVALID_KEPT_MS = 2 * WEEK_MS
+"""So long it is remembered of which candles the exchange has an impossible row: a weekly window holds them."""
 
 FROM_STORE, TOLD, CONFIRMED = 0, 1, 2
 """How much a row is worth: a lower one does not replace a higher one. CONFIRMED is REST's word, or a correction."""
@@ -46,6 +49,8 @@ class PairState:
     rows: dict[int, Row] = field(default_factory=dict)
     """Final 3m candles by open time, also those held back."""
     absent: set[int] = field(default_factory=set)
+    invalid: set[int] = field(default_factory=set)
+    """Opens of which the exchange has a row that cannot be a candle: a longer window over one cannot be had."""
     open: Candle | None = None
     ended: Candle | None = None
     """The last frame of the candle before `open`, which is not final yet."""
@@ -64,6 +69,10 @@ class PairState:
     def lacks(self, first_ms: int, stop_ms: int) -> list[int]:
         """Return the open times in [first_ms, stop_ms) of which nothing is known."""
         return [open_ms for open_ms in range(first_ms, stop_ms, BASE_MS) if not self.has(open_ms)]
+
+    def spoils(self, first_ms: int, stop_ms: int) -> bool:
+        """Whether a row that cannot be a candle lies in [first_ms, stop_ms)."""
+        return any(first_ms <= open_ms < stop_ms for open_ms in self.invalid)
 
     def shown(self, first_ms: int, stop_ms: int) -> list[tuple[int, Row]]:
         """Return the final candles that open in [first_ms, stop_ms) and may be shown, oldest first."""
@@ -86,7 +95,7 @@ class Memory:
         self.exchange_info_version = 0
         self.universe = Universe({})
         self.changed: Callable[[PairState, int], None] = lambda _state, _open_ms: None
-        """Called when an older candle than the newest one came or was corrected."""
+        """Called when an older candle than the newest one came, was corrected, or turned out to be impossible."""
         self._by_symbol: dict[str, PairState] = {}
         self._by_pair: dict[str, PairState] = {}
         self._told_by: dict[str, set[str]] = {}
@@ -160,7 +169,8 @@ class Memory:
             case FinalEvent():
                 self._finals(self._by_pair.get(event.pair), [event])
             case AbsentEvent():
-                self.learn_absent(self._by_pair.get(event.pair), [event.open_time_ms])
+                opens = [event.open_time_ms]
+                self.learn_absent(self._by_pair.get(event.pair), opens, invalid=opens if event.invalid else ())
             case PairTold():
                 self._told(source, event)
             case LeftEvent():
@@ -186,18 +196,31 @@ class Memory:
             self._put(state, open_ms, row, worth)
         self._advance(state)
 
-    def learn_absent(self, state: PairState | None, opens: Iterable[int]) -> None:
-        """The exchange has no such candles."""
+    def learn_absent(self, state: PairState | None, opens: Iterable[int], *, invalid: Iterable[int] = ()) -> None:
+        """The exchange has no such candles; of the `invalid` it has a row that cannot be one."""
         if state is None:
             return
+        impossible = [open_ms for open_ms in invalid if open_ms not in state.rows]
+        oldest_ms = state.next_open_ms - KEPT * BASE_MS
         state.absent.update(open_ms for open_ms in opens if open_ms not in state.rows)
+        state.absent.update(open_ms for open_ms in impossible if open_ms >= oldest_ms)
+        self.learn_invalid(state, impossible)
         self._advance(state)
+
+    def learn_invalid(self, state: PairState, opens: Iterable[int]) -> None:
+        """Of these the exchange has a row that cannot be a candle, however old: no window over them is shown."""
+        for open_ms in opens:
+            if open_ms not in state.invalid and open_ms >= state.next_open_ms - INVALID_KEPT_MS:
+                state.invalid.add(open_ms)
+                if open_ms < state.next_open_ms:
+                    state.version += 1
+                    self.changed(state, open_ms)
 
     def _told(self, source: str, told: PairTold) -> None:
         self._told_by.setdefault(source, set()).add(told.pair)
         state = self.adopt(symbol_of(told.pair), told.pair, told.next_open_ms)
         self._finals(state, told.final)
-        self.learn_absent(state, told.absent)
+        self.learn_absent(state, told.absent, invalid=told.invalid)
         if told.open is not None:
             self._open(state, told.open)
         if told.mark_price is not None:
@@ -236,7 +259,12 @@ class Memory:
         self._advance(state)
 
     def _put(self, state: PairState, open_ms: int, row: Row, worth: int) -> None:
-        if open_ms < state.next_open_ms - KEPT * BASE_MS or worth < state.worth.get(open_ms, 0):
+        if open_ms < state.next_open_ms - KEPT * BASE_MS:
+            if worth > FROM_STORE:
+                state.invalid.discard(open_ms)
+                self.changed(state, open_ms)
+            return
+        if worth < state.worth.get(open_ms, 0):
             return
         known = state.rows.get(open_ms)
         if known is not None and worth == FROM_STORE:
@@ -244,11 +272,13 @@ class Memory:
         state.worth[open_ms] = worth
         if known == row:
             return
+        was_absent = open_ms in state.absent
         state.rows[open_ms] = row
         state.absent.discard(open_ms)
+        state.invalid.discard(open_ms)
         if open_ms < state.next_open_ms:
             state.version += 1
-            if worth > FROM_STORE:
+            if worth > FROM_STORE or was_absent:
                 self.changed(state, open_ms)
 
     def _advance(self, state: PairState) -> None:
@@ -265,3 +295,6 @@ class Memory:
             state.rows.pop(open_ms, None)
             state.worth.pop(open_ms, None)
             state.absent.discard(open_ms)
+        oldest_ms = state.next_open_ms - INVALID_KEPT_MS
+        for open_ms in [open_ms for open_ms in state.invalid if open_ms < oldest_ms]:
+            state.invalid.discard(open_ms)

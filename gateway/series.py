@@ -71,6 +71,9 @@ class Series:
         """Add the windows that memory has completed since; False if it lacks a candle of one."""
         while self.until_ms + self.grid.length_ms <= state.next_open_ms:
             end_ms = self.until_ms + self.grid.length_ms
+            if self.grid.length_ms > BASE_MS and state.spoils(self.until_ms, end_ms):
+                self.append([], end_ms)
+                continue
             candles = self._candles(state, self.until_ms, end_ms)
             if candles is None:
                 return False

@@ -11,7 +11,7 @@ from marketdata.errors import MarketDataError
 from marketdata.influxql import Query, Series, Value
 from marketdata.ohlcv import where
 from marketdata.reader import AsyncMarketData
-from marketdata.schema import ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.schema import GAPS, ROLLUP_TIMEFRAMES, bucket_of
 from marketdata.timeframes import BASE_TIMEFRAME, WEEK_MS, timeframe_ms
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,19 @@ class Stored:
                 candles = (_candle(values, length_ms, digits) for values in series.values)
                 found[info.pair] = [candle for candle in candles if candle is not None]
         return found
+
+    async def invalid(self, info: SymbolInfo, first_ms: int, stop_ms: int) -> list[int]:
+        """Return opens in [first_ms, stop_ms) that a store knows of as rows of the exchange that cannot be candles.
+
+        Of a store that does not answer, none.
+        """
+        condition, bound = where((info.pair,), first_ms, stop_ms)
+        of_candles = "\"channel\" = 'candles_3m' AND \"state\" = 'invalid'"
+        try:
+            found = await self.ask(GAPS, f'SELECT "state" FROM "{GAPS}" WHERE {condition} AND {of_candles}', bound)
+        except MarketDataError:
+            return []
+        return [int(row[0] or 0) for series in found for row in series.values]
 
     async def ask(self, measurement: str, text: str, bound: Mapping[str, str]) -> Sequence[Series]:
         """Return the answer to a query. Raises MarketDataError."""

@@ -80,6 +80,7 @@ class PairTold(_Line, frozen=True, gc=False, tag_field="type", tag="pair"):
     absent: list[int]
     open: Candle | None
     mark_price: Mark | None
+    invalid: tuple[int, ...] = ()
 
 
 class Live(_Line, frozen=True, gc=False, tag_field="type", tag="live"):
@@ -104,11 +105,12 @@ class FinalEvent(FinalCandle, frozen=True, gc=False, tag_field="type", tag="fina
 
 
 class AbsentEvent(_Line, frozen=True, gc=False, tag_field="type", tag="absent"):
-    """The exchange has no such candle."""
+    """The exchange has no such candle; `invalid`: it has a row that cannot be one."""
 
     seq: int
     pair: str
     open_time_ms: int
+    invalid: bool = False
 
 
 class LeftEvent(_Line, frozen=True, gc=False, tag_field="type", tag="left"):

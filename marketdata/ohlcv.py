@@ -18,7 +18,7 @@ from marketdata.candles import COLUMNS, Rows, frame, hole_frame, no_rows, roll_u
 from marketdata.errors import EmptyStore, InvalidRequest, UnknownPair
 from marketdata.influxql import Query, Series
 from marketdata.pairs import parse_pair
-from marketdata.schema import CONTRACTS, EARLIEST_MS, EXCHANGE, GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.schema import CONTRACTS, EARLIEST_MS, EXCHANGE, GAPS, NOT_AT_EXCHANGE, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, TIMEFRAME_MS, timeframe_ms, window_open_ms
 from marketdata.times import whole
 
@@ -139,7 +139,8 @@ def holes(pair: str, start_ms: int, end_ms: int, now_ms: int) -> Steps[pd.DataFr
 def _exchange_holes(pair: str, start_ms: int, end_ms: int) -> Steps[NDArray[np.int64]]:
     """Return the opens of the candles that the collector knows the exchange not to have, ascending."""
     condition, params = where([pair], start_ms, end_ms)
-    of_candles = "\"channel\" = 'candles_3m' AND \"state\" = 'exchange_hole'"
+    states = " OR ".join(f"\"state\" = '{state}'" for state in NOT_AT_EXCHANGE)
+    of_candles = f"\"channel\" = 'candles_3m' AND ({states})"
     series = yield Query(bucket_of(GAPS), f'SELECT "state" FROM "{GAPS}" WHERE {condition} AND {of_candles}', params)
     return np.array([row[0] for one in series for row in one.values], dtype=np.int64)
 

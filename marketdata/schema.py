@@ -29,7 +29,10 @@ ROLLUP_TIMEFRAMES = ("15m", "1h", "4h", "1d")
 #: What a pair is watched on; the tag `channel` of `gaps` and the metrics' label.
 CHANNELS = ("candles_3m", "mark_price", "funding")
 
-GAP_STATES = ("open", "repaired", "exchange_hole")
+GAP_STATES = ("open", "repaired", "exchange_hole", "invalid")
+
+#: Of these, what the exchange does not have: no row, or one that cannot be a candle.
+NOT_AT_EXCHANGE = ("exchange_hole", "invalid")
 
 FieldType = Literal["float", "int", "string"]
 
@@ -101,8 +104,15 @@ _ALL = (
         "open of the missing candle",
         (*_TAGS, "channel"),
         (
-            Field("state", "string", "-", "open, repaired or exchange_hole"),
+            Field(
+                "state",
+                "string",
+                "-",
+                "open, repaired, exchange_hole or invalid (the exchange's row cannot be a candle)",
+            ),
             Field("reason", "string", "-", "why it is missing"),
+            Field("since_ms", "int", "ms", "of exchange_hole and invalid: when that was found"),
+            Field("asked", "int", "1", "of exchange_hole and invalid: how often the exchange was asked again since"),
         ),
     ),
     Measurement(

@@ -52,6 +52,27 @@ class Unserializable(ValueError):
         return str(self.args[1])
 
 
+def check_candle(
+    open: str,  # noqa: A002 - a candle's open
+    high: str,
+    low: str,
+    close: str,
+    volume: str,
+    quote_volume: str,
+    taker_buy_volume: str,
+    taker_buy_quote_volume: str,
+    trades: int,
+) -> None:
+    """Raise Unserializable if no candle has these numbers: the one judge of frames, REST rows and what is stored.
+
+    Plain decimals; 0 < low <= open, close <= high; no volume below zero; takers bought no more than was traded; nothing
+    was traded without a trade.
+    """
+    _check_prices(open, high, low, close)
+    traded = _count("trades", trades) > 0
+    _check_volumes(volume, quote_volume, taker_buy_volume, taker_buy_quote_volume, traded=traded)
+
+
 def candle_line(
     measurement: str,
     pair: str,
@@ -82,10 +103,8 @@ def candle_line(
         raise Unserializable("measurement", f"{measurement!r} is not a measurement of candles: {' '.join(_CANDLE_MS)}")
     tags = _tags(exchange, pair)
     _check_grid(open_time_ms, length_ms, now_ms)
-    _check_prices(open, high, low, close)
-    traded = _count("trades", trades) > 0
-    _check_volumes(volume, quote_volume, taker_buy_volume, taker_buy_quote_volume, traded=traded)
-    prices = f"open={open},high={high},low={low},close={close}" if traded else f"close={close}"
+    check_candle(open, high, low, close, volume, quote_volume, taker_buy_volume, taker_buy_quote_volume, trades)
+    prices = f"open={open},high={high},low={low},close={close}" if trades else f"close={close}"
     return (
         f"{measurement},{tags} {prices},volume={volume},quote_volume={quote_volume},taker_buy_volume={taker_buy_volume}"
         f",taker_buy_quote_volume={taker_buy_quote_volume},trades={trades}i{_candles(measurement, candles, length_ms)}"
@@ -143,10 +162,21 @@ def mark_ohlcv_line(
     return f"{MARK_OHLCV_1H},{tags} open={open},high={high},low={low},close={close} {open_time_ms}"
 
 
-def gap_line(pair: str, open_time_ms: int, state: str, reason: str, channel: str, *, now_ms: int) -> str:
+def gap_line(
+    pair: str,
+    open_time_ms: int,
+    state: str,
+    reason: str,
+    channel: str,
+    *,
+    now_ms: int,
+    since_ms: int | None = None,
+    asked: int | None = None,
+) -> str:
     """Return the line of one missing candle; `state` is one of GAP_STATES, `channel` of CHANNELS.
 
-    Raises Unserializable.
+    `since_ms` and `asked`, of a candle that the exchange does not have: when that was found, and how often it was asked
+    again since. Raises Unserializable.
     """
     if channel not in CHANNELS:
         raise Unserializable("tag", f"channel {channel!r} is not one of {' '.join(CHANNELS)}")
@@ -157,7 +187,9 @@ def gap_line(pair: str, open_time_ms: int, state: str, reason: str, channel: str
     tags = _tags(EXCHANGE, pair)
     _check_grid(open_time_ms, BASE_MS, now_ms)
     escaped = reason.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{GAPS},{tags},channel={channel} state="{state}",reason="{escaped}" {open_time_ms}'
+    counts = ((name, value) for name, value in (("since_ms", since_ms), ("asked", asked)) if value is not None)
+    more = "".join(f",{name}={_count(name, value)}i" for name, value in counts)
+    return f'{GAPS},{tags},channel={channel} state="{state}",reason="{escaped}"{more} {open_time_ms}'
 
 
 def contract_line(pair: str, first_open_ms: int, onboard_ms: int, *, now_ms: int) -> str:

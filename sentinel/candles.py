@@ -4,11 +4,12 @@ How late a candle is, its end time says. What is *missing* is a hole: a candle t
 first and its newest 3m candle, and has not although it is due.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from marketdata.influxql import Query, Series
-from marketdata.schema import BUCKET_RAW, CONTRACTS, EARLIEST_MS, GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.schema import BUCKET_RAW, CONTRACTS, EARLIEST_MS, GAPS, NOT_AT_EXCHANGE, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, timeframe_ms
 
 INTERVALS = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)
@@ -40,13 +41,17 @@ class Stored:
     """What a store has of one interval: by exchange and pair, open times of the first and the newest candle in the
     lookback, and the number of candles in the span (and, of 3m candles, those the exchange itself does not have, and
     the open time of the first one of the present contract: a ticker may have been another coin's before).
+
+    `invalid_ms`, of 3m candles: opens in the longest span of those of which the exchange has an impossible row. No
+    window over them can be rolled.
     """
 
     first_ms: Mapping[Key, int]
     newest_ms: Mapping[Key, int]
     in_span: Mapping[Key, int]
     holes_in_span: Mapping[Key, int]
-    begins_ms: Mapping[Key, int]
+    begins_ms: Mapping[Key, int] = field(default_factory=dict)
+    invalid_ms: Mapping[Key, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +85,18 @@ def question(interval: str, now_ms: int) -> Query:
         f'SELECT count("trades") FROM "{measurement}" WHERE {in_span} GROUP BY exchange, pair',
     ]
     if measurement == OHLCV_3M:
-        hole = "channel = 'candles_3m' AND \"state\" = 'exchange_hole'"
-        statements.append(
-            f'SELECT count("state") AS holes FROM "{GAPS}" WHERE {in_span} AND {hole} GROUP BY exchange, pair'
-        )
+        of_candles = "channel = 'candles_3m'"
+        hole = " OR ".join(f"\"state\" = '{state}'" for state in NOT_AT_EXCHANGE)
+        widest_ms = min(span(other, now_ms).start_ms for other in INTERVALS)
+        widest = f"time >= {widest_ms}ms AND time < {of.end_ms}ms"
         ever = f"time >= {EARLIEST_MS}ms AND time <= {now_ms}ms"
-        statements.append(
-            f'SELECT last("onboard_date") AS begins FROM "{CONTRACTS}" WHERE {ever} GROUP BY exchange, pair'
-        )
+        statements += [
+            f'SELECT count("state") AS holes FROM "{GAPS}" WHERE {in_span} AND {of_candles} AND ({hole})'
+            " GROUP BY exchange, pair",
+            f'SELECT "state" AS invalid FROM "{GAPS}" WHERE {widest} AND {of_candles} AND "state" = \'invalid\''
+            " GROUP BY exchange, pair",
+            f'SELECT last("onboard_date") AS begins FROM "{CONTRACTS}" WHERE {ever} GROUP BY exchange, pair',
+        ]
     assert bucket_of(GAPS) == bucket_of(CONTRACTS) == BUCKET_RAW  # one request asks one bucket
     return Query(bucket_of(measurement), "; ".join(statements))
 
@@ -95,13 +104,18 @@ def question(interval: str, now_ms: int) -> Query:
 def read(answer: list[Series]) -> Stored:
     """Sort the series of an answer to `question` by what they tell."""
     told: dict[str, dict[Key, int]] = {"first": {}, "last": {}, "count": {}, "holes": {}, "begins": {}}
+    invalid: dict[Key, frozenset[int]] = {}
     for series in answer:
         what = series.columns[1]
+        if what == "invalid":
+            key = series.tags["exchange"], series.tags["pair"]
+            invalid[key] = frozenset(int(row[0]) for row in series.values if isinstance(row[0], int | float))
+            continue
         time_ms, value = series.values[0]
         number = time_ms if what in {"first", "last", "begins"} else value
         assert isinstance(number, int | float)  # what InfluxQL answers to these functions
         told[what][series.tags["exchange"], series.tags["pair"]] = int(number)
-    return Stored(told["first"], told["last"], told["count"], told["holes"], told["begins"])
+    return Stored(told["first"], told["last"], told["count"], told["holes"], told["begins"], invalid)
 
 
 def current(candles: Stored) -> dict[Key, int]:
@@ -119,11 +133,18 @@ def ends(of: Span, stored: Stored, current_ends: Mapping[Key, int]) -> dict[Key,
     return {key: open_ms + of.interval_ms for key, open_ms in stored.newest_ms.items() if key in current_ends}
 
 
-def missing(of: Span, stored: Stored, current_ends: Mapping[Key, int], begins_ms: Mapping[Key, int]) -> dict[str, int]:
+def missing(
+    of: Span,
+    stored: Stored,
+    current_ends: Mapping[Key, int],
+    begins_ms: Mapping[Key, int] = MappingProxyType({}),
+    invalid_ms: Mapping[Key, Set[int]] = MappingProxyType({}),
+) -> dict[str, int]:
     """Return by exchange how many candles of the span its current pairs lack.
 
-    A pair owes those from its contract's first on whose end its 3m candles reach: nothing before it was listed, and no
-    window that was cut off when it was delisted.
+    `begins_ms` and `invalid_ms` are those of the 3m candles: windows over invalid ones nobody owes. A pair owes those
+    from its contract's first on whose end its 3m candles reach: nothing before it was listed, and no window that was
+    cut off when it was delisted.
     """
     lacking = {exchange: 0 for exchange, _ in current_ends}
     for key, first_ms in stored.first_ms.items():
@@ -134,5 +155,8 @@ def missing(of: Span, stored: Stored, current_ends: Mapping[Key, int], begins_ms
         end_ms = min(of.end_ms, current_ends[key] // of.interval_ms * of.interval_ms)
         owed = (end_ms - start_ms) // of.interval_ms  # below zero for a pair whose first candle is not due yet
         has = stored.in_span.get(key, 0) + stored.holes_in_span.get(key, 0)
+        if of.interval_ms > BASE_MS:
+            over = {open_ms // of.interval_ms * of.interval_ms for open_ms in invalid_ms.get(key, ())}
+            has += sum(start_ms <= open_ms < end_ms for open_ms in over)
         lacking[key[0]] += max(owed - has, 0)
     return lacking

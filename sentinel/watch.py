@@ -6,7 +6,7 @@ What was seen last stays when a round fails: a time that grows old is true, one 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from marketdata.errors import MarketDataError, StoreUnavailable, Unauthorized
 from marketdata.timeframes import BASE_TIMEFRAME
@@ -64,16 +64,17 @@ class StoreWatch:
         self.buckets = await self._reader.buckets()
         current: dict[Key, int] = {}
         begins_ms: Mapping[Key, int] = {}
+        invalid_ms: Mapping[Key, Set[int]] = {}
         for interval in INTERVALS:  # the 3m candles first: they say which pairs are current
             now_ms = round(self._wall_seconds() * 1000)
             started = asyncio.get_running_loop().time()
             stored = candles.read(await self._reader.ask(candles.question(interval, now_ms)))
             self.query_seconds[interval] = asyncio.get_running_loop().time() - started
             if interval == BASE_TIMEFRAME:
-                current, begins_ms = candles.current(stored), stored.begins_ms
+                current, begins_ms, invalid_ms = candles.current(stored), stored.begins_ms, stored.invalid_ms
             span = candles.span(interval, now_ms)
             self.ends_ms[interval] = candles.ends(span, stored, current)
-            self.missing[interval] = candles.missing(span, stored, current, begins_ms)
+            self.missing[interval] = candles.missing(span, stored, current, begins_ms, invalid_ms)
 
 
 def _reason(error: MarketDataError) -> str:

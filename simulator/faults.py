@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator.candles import Candle
+from simulator.impossible import IMPOSSIBLE, over
 from simulator.noise import key_of, share_at
 
 
@@ -114,6 +116,14 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "interval": Parameter(_text, "3m"),
         "start_ms": Parameter(_number(0, 10**13, int), required=True),
         "end_ms": Parameter(_number(0, 10**13, int), required=True),
+    },
+    # the row of a 3m candle cannot be: in its closing frame, in REST, or in both; longer ones in REST hold its numbers
+    "impossible_row": {
+        "symbols": Parameter(_symbols),
+        "start_ms": Parameter(_number(0, 10**13, int), required=True),
+        "end_ms": Parameter(_number(0, 10**13, int), required=True),
+        "what": Parameter(_one_of(*IMPOSSIBLE), "volume_without_trade"),
+        "by": Parameter(_one_of("stream", "rest", "both"), "both"),
     },
     # an instrument begins or stops to trade, for good: the only one that is PENDING_TRADING is NEWBORNUSDT
     "listing": {"symbol": Parameter(_text, "NEWBORNUSDT"), "at_ms": _AT_MS},
@@ -246,6 +256,19 @@ class Faults:
     def lacks(self, symbol: str, interval: str, open_ms: int) -> bool:
         """Whether the exchange has no such candle."""
         return any(start <= open_ms < end for start, end in self.holes(symbol, interval))
+
+    def as_told(self, symbol: str, interval: str, candle: Candle, by: str) -> Candle:
+        """The candle as the exchange tells it by `rest` or `stream`: an impossible one, or one over such a candle."""
+        for fault in self.of("impossible_row"):
+            chosen = fault.parameters
+            if (chosen["symbols"] is not None and symbol not in chosen["symbols"]) or chosen["by"] not in (by, "both"):
+                continue
+            if interval == "3m" and chosen["start_ms"] <= candle.open_ms < chosen["end_ms"]:
+                fault.acted += 1
+                return IMPOSSIBLE[chosen["what"]](candle)
+            if interval != "3m" and candle.open_ms < chosen["end_ms"] and chosen["start_ms"] <= candle.close_ms:
+                return over(candle)
+        return candle
 
     def alter_closing(self, symbol: str, interval: str, open_ms: int, delays_ms: list[int]) -> list[int]:
         """The delays after the close at which the closing frames of a candle are sent, as the faults have it."""

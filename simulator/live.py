@@ -161,7 +161,8 @@ class Live:
         due = [at for delay in delays if (at := candle.close_ms + 1 + delay) > self._now_ms]
         fault = self._faults.wrong_closing(instrument.symbol, forming.interval, candle.open_ms)
         if fault is None or not due:
-            self._closings.plan(forming, due)
+            told = self._faults.as_told(instrument.symbol, forming.interval, candle, "stream")
+            self._closings.plan(replace(forming, candle=told), due)
             return
         self._closings.plan(replace(forming, candle=_without_a_trade(candle)), due[:1])
         delay_ms = fault.parameters["delay_ms"]

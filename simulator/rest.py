@@ -89,8 +89,12 @@ class Rest:
         limit: int | None,
         *,
         as_of_ms: int | None = None,
+        as_told: bool = False,
     ) -> list[list[Any]]:
-        """Rows of klines that open in [start, end], the forming one included; without start the newest `limit`."""
+        """Rows of klines that open in [start, end], the forming one included; without start the newest `limit`.
+
+        `as_told`: with the impossible ones that are ordered; else they are true.
+        """
         holes = self._faults.holes(instrument.symbol, interval)
         # Rows that do not exist count towards no limit.
         more = sum(-(-(end - start) // FIXED_MS.get(interval, DAY_MS)) for start, end in holes)
@@ -101,7 +105,10 @@ class Rest:
             self._store.load_day(instrument.shape, day)
             await asyncio.sleep(0)  # the streams have their turn
         rows = [
-            answers.kline(instrument, candle)
+            answers.kline(
+                instrument,
+                self._faults.as_told(instrument.symbol, interval, candle, "rest") if as_told else candle,
+            )
             for candle in self._store.candles(instrument.shape, interval, first, last, now)
             if not any(start <= candle.open_ms < end for start, end in holes)
         ]
@@ -166,7 +173,7 @@ class Rest:
         interval = params.interval(query)
         limit = params.limit(query, default=500, most=1500)
         as_of_ms = self._frozen_ms(instrument, interval)
-        return await self.candles(instrument, interval, *params.span(query), limit, as_of_ms=as_of_ms)
+        return await self.candles(instrument, interval, *params.span(query), limit, as_of_ms=as_of_ms, as_told=True)
 
     async def _mark_klines(self, query: Query) -> Any:
         return self._price_klines(query, params.symbol(query, self._universe), index=False)

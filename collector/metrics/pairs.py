@@ -64,6 +64,15 @@ def candles(parts: Parts) -> Families:
     conflicts.add_metric([EXCHANGE], ingest.finality.conflicts)
     absent = counter("candles_absent", "Owed candles that the exchange itself does not have", ("exchange",))
     absent.add_metric([EXCHANGE], parts.confirmer.absent if parts.confirmer else 0)
+    invalid = gauge(
+        "candles_invalid",
+        "Quarantined candles of the pair: the exchange's row cannot be a candle, and it is asked for again until a week"
+        " has passed",
+        ("exchange", "pair"),
+    )
+    ledgers = [store.ledger for store in parts.repairer.stores] if parts.repairer else []
+    for pair in parts.listed:
+        invalid.add_metric([EXCHANGE, pair], max((ledger.invalid_asked(pair) for ledger in ledgers), default=0))
     clock = gauge("exchange_timestamp_seconds", "Exchange time as the collector knows it", ("exchange",))
     clock.add_metric([EXCHANGE], ingest.clock.now_ms() / 1000)
-    yield from (closes, conflicts, absent, clock)
+    yield from (closes, conflicts, absent, invalid, clock)

@@ -4,7 +4,7 @@ from collector.ledger import REASONS as GAP_REASONS
 from collector.ledger import Ledger
 from collector.metrics.families import Families, counter, gauge
 from collector.metrics.parts import Parts
-from marketdata.schema import EXCHANGE
+from marketdata.schema import EXCHANGE, NOT_AT_EXCHANGE
 
 
 def rollups(parts: Parts) -> Families:
@@ -30,6 +30,14 @@ def ledgers(parts: Parts) -> Families:
     found = counter("gaps_found", "Candles found missing in the store, by reason", ("store", "reason"))
     repaired = counter("gaps_repaired", "Of these, candles the store has now", ("store",))
     holes = gauge("exchange_holes", "Missing candles that the exchange itself does not have", ("store",))
+    invalid = gauge(
+        "exchange_invalid", "Missing candles of which the exchange has only a row that cannot be a candle", ("store",)
+    )
+    filled = counter(
+        "exchange_holes_filled",
+        "Candles that the exchange had not, and that are stored after all, by what they were",
+        ("store", "state"),
+    )
     last = gauge(
         "ledger_pass_timestamp_seconds", "When the store was last found complete or repaired; 0 if never", ("store",)
     )
@@ -40,8 +48,11 @@ def ledgers(parts: Parts) -> Families:
             found.add_metric([store, reason], ledger.found[reason])
         repaired.add_metric([store], ledger.repaired)
         holes.add_metric([store], ledger.exchange_holes)
+        invalid.add_metric([store], ledger.invalid_candles)
+        for state in NOT_AT_EXCHANGE:
+            filled.add_metric([store, state], ledger.filled[state])
         last.add_metric([store], passes.get(store, 0.0))
-    yield from (is_open, found, repaired, holes, last)
+    yield from (is_open, found, repaired, holes, invalid, filled, last)
 
 
 def sweep(parts: Parts) -> Families:

@@ -13,7 +13,7 @@ from aiohttp import web
 from exchange.budget import Budget, Priority
 from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError, Refused, Unavailable, Unreachable
-from exchange.rows import Kline
+from exchange.rows import Kline, flaw
 from tests.support import REQUEST_SECONDS, eventually_async, free_port, http_server
 
 RECORDED = Path(__file__).parents[1] / "data/binance_usdm_2026-10/rest"
@@ -244,6 +244,15 @@ async def test_json_that_is_not_what_the_exchange_documents_is_unavailable(
     venue.say(answer(200, rows))
     with pytest.raises(Unavailable, match="/fapi/v1/klines"):
         await client.klines("BTCUSDT", "3m", limit=1)
+
+
+async def test_an_impossible_row_takes_no_other_row_of_its_answer_with_it(client: ExchangeClient, venue: Venue) -> None:
+    good = json.loads((RECORDED / "klines.json").read_text(encoding="utf-8"))
+    bad = [[1791383580000, None, "2", "1", 1.5, "9", 1791383759999, "9", "7", "1", "1", "0"]]
+    venue.say(answer(200, bad + good[1:]))
+    rows = await client.klines("BTCUSDT", "3m", limit=2)
+    assert [row.open_time_ms for row in rows] == [1791383580000, good[1][0]]
+    assert [bool(flaw(row)) for row in rows] == [True, False]
 
 
 async def test_a_server_that_hangs_is_unavailable(venue: Venue) -> None:

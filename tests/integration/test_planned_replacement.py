@@ -17,6 +17,7 @@ from collector.feeds import Feeds
 from collector.influx import WriteClient
 from collector.ingest import Ingest
 from collector.points import PointCounters
+from collector.quarantine import Quarantine
 from collector.spool import Spool
 from collector.universe_watch import first_watched_open_ms
 from collector.writer import Writer
@@ -65,7 +66,7 @@ async def test_planned_replacements_every_twenty_seconds_lose_and_double_nothing
             life_seconds=20,
             random=lambda: 0,
         )
-        confirmer = Confirmer(ingest, client, watched, clock)
+        confirmer = Confirmer(ingest, client, watched, clock, Quarantine(spool.rejected))
         tasks = [asyncio.create_task(part.run()) for part in (deliverer, writer, feeds, confirmer)]
         try:
             await eventually_async(lambda: feeds.totals[MARK_PRICE].ended["planned"] >= 3, 100)

@@ -1,23 +1,29 @@
 """Whatever two collectors see, and in whatever order: the store they share ends in the exchange's truth.
 
 Finality, ledger and comparison are the collector's own; the exchange, the spools and the store are a few lists here.
-Three promises, each of more machinery than the one before:
+Promises, each of more machinery than the one before:
 
     nothing is killed, and no lie goes uncontradicted    frames and confirmed closes suffice
     no lie                                               so does the ledger for what a kill took
+    REST lacks candles, or has impossible rows           the pair goes on at once, the ledger asks again
     anything                                             a sweep puts right what is left
 """
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.compare import compare
+from collector.confirm import told_of
 from collector.events import CANDLE_MS, Candle, CandleValues, Origin
 from collector.finality import CLOSE_DEADLINE_MS, REMEMBERED, Finality, Verdict
-from collector.ledger import Ledger
+from collector.ledger import Gap, Ledger, absent
+from exchange.again import AGAIN_MS
 from exchange.client import Kline
+from exchange.rows import flaw
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS
@@ -47,6 +53,32 @@ def candle(index: int, *, final: bool = True, origin: Origin = "stream", lie: bo
     return Candle(PAIR, open_ms(index), values(index, lie=lie), final, origin, open_ms(index + 1))
 
 
+def impossible(row: Kline) -> Kline:
+    """A row that no candle has: traded without a trade."""
+    return row._replace(trades=0)
+
+
+@dataclass
+class Exchange:
+    """What REST answers: the truth, but for what it lacks and what it has as a row that cannot be."""
+
+    lacks: set[int] = field(default_factory=set)
+    spoiled: set[int] = field(default_factory=set)
+
+    def rows(self, forming: int) -> list[Kline]:
+        """Every row up to the forming one."""
+        there = (index for index in range(forming + 1) if index not in self.lacks)
+        return [impossible(kline(index)) if index in self.spoiled else kline(index) for index in there]
+
+    def change(self, what: str, index: int) -> None:
+        self.lacks.discard(index)
+        self.spoiled.discard(index)
+        if what == "hide":
+            self.lacks.add(index)
+        elif what == "spoil":
+            self.spoiled.add(index)
+
+
 @dataclass
 class Collector:
     """One process: what it knows dies with it, its spool does not."""
@@ -59,15 +91,24 @@ class Collector:
         self.finality.watch(PAIR, open_ms(forming))
 
     def take(self, seen: Candle) -> None:
+        if not possible(seen.values):
+            return  # the serializer refuses it before it is judged
         if self.finality.offer(seen) is Verdict.USED:
             self.spool.append(seen)
 
-    def confirm(self, forming: int) -> None:
-        """Ask REST for all that is overdue, until nothing is."""
+    def confirm(self, forming: int, exchange: Exchange) -> None:
+        """Ask REST for all that is overdue, until nothing is: what REST does not have is owed no more."""
         now_ms = open_ms(forming) + CLOSE_DEADLINE_MS + 1
+        rows = exchange.rows(forming)
         while owed := self.finality.overdue(now_ms).get(PAIR):
-            for at_ms in owed:
-                self.take(candle((at_ms - START) // CANDLE_MS, origin="rest"))
+            for at_ms, told in told_of(owed, rows, now_ms):
+                assert told != "later"
+                if told == "final":
+                    self.take(candle((at_ms - START) // CANDLE_MS, origin="rest"))
+                else:
+                    self.finality.absent(PAIR, at_ms)
+            assert set(self.finality.overdue(now_ms).get(PAIR, ())) < set(owed), "something is owed for ever"
+        assert self.finality.next_open_ms(PAIR) == open_ms(forming), "readers are held back"
 
 
 class Run:
@@ -76,6 +117,10 @@ class Run:
     def __init__(self) -> None:
         self.collectors = (Collector(), Collector())
         self.store: dict[int, CandleValues] = {}
+        self.gaps: dict[int, Gap] = {}
+        self.exchange = Exchange()
+        self.later_ms = 0
+        self.asked: Counter[int] = Counter()
         self.forming = 0
         for collector in self.collectors:
             collector.start(0)
@@ -88,10 +133,18 @@ class Run:
                 self.forming = min(self.forming + 1, CLOSED)
             case "frame" | "lie" if self.forming:
                 collector.take(candle(closed, lie=what == "lie"))
+            case "nonsense" if self.forming:
+                seen = candle(closed)
+                collector.take(replace(seen, values=replace(seen.values, trades=0)))
             case "open":
                 collector.take(candle(self.forming, final=False))
             case "confirm":
-                collector.confirm(self.forming)
+                collector.confirm(self.forming, self.exchange)
+            case "hide" | "spoil" | "mend" if self.forming:
+                self.exchange.change(what, closed)
+            case "pass":
+                self.later_ms += number * 60_000
+                self.repair()
             case "deliver":
                 self.deliver(collector, number)
             case "kill":
@@ -101,7 +154,7 @@ class Run:
     def deliver(self, collector: Collector, number: int) -> None:
         """The store takes so many candles of a spool, the oldest first; some are sent twice."""
         for seen in collector.spool[:number]:
-            self.store[seen.open_time_ms] = seen.values
+            self._put(seen.open_time_ms, seen.values)
         del collector.spool[: max(number - 1, 0)]
 
     def heal(self) -> None:
@@ -109,20 +162,37 @@ class Run:
         while self.forming < CLOSED:
             self.step("close", 0, 0)
         for collector in self.collectors:
-            collector.confirm(self.forming)
+            collector.confirm(self.forming, self.exchange)
         for collector in self.collectors[::-1]:
             self.deliver(collector, len(collector.spool) + 1)
             assert not collector.spool
 
     def repair(self) -> None:
-        """One pass of the ledger."""
-        expected, ledger = {open_ms(index) for index in range(CLOSED)}, Ledger()
+        """One pass of the ledger, as after a restart: it knows what the store's own `gaps` say."""
+        expected, ledger = {open_ms(index) for index in range(self.forming)}, Ledger()
+        now_ms = open_ms(self.forming) + CLOSE_DEADLINE_MS + 1 + self.later_ms
+        ledger.recall(self.gaps.values())
         missing = expected - self.store.keys()
-        ledger.note_missing(PAIR, missing, lambda _open_ms: "collector_down")
-        for at_ms in ledger.to_ask(PAIR, missing):
-            self.store[at_ms] = values((at_ms - START) // CANDLE_MS)
-        ledger.note_stored(PAIR, expected, expected - self.store.keys())
+        self._note(ledger.note_missing(PAIR, missing, lambda _open_ms: "collector_down"))
+        asked = ledger.to_ask(PAIR, missing) | (ledger.due_again(now_ms).get(PAIR, set()) & missing)
+        rows = {row.open_time_ms: row for row in self.exchange.rows(self.forming)}
+        invalid = {at_ms for at_ms in asked & rows.keys() if flaw(rows[at_ms])}
+        self._note(ledger.note_absent(PAIR, absent(asked, rows.keys()), now_ms))
+        self._note(ledger.note_invalid(PAIR, invalid, now_ms))
+        for at_ms in asked & rows.keys() - invalid:
+            self._put(at_ms, values((at_ms - START) // CANDLE_MS))
+        self._note(ledger.note_stored(PAIR, expected, expected - self.store.keys()))
+        self.asked.update(asked)
         assert not ledger.gaps_open
+        assert max(self.asked.values(), default=0) <= 1 + len(AGAIN_MS)
+
+    def come_late(self) -> None:
+        """The exchange has everything at last, and the ledger asks when it is time."""
+        self.exchange = Exchange()
+        for _ in AGAIN_MS:
+            self.later_ms += AGAIN_MS[-1]
+            self.repair()
+        assert all(gap.state == "repaired" for gap in self.gaps.values())
 
     def sweep(self) -> None:
         """One verification of the whole span."""
@@ -131,6 +201,18 @@ class Run:
         for difference in compare(PAIR, "3m", stored, exchange, quantity_precision=3):
             assert difference.kind == "wrong"
             self.store[difference.open_time_ms] = values((difference.open_time_ms - START) // CANDLE_MS)
+
+    def _put(self, at_ms: int, stored: CandleValues) -> None:
+        assert possible(stored)
+        self.store[at_ms] = stored
+
+    def _note(self, gaps: Iterable[Gap]) -> None:
+        self.gaps.update({gap.open_ms: gap for gap in gaps})
+
+
+def possible(seen: CandleValues) -> bool:
+    row = kline(0)._replace(trades=seen.trades, open=seen.open, high=seen.high, low=seen.low, close=seen.close)
+    return not flaw(row._replace(volume=seen.volume, quote_volume=seen.quote_volume))
 
 
 def _as_stored(row: CandleValues) -> dict[str, float | int | None]:
@@ -185,7 +267,22 @@ def test_what_a_kill_takes_is_found_missing_and_fetched(taken: list[Step]) -> No
     assert run.store == TRUTH
 
 
-@given(steps("frame", "open", "confirm", "deliver", "kill", "lie"))
+ABSENCES = ("hide", "spoil", "mend", "nonsense", "pass")
+
+
+@given(steps("frame", "open", "confirm", "deliver", "kill", *ABSENCES))
+@example([("close", 0, 0), ("spoil", 0, 0), ("confirm", 0, 0), ("pass", 0, 1), ("hide", 0, 0), ("pass", 0, 20)])
+def test_what_rest_lacked_or_had_as_an_impossible_row_is_stored_once_it_is_there(taken: list[Step]) -> None:
+    run = Run()
+    for step in taken:
+        run.step(*step)
+    run.heal()
+    run.repair()
+    run.come_late()
+    assert run.store == TRUTH
+
+
+@given(steps("frame", "open", "confirm", "deliver", "kill", "lie", *ABSENCES))
 @example([("close", 0, 0), ("lie", 0, 0), ("kill", 0, 0), ("frame", 1, 0), ("deliver", 1, 1)])  # a late spool's lie
 def test_anything_at_all_is_right_after_a_sweep(taken: list[Step]) -> None:
     run = Run()
@@ -193,5 +290,6 @@ def test_anything_at_all_is_right_after_a_sweep(taken: list[Step]) -> None:
         run.step(*step)
     run.heal()
     run.repair()
+    run.come_late()
     run.sweep()
     assert run.store == TRUTH

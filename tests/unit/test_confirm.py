@@ -1,11 +1,13 @@
-"""When the confirmer looks for overdue closes."""
+"""When the confirmer looks for overdue closes, and what it makes of an answer."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.confirm import seconds_to_deadline
+from collector.confirm import Told, seconds_to_deadline, told_of
 from collector.events import CANDLE_MS
-from collector.finality import Finality
+from collector.finality import CLOSE_DEADLINE_MS, Finality
+from exchange.rows import Kline
 
 OPEN_MS = 1_791_374_400_000
 PAIR = "BTC/USDT:USDT"
@@ -20,3 +22,33 @@ def test_the_next_look_is_the_very_millisecond_at_which_a_close_falls_due(now_ms
     assert now_ms < next_look_ms
     assert before == len(finality.overdue(now_ms).get(PAIR, []))
     assert then == before + 1
+
+
+def row(index: int, **columns: object) -> Kline:
+    open_ms = OPEN_MS + index * CANDLE_MS
+    good = Kline(open_ms, "2", "3", "1", "2", "10", open_ms + CANDLE_MS - 1, "20", 9, "5", "10")
+    return good._replace(**columns)  # type: ignore[arg-type]  # what a row may hold that cannot be
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([row(0), row(1)], "final"),
+        ([row(1)], "absent"),
+        ([], "later"),
+        ([row(0, close_time_ms=OPEN_MS + 2 * CANDLE_MS)], "later"),
+        ([row(0, trades=0)], "invalid"),
+        ([row(0, high="0.5"), row(1)], "invalid"),
+        ([row(0, close="3.1")], "invalid"),
+        ([row(0, open="0.9")], "invalid"),
+        ([row(0, volume="-1")], "invalid"),
+        ([row(0, taker_buy_volume="11")], "invalid"),
+        ([row(0, close=None), row(1)], "invalid"),
+        ([row(0, trades="9"), row(1)], "invalid"),
+    ],
+)
+def test_an_answer_says_of_a_close_that_it_is_here_that_it_cannot_be_that_it_is_not_or_nothing(
+    rows: list[Kline], expected: Told
+) -> None:
+    now_ms = OPEN_MS + CANDLE_MS + CLOSE_DEADLINE_MS
+    assert list(told_of([OPEN_MS], rows, now_ms)) == [(OPEN_MS, expected)]

@@ -83,8 +83,17 @@ def test_a_closing_frame_older_than_the_memory_is_left_to_rest() -> None:
 def test_a_candle_the_exchange_does_not_have_is_owed_no_more() -> None:
     finality = watching()
     finality.offer(candle(1))
-    finality.absent(PAIR, START)
+    assert finality.absent(PAIR, START)
     assert finality.next_open_ms(PAIR) == START + 2 * CANDLE_MS
+
+
+def test_a_final_candle_of_which_rest_says_nothing_that_can_be_stays_and_is_in_doubt_no_more() -> None:
+    finality = watching()
+    finality.offer(candle(0))
+    finality.offer(candle(0, close="1.1"))
+    assert not finality.absent(PAIR, START), "it was not owed"
+    assert finality.overdue(START) == {}
+    assert finality.offer(candle(0)) is Verdict.DUPLICATE
 
 
 def test_a_candle_that_could_not_be_handed_on_is_owed_again() -> None:

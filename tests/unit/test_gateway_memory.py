@@ -7,7 +7,7 @@ import pytest
 
 from exchange.clock import ExchangeClock
 from gateway.memory import CONFIRMED, FROM_STORE, KEPT, Memory, PairState
-from gateway.rows import decode
+from gateway.rows import Values, decode, encode, of_candle
 from gateway.stream_lines import (
     AbsentEvent,
     Candle,
@@ -45,6 +45,10 @@ def final(number: int, close: str = "5.0", *, origin: str = "stream", corrected:
         {"type": "final", "seq": 0, "pair": PAIR, "origin": origin, "corrected": corrected, **values(number, close)},
         FinalEvent,
     )
+
+
+def decode_of(number: int) -> Values:
+    return decode(of_candle(final(number)))
 
 
 def frame(number: int, close: str = "5.0") -> OpenEvent:
@@ -86,6 +90,48 @@ def test_an_absent_candle_holds_nothing_back(memory: Memory) -> None:
     memory.apply("a", final(2))
     memory.apply("a", AbsentEvent(0, PAIR, at(1)))
     assert list(closes(memory)) == [0, 2]
+
+
+def test_a_late_candle_is_shown_and_who_derived_from_its_absence_is_told(memory: Memory) -> None:
+    changed: list[int] = []
+    memory.apply("a", told(1, 0))
+    memory.apply("a", AbsentEvent(0, PAIR, at(1)))
+    memory.changed = lambda _state, open_ms: changed.append(open_ms)
+    memory.apply("a", final(2))
+    memory.learn_rows(state_of(memory), [(at(1), encode(decode_of(1)))], FROM_STORE)
+    assert list(closes(memory)) == [0, 1, 2]
+    assert changed == [at(1)]
+
+
+def test_of_an_impossible_row_longer_windows_know_until_it_is_mended(memory: Memory) -> None:
+    changed: list[int] = []
+    memory.apply("a", told(1, 0))
+    memory.apply("a", AbsentEvent(0, PAIR, at(1)))
+    memory.changed = lambda _state, open_ms: changed.append(open_ms)
+    memory.apply("a", AbsentEvent(0, PAIR, at(1), invalid=True))
+    state = state_of(memory)
+    assert changed == [at(1)], "it was absent, and is impossible now"
+    assert state.next_open_ms == at(2)
+    assert (state.spoils(at(0), at(2)), state.spoils(at(0), at(1)), state.spoils(at(2), at(4))) == (True, False, False)
+    memory.apply("a", final(1))
+    assert not state.spoils(at(0), at(2))
+    assert list(closes(memory)) == [0, 1]
+
+
+def test_what_a_joining_gateway_is_told_of_impossible_rows_counts_as_absent(memory: Memory) -> None:
+    memory.apply("a", msgspec.structs.replace(told(2, 1), absent=[at(0)], invalid=(at(0),)))
+    assert state_of(memory).invalid == {at(0)}
+
+
+def test_a_mended_row_that_memory_is_too_short_for_is_told_to_who_derived_from_it(memory: Memory) -> None:
+    changed: list[int] = []
+    memory.apply("a", told(KEPT + 50))
+    state = state_of(memory)
+    memory.learn_invalid(state, [at(0)])
+    memory.changed = lambda _state, open_ms: changed.append(open_ms)
+    memory.apply("a", final(0, origin="rest"))
+    assert changed == [at(0)]
+    assert not state.invalid
 
 
 def test_what_one_collector_lacks_another_tells(memory: Memory) -> None:

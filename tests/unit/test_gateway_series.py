@@ -76,6 +76,33 @@ def test_a_window_of_which_the_exchange_has_no_candle_is_no_row() -> None:
     assert [row[0] for row in answered(windows, 500)] == [at(0), at(2)]
 
 
+@pytest.mark.parametrize("length", [2, 4])
+def test_a_window_over_an_impossible_row_is_no_row_and_the_next_ones_are(length: int) -> None:
+    state = state_with(1, 2, 3, 4, 5, 6, 7, 8)
+    del state.rows[at(1)]
+    state.absent.add(at(1))
+    state.invalid.add(at(1))
+    windows = series(length)
+    assert windows.extend(state)
+    assert [row[0] for row in answered(windows, 500)] == [at(n) for n in range(length, 8, length)]
+    state.rows[at(1)] = candle(1, 2)
+    state.invalid.clear()
+    windows.rewind(at(1))
+    assert windows.extend(state)
+    assert [row[0] for row in answered(windows, 500)] == [at(n) for n in range(0, 8, length)]
+
+
+def test_a_week_over_an_impossible_row_is_no_row() -> None:
+    a_week, a_day = WEEK_MS // BASE_MS, DAY_MS // BASE_MS
+    state = PairState("BTCUSDT", "BTC/USDT:USDT", at(a_week))
+    state.invalid.add(at(3))
+    days = Series(Grid("1d", DAY_MS), DIGITS, MONDAY_MS, at(a_week))
+    days.append([(at(n * a_day), candle(n * a_day)) for n in range(1, 7)], at(a_week))
+    weeks = Series(Grid("1w", WEEK_MS), DIGITS, MONDAY_MS, MONDAY_MS, days=days)
+    assert weeks.extend(state)
+    assert (weeks.until_ms, weeks.rows) == (at(a_week), [])
+
+
 def test_the_newest_rows_are_answered_the_forming_one_among_them() -> None:
     state = state_with(1, 2, 3)
     state.open = frame(3, 9)

@@ -22,10 +22,12 @@ from collector.ledger import (
     spans,
     windows_with_holes,
 )
+from exchange.again import Again
 
 PAIR = "BTC/USDT:USDT"
 DAY_MS = BUCKETS * CANDLE_MS
 START = 1_790_000_000_000 // DAY_MS * DAY_MS
+NOW_MS = START + 5 * DAY_MS
 OPENS = st.integers(0, 3 * BUCKETS).map(lambda n: START + n * CANDLE_MS)
 
 
@@ -80,7 +82,7 @@ def test_every_missing_candle_ends_repaired_or_as_an_exchange_hole_and_holes_are
     write(ledger.note_missing(PAIR, missing, why))
     assert ledger.to_ask(PAIR, missing) == missing
     if answered:
-        write(ledger.note_absent(PAIR, missing & lacked))
+        write(ledger.note_absent(PAIR, missing & lacked, NOW_MS))
     write(ledger.note_stored(PAIR, missing, missing & lacked))
     holes = missing & lacked if answered else set()
     assert {t for t, gap in stored.items() if gap.state == "repaired"} == missing - lacked
@@ -90,7 +92,7 @@ def test_every_missing_candle_ends_repaired_or_as_an_exchange_hole_and_holes_are
     # A restart reads the store's gaps back and knows the same.
     again = Ledger()
     again.recall(stored.values())
-    assert (again.open, again.holes.get(PAIR, set())) == (ledger.open, ledger.holes.get(PAIR, set()))
+    assert (again.open, again.holes) == (ledger.open, ledger.holes)
 
 
 def test_a_known_gap_keeps_its_reason_and_is_written_once() -> None:
@@ -103,11 +105,70 @@ def test_a_known_gap_keeps_its_reason_and_is_written_once() -> None:
 
 def test_an_exchange_hole_that_is_stored_after_all_is_repaired() -> None:
     ledger = Ledger()
-    ledger.note_absent(PAIR, {START, START + CANDLE_MS})
+    ledger.note_absent(PAIR, {START, START + CANDLE_MS}, NOW_MS)
     assert ledger.note_stored(PAIR, {START, START + CANDLE_MS}, {START}) == [
         Gap(PAIR, START + CANDLE_MS, "repaired", "not_at_exchange")
     ]
     assert ledger.exchange_holes == 1
+    assert ledger.filled == {"exchange_hole": 1, "invalid": 0}
+
+
+def test_what_the_exchange_did_not_have_is_due_again_at_its_times_also_after_a_restart() -> None:
+    ledger = Ledger()
+    noted = ledger.note_absent(PAIR, {START}, NOW_MS) + ledger.note_invalid(PAIR, {START + CANDLE_MS}, NOW_MS)
+    assert [(gap.state, gap.reason) for gap in noted] == [
+        ("exchange_hole", "not_at_exchange"),
+        ("invalid", "invalid_at_exchange"),
+    ]
+    asked_after_ms = []
+    for after_ms in range(0, 8 * DAY_MS, CANDLE_MS):
+        if due := ledger.due_again(NOW_MS + after_ms).get(PAIR):
+            assert due == {START, START + CANDLE_MS}
+            asked_after_ms.append(after_ms)
+            noted = ledger.note_asked(PAIR, due, NOW_MS + after_ms)
+            ledger = Ledger()
+            ledger.recall(noted)
+    assert asked_after_ms == [720_000, 3_600_000, 21_600_000, DAY_MS, 7 * DAY_MS]
+    assert (ledger.exchange_holes, ledger.invalid_candles) == (1, 1), "they stay what they are"
+    assert ledger.invalid_asked(PAIR) == 0
+
+
+def test_a_hole_that_turns_into_an_impossible_row_is_one_candle_that_is_known_as_long_as_before() -> None:
+    ledger = Ledger()
+    ledger.note_absent(PAIR, {START}, NOW_MS)
+    later_ms = NOW_MS + 3_600_000
+    assert ledger.note_invalid(PAIR, {START}, later_ms) == [
+        Gap(PAIR, START, "invalid", "invalid_at_exchange", Again(NOW_MS, asked=2))
+    ]
+    assert (ledger.exchange_holes, ledger.invalid_candles, ledger.invalid_asked(PAIR)) == (0, 1, 1)
+    assert ledger.note_absent(PAIR, {START}, later_ms)[0].again == Again(NOW_MS, asked=2)
+    assert (ledger.exchange_holes, ledger.invalid_candles) == (1, 0)
+    assert ledger.found == {"not_at_exchange": 2, "invalid_at_exchange": 1}
+
+
+def test_a_mended_row_is_repaired_and_counted() -> None:
+    ledger = Ledger()
+    ledger.note_missing(PAIR, {START}, why)
+    ledger.note_invalid(PAIR, {START}, NOW_MS)
+    assert (ledger.gaps_open, ledger.to_ask(PAIR, {START})) == (0, set())
+    assert ledger.note_stored(PAIR, {START}, ()) == [Gap(PAIR, START, "repaired", "invalid_at_exchange")]
+    assert (ledger.invalid_candles, ledger.repaired, ledger.filled["invalid"]) == (0, 1, 1)
+
+
+def test_an_old_hole_that_does_not_say_since_when_is_asked_for_once_more() -> None:
+    ledger = Ledger()
+    ledger.recall([Gap(PAIR, START, "exchange_hole", "not_at_exchange")])
+    now_ms = START + 90 * DAY_MS
+    assert ledger.due_again(now_ms) == {PAIR: {START}}
+    ledger.note_asked(PAIR, {START}, now_ms)
+    assert ledger.due_again(now_ms + 900 * DAY_MS) == {}
+
+
+def test_an_answer_in_vain_says_nothing_of_a_candle_that_is_not_known_to_be_absent() -> None:
+    ledger = Ledger()
+    ledger.note_missing(PAIR, {START}, why)
+    assert ledger.note_asked(PAIR, {START}, NOW_MS) == []
+    assert ledger.gaps_open == 1
 
 
 @given(asked=st.sets(OPENS), has=st.sets(OPENS))

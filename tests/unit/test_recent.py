@@ -81,6 +81,19 @@ def test_a_candle_that_the_exchange_does_not_have_holds_nothing_back() -> None:
     assert pair.recent.pairs[PAIR].absent == {START}
 
 
+def test_an_impossible_row_holds_nothing_back_and_is_told_of_until_it_is_mended() -> None:
+    pair = Collected()
+    pair.final(1)
+    pair.finality.absent(PAIR, START)
+    state = pair.recent.pairs[PAIR]
+    assert pair.recent.add_absent(PAIR, START, pair.finality.next_open_ms(PAIR), invalid=True)
+    assert indices(pair.recent.advance(PAIR, pair.finality.next_open_ms(PAIR))) == [1]
+    assert (state.absent, state.invalid) == ({START}, {START})
+    late = pair.recent.add_final(candle(0, origin="rest"), "0", pair.finality.next_open_ms(PAIR))
+    assert indices(late) == [0]
+    assert (state.absent, state.invalid) == (set(), set())
+
+
 def test_a_correction_is_shown_at_once_and_marked_and_a_correction_of_what_was_held_back_is_not() -> None:
     pair = Collected()
     pair.final(0, "b")

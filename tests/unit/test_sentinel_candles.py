@@ -126,6 +126,17 @@ def test_a_candle_is_due_to_the_millisecond(interval: str, due_ms: int) -> None:
     assert span(interval, end_ms + due_ms - 1).end_ms == end_ms - timeframe_ms(interval)
 
 
+def test_a_window_over_an_impossible_row_of_the_exchange_is_owed_by_nobody() -> None:
+    of = span("1h", NOW)
+    reach = {BTC: of.end_ms, ETH: of.end_ms}
+    windows = opens(of.start_ms - 5 * HOUR, of.end_ms, HOUR)
+    without = windows - {of.end_ms - 2 * HOUR}
+    stored = Store({BTC: without, ETH: without}).answer("1h", NOW)
+    invalid = {BTC: {of.end_ms - 2 * HOUR + 3 * STEP, of.end_ms - 2 * HOUR + 4 * STEP}, ETH: {of.start_ms - STEP}}
+    assert missing(of, stored, reach) == {EXCHANGE: 2}
+    assert missing(of, stored, reach, invalid) == {EXCHANGE: 1}
+
+
 def test_what_one_pair_has_beyond_its_due_fills_no_hole_of_another() -> None:
     of = span("1h", NOW)
     windows = opens(of.start_ms - 5 * HOUR, of.end_ms, HOUR)
@@ -157,9 +168,10 @@ def test_every_statement_of_a_question_is_bounded_in_time_and_an_answer_is_sorte
         Series(["time", "count"], [[0.0, 3.0]], tags),
         Series(["time", "holes"], [[0.0, 4.0]], tags),
         Series(["time", "begins"], [[5.0, 12.0]], tags),
+        Series(["time", "invalid"], [[5.0, "invalid"], [6.0, "invalid"]], tags),
     ]
-    assert read(answer) == Stored({BTC: 1}, {BTC: 2}, {BTC: 3}, {BTC: 4}, {BTC: 5})
-    assert read([]) == Stored({}, {}, {}, {}, {})
+    assert read(answer) == Stored({BTC: 1}, {BTC: 2}, {BTC: 3}, {BTC: 4}, {BTC: 5}, {BTC: frozenset({5, 6})})
+    assert read([]) == Stored({}, {}, {}, {})
 
 
 def test_a_pair_listed_anew_owes_nothing_of_the_days_between_its_two_contracts() -> None:

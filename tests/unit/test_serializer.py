@@ -140,6 +140,12 @@ def test_a_gap_is_read_back_whatever_its_reason_says(state: str, channel: str, r
     assert (name, tags["channel"], fields) == ("gaps", channel, {"state": state, "reason": reason})
 
 
+@given(st.integers(0, 2**53), st.integers(0, 20))
+def test_a_gap_says_since_when_it_is_known_and_how_often_it_was_asked_for(since_ms: int, asked: int) -> None:
+    line = gap_line(BTC, OPEN_MS, "invalid", "why", "candles_3m", now_ms=NOW_MS, since_ms=since_ms, asked=asked)
+    assert parse_line(line)[2] == {"state": "invalid", "reason": "why", "since_ms": since_ms, "asked": asked}
+
+
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_an_exchanges_name_is_escaped_or_refused(exchange: str) -> None:
     try:
@@ -163,7 +169,7 @@ def lines_of_every_measurement() -> list[str]:
         funding_settled_line(BTC, OPEN_MS, "0.0001", "5", now_ms=NOW_MS),
         mark_ohlcv_line(BTC, OPEN_MS, "1", "1", "1", "1", now_ms=NOW_MS),
         contract_line(BTC, OPEN_MS, OPEN_MS - 60_000, now_ms=NOW_MS),
-        gap_line(BTC, OPEN_MS, "open", "no frame", "candles_3m", now_ms=NOW_MS),
+        gap_line(BTC, OPEN_MS, "exchange_hole", "why", "candles_3m", now_ms=NOW_MS, since_ms=OPEN_MS, asked=1),
     ]
 
 

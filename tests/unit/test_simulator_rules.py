@@ -1,14 +1,17 @@
 """The simulated exchange's rules, one subject each: universe, funding, closing frames, limits, faults, stream names."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator import closings
-from simulator.candles import CandleStore
+from simulator.candles import Candle, CandleStore
 from simulator.faults import KINDS, BadFault, Faults
 from simulator.frames import decimal
 from simulator.funding import Funding
+from simulator.impossible import IMPOSSIBLE
 from simulator.intervals import INTERVALS
 from simulator.limits import Limits
 from simulator.market import DAY_MS, HOUR_MS, MINUTE_MS, Market
@@ -249,6 +252,23 @@ def test_an_exchange_hole_lacks_the_candles_of_its_range_and_their_closing_frame
     assert faults.alter_closing("BTCUSDT", "3m", NOW_MS, [2000]) == []
     assert not faults.lacks("BTCUSDT", "1h", NOW_MS)
     assert not faults.lacks("ETHUSDT", "3m", NOW_MS)
+
+
+def test_an_impossible_row_is_told_by_whom_it_was_ordered_and_longer_candles_hold_its_numbers() -> None:
+    step = 180_000
+    open_ms = NOW_MS // step * step
+    candle = Candle(open_ms, open_ms + step - 1, 20, 30, 10, 25, 7, 150, 3, 2, 40)
+    hour = replace(candle, open_ms=open_ms - step, close_ms=open_ms + 19 * step - 1)
+    for what in IMPOSSIBLE:
+        faults = Faults()
+        order = {"symbols": ["BTCUSDT"], "start_ms": open_ms, "end_ms": open_ms + 1, "what": what, "by": "rest"}
+        faults.add({"kind": "impossible_row", **order}, NOW_MS)
+        told = faults.as_told("BTCUSDT", "3m", candle, "rest")
+        assert (told.trades, told.high, told.close, told.volume) != (3, 30, 25, 7)
+        assert faults.as_told("BTCUSDT", "3m", candle, "stream") == candle
+        assert faults.as_told("ETHUSDT", "3m", candle, "rest") == candle
+        assert faults.as_told("BTCUSDT", "3m", replace(candle, open_ms=open_ms + step), "rest").volume == 7
+        assert faults.as_told("BTCUSDT", "1h", hour, "rest").volume > 7
 
 
 def test_a_timed_fault_acts_once_or_at_its_pace() -> None:

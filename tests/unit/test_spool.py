@@ -283,3 +283,20 @@ def test_rejected_lines_are_line_protocol_under_the_reason_and_the_folder_is_bou
 
     assert [path.exists() for path in paths] == [False, True, True]
     assert paths[2].read_text() == "# 400 no line\nbad line\n"
+
+
+def test_a_row_of_the_exchange_is_kept_once_as_json_under_what_is_wrong_with_it(tmp_path: Path) -> None:
+    rejected = Rejected(tmp_path, max_files=2)
+
+    kept = rejected.keep_row("BTC/USDT:USDT", "3m", 180_000, [180_000, "1", None], "number: close\nis no text")
+    again = rejected.keep_row("BTC/USDT:USDT", "3m", 180_000, [180_000, "1", None], "number: close\nis no text")
+    other = rejected.keep_row("BTC/USDT:USDT", "3m", 180_000, [180_000, "1", "-1"], "number: below zero")
+
+    assert kept is not None
+    assert kept.parent == tmp_path / "exchange" / "3m"
+    assert kept.read_text() == '# number: close is no text\n[180000, "1", null]\n'
+    assert again is None
+    assert other is not None
+    assert other.exists()
+    rejected.keep_row("T$/USDT:USDT", "3m", 180_000, [180_000], "why")
+    assert len(list(kept.parent.iterdir())) == 2

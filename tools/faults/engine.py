@@ -91,6 +91,7 @@ async def run(
             if afterwards is not None:
                 result.problems += await afterwards(world)
             result.problems += limits.broken(await world.simulated.log())
+            result.problems += world.problems
             result.notes = world.notes
     except (CannotStart, ChildDied, StoreFailed, OSError, RuntimeError) as error:
         result.problems.append(f"{type(error).__name__}: {error}")

@@ -197,7 +197,7 @@ class CollectorServer:
 
 @dataclass
 class World:
-    """All servers of a row. notes: what its actions saw, for the table."""
+    """All servers of a row. notes: what its actions saw, for the table; problems: what they saw and may not be."""
 
     midnight_ms: int
     simulated: Simulated
@@ -205,6 +205,7 @@ class World:
     proxy: Proxy
     collectors: list[CollectorServer]
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def collector(self) -> CollectorServer:
