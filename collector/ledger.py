@@ -126,6 +126,15 @@ class Ledger:
         """Note candles of which the exchange has an impossible row alone: quarantined, and no gap of ours any more."""
         return self._note_not_at_exchange("invalid", "invalid_at_exchange", pair, invalid, now_ms)
 
+    def note_never(self, pair: str, opens: Iterable[int], now_ms: int) -> list[Gap]:
+        """Note candles from before the pair's first one: exchange holes that nobody asks for again."""
+        never = Again(now_ms, len(self._again_after_ms))
+        gaps = [Gap(pair, open_ms, "exchange_hole", "not_at_exchange", never) for open_ms in sorted(opens)]
+        _drop(self.open, pair, [gap.open_ms for gap in gaps])
+        for gap in gaps:
+            self.holes.setdefault(pair, {})[gap.open_ms] = never
+        return gaps
+
     def note_asked(self, pair: str, asked: Set[int], now_ms: int) -> list[Gap]:
         """Note that the exchange was asked again and answered in vain; what is not known to lack is left alone.
 

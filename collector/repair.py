@@ -160,7 +160,7 @@ class StoreRepair:
         """Close what is missing from ``since_ms`` on, all of it for pairs that were never filled; True if all asked."""
         for pair in self.ledger.open.keys() & symbols.keys():  # what lies before the first candle is proven absent
             before = {open_ms for open_ms in self.ledger.open[pair] if open_ms < symbols[pair].begins_ms}
-            await self._note(self.ledger.note_absent(pair, before))
+            await self._note(self.ledger.note_never(pair, before, self._ingest.clock.now_ms()))
         # A pair that is new, or that a backfill has extended, is looked at whole.
         firsts = {
             pair: max(start_ms, since_ms) if not self._coverage.is_fill(pair, start_ms) else start_ms

@@ -187,7 +187,7 @@ def ledger() -> Panel:
         rows("max by (store) (marketdata_gaps_open)", "A"),
         rows("max by (store) (marketdata_exchange_holes)", "B"),
         rows("max by (store) (marketdata_exchange_invalid)", "G"),
-        rows("max by (store) (sum by (instance, store) (marketdata_exchange_holes_filled_total))", "H"),
+        rows("max by (store) (sum by (instance, store) (increase(marketdata_exchange_holes_filled_total[7d])))", "H"),
         rows("1000 * max by (store) (marketdata_ledger_pass_timestamp_seconds)", "C"),
         rows("1000 * max by (store) (marketdata_rollup_repair_timestamp_seconds > 0)", "D"),
         rows("sum by (store) (marketdata_spool_files)", "E"),
@@ -197,14 +197,14 @@ def ledger() -> Panel:
             "Value #A": "Gaps open",
             "Value #B": "Exchange holes",
             "Value #G": "Invalid",
-            "Value #H": "Came late",
+            "Value #H": "Came late, 7 d",
             "Value #C": "Complete",
             "Value #D": "Rolled again",
             "Value #E": "Spool files",
             "Value #F": "Spool",
         },
     )
-    for name in ("Gaps open", "Exchange holes", "Invalid", "Came late", "Spool files"):
+    for name in ("Gaps open", "Exchange holes", "Invalid", "Came late, 7 d", "Spool files"):
         column(panel, name, unit="short")
     for name in ("Complete", "Rolled again"):
         column(panel, name, unit="dateTimeFromNow")

@@ -18,7 +18,16 @@ from marketdata.candles import COLUMNS, Rows, frame, hole_frame, no_rows, roll_u
 from marketdata.errors import EmptyStore, InvalidRequest, UnknownPair
 from marketdata.influxql import Query, Series
 from marketdata.pairs import parse_pair
-from marketdata.schema import CONTRACTS, EARLIEST_MS, EXCHANGE, GAPS, NOT_AT_EXCHANGE, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.schema import (
+    CONTRACTS,
+    EARLIEST_MS,
+    EXCHANGE,
+    GAPS,
+    NOT_AT_EXCHANGE,
+    OHLCV_3M,
+    ROLLUP_TIMEFRAMES,
+    bucket_of,
+)
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, TIMEFRAME_MS, timeframe_ms, window_open_ms
 from marketdata.times import whole
 

@@ -112,8 +112,9 @@ class MarketData:
         """Return the holes between a pair's stored 3m candles that open in [start, end), by default in all of them.
 
         Columns: `start` (open of the first missing candle, UTC), `end` (open of the next stored one), `candles`
-        (missing), `exchange_holes` (how many of them the exchange itself is known not to have). What is missing before
-        the first or after the last stored candle is no hole. Raises UnknownPair, InvalidPair, InvalidRequest.
+        (missing), `exchange_holes` (how many of them the exchange itself does not have, or not as a candle). What is
+        missing before the first or after the last stored candle is no hole. Raises UnknownPair, InvalidPair,
+        InvalidRequest.
         """
         return self._run(_holes(pair, start, end, _now_ms(self._clock_ms)))
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from marketdata.influxql import Query, Series
-from marketdata.schema import BUCKET_RAW, CONTRACTS, EARLIEST_MS, GAPS, NOT_AT_EXCHANGE, OHLCV_3M, ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.schema import (
+    BUCKET_RAW,
+    CONTRACTS,
+    EARLIEST_MS,
+    GAPS,
+    NOT_AT_EXCHANGE,
+    OHLCV_3M,
+    ROLLUP_TIMEFRAMES,
+    bucket_of,
+)
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, timeframe_ms
 
 INTERVALS = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)

@@ -15,8 +15,10 @@ from aiohttp import web
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
+from exchange.first_candles import FirstCandles
 from gateway.answers import Refused
 from gateway.catch_up import CatchUp
+from gateway.contracts import Contracts
 from gateway.fetched import Fetched, Once
 from gateway.history import History
 from gateway.klines import Klines
@@ -124,10 +126,11 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     ):
         once, stored = Once(), Stored(market)
         fetched = Fetched(memory, client, once)
-        history = History(memory, stored, fetched, once)
+        contracts = Contracts(memory, stored, FirstCandles(client, tmp_path), once)
+        history = History(memory, stored, fetched, once, contracts)
         catch_up = CatchUp(memory, stored, fetched, client, once)
         look_again = LookAgain(memory, stored, fetched, streaming=lambda: False)
-        klines = Klines(memory, history, catch_up, Upstream(client), streaming=lambda: False)
+        klines = Klines(memory, history, contracts, catch_up, Upstream(client), streaming=lambda: False)
         yield Desk(exchange, klines, memory, look_again)
         await once.close()
 

@@ -13,8 +13,10 @@ from exchange import weights
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
+from exchange.first_candles import FirstCandles
 from gateway.answers import Handler, Refused
 from gateway.catch_up import CatchUp
+from gateway.contracts import Contracts
 from gateway.depth import Depth
 from gateway.fetched import Fetched, Once
 from gateway.funding import FundingRates
@@ -79,14 +81,15 @@ async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     ):
         once, stored, upstream = Once(), Stored(market), Upstream(client)
         fetched = Fetched(memory, client, once)
+        contracts = Contracts(memory, stored, FirstCandles(client, tmp_path), once)
         history, catch_up = (
-            History(memory, stored, fetched, once),
+            History(memory, stored, fetched, once, contracts),
             CatchUp(memory, stored, fetched, client, once),
         )
         desk.routes |= {
-            weights.KLINES: Klines(memory, history, catch_up, upstream, streaming=lambda: True).answer,
-            weights.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market).answer,
-            weights.FUNDING_RATE: FundingRates(memory, upstream, market).answer,
+            weights.KLINES: Klines(memory, history, contracts, catch_up, upstream, streaming=lambda: True).answer,
+            weights.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market, contracts).answer,
+            weights.FUNDING_RATE: FundingRates(memory, upstream, market, contracts).answer,
             weights.PREMIUM_INDEX: Premium(memory, upstream).answer,
             weights.DEPTH: Depth(memory, upstream).answer,
             **{

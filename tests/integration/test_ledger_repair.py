@@ -126,7 +126,7 @@ def test_candles_deleted_in_the_middle_are_found_refilled_and_their_windows_roll
         assert collector.stop() == 0
 
 
-def test_an_exchange_hole_is_noted_once_and_never_asked_again_and_its_windows_are_the_exchanges(
+def test_an_exchange_hole_is_noted_and_not_asked_again_at_once_and_its_windows_are_the_exchanges(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = after_a_close()

@@ -229,3 +229,17 @@ def test_a_window_with_a_hole_is_the_exchanges_once_it_has_ended() -> None:
     holes = [START + 3 * CANDLE_MS, START + 7 * CANDLE_MS, START + 2 * hour_ms]
     assert windows_with_holes(holes, START + 3 * hour_ms - 1, hour_ms) == {START}
     assert windows_with_holes(holes, START + 3 * hour_ms, hour_ms) == {START, START + 2 * hour_ms}
+
+
+def test_what_lies_before_a_pairs_first_candle_is_no_gap_and_never_asked_for_again() -> None:
+    ledger = Ledger()
+    opens = {START, START + CANDLE_MS}
+    ledger.note_missing(PAIR, opens, lambda _: "undelivered")
+    noted = ledger.note_never(PAIR, opens, START + 10 * CANDLE_MS)
+    assert [(gap.state, gap.reason) for gap in noted] == [("exchange_hole", "not_at_exchange")] * 2
+    assert ledger.gaps_open == 0
+    assert ledger.to_ask(PAIR, opens) == set()
+    assert ledger.due_again(START + 365 * 86_400_000) == {}
+    again = Ledger()
+    again.recall(noted)
+    assert again.due_again(START + 365 * 86_400_000) == {}

@@ -134,7 +134,7 @@ def test_a_window_over_an_impossible_row_of_the_exchange_is_owed_by_nobody() -> 
     stored = Store({BTC: without, ETH: without}).answer("1h", NOW)
     invalid = {BTC: {of.end_ms - 2 * HOUR + 3 * STEP, of.end_ms - 2 * HOUR + 4 * STEP}, ETH: {of.start_ms - STEP}}
     assert missing(of, stored, reach) == {EXCHANGE: 2}
-    assert missing(of, stored, reach, invalid) == {EXCHANGE: 1}
+    assert missing(of, stored, reach, {}, invalid) == {EXCHANGE: 1}
 
 
 def test_what_one_pair_has_beyond_its_due_fills_no_hole_of_another() -> None:
