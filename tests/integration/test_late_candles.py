@@ -87,8 +87,13 @@ def test_candles_that_come_late_are_stored_rolled_and_counted_and_windows_with_a
             )
 
         eventually(right, 60, what="the windows are right")
-        rolled = windows(fresh_influx, late[0])
-        assert {interval: row and row["candles"] for interval, row in rolled.items()} == {"15m": 5, "1h": 0, "4h": 0}
+        rolled = {"15m": 5, "1h": 0, "4h": 0}
+
+        def candles() -> dict[str, Any]:
+            return {interval: row and row["candles"] for interval, row in windows(fresh_influx, late[0]).items()}
+
+        eventually(lambda: candles() == rolled, 30, what="the window without a hole is rolled, the others are fetched")
+        assert right()
         assert gaps(fresh_influx)[never]["state"] == "exchange_hole"
         assert collector.total("marketdata_exchange_holes_filled_total", store="main", state="exchange_hole") == 2
         assert collector.total("marketdata_exchange_holes", store="main") == 1
