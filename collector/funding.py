@@ -1,23 +1,25 @@
 """Settled funding rates by REST: after each hour what settled in it, and once an hour whatever a store lacks.
 
-The stores say what they hold, `settlement` (pure) what there is to hold and in which requests to ask for it. What comes
-goes the way of every point. So a start, an outage and a rate that came late are one path, and a second time is free.
+The stores say what they hold, `settlement` (pure) what they seem to lack and in which requests to ask for it. What
+comes goes the way of every point. So a start, an outage and a rate that came late are one path, and a second time is
+free.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from collector import holdings, settlement
 from collector.ingest import Ingest
 from collector.one_by_one import one_by_one
-from collector.settlement import HOUR_MS, MINUTE_MS, USUAL_INTERVAL_HOURS
+from collector.settlement import Book
 from collector.store import StoreError, StoreReader
 from collector.writer import Writer
 from exchange.budget import Priority
 from exchange.client import ExchangeClient, FundingRate
 from exchange.errors import BadRequest, ExchangeError, Unavailable
+from exchange.settlements import HOUR_MS, MINUTE_MS, Stretch, slot_ms
 from exchange.universe import SymbolInfo
 from marketdata.schema import BUCKET_RAW, FUNDING_SETTLED
 from marketdata.serializer import Unserializable
@@ -33,13 +35,19 @@ LOOKS_SECONDS = (0.0, 30.0, 60.0, 120.0, 300.0)
 HISTORY_AT_MS = 20 * MINUTE_MS
 """When in the hour the whole history is looked at."""
 
-GIVEN_UP_AFTER_MS = HOUR_MS
-"""A rate the exchange does not have this long after its time was never settled: the pair's interval was another."""
+CONTEXT_MS = 17 * HOUR_MS
+"""So far around the hours in question the stores are asked as well: what settled there is what these are judged by."""
+
+ROUNDS = 4
+"""What came may show that a neighboring stretch lacks some, too: 8 h, then 4, 2 and 1."""
 
 RETRY_SECONDS = (1.0, 120.0)
 
 type Held = dict[str, dict[int, int]]
 """By pair: the funding time a store has for each slot."""
+
+type Lacking = dict[str, list[Stretch]]
+"""By pair: what to ask about."""
 
 
 class SettledFunding:
@@ -67,7 +75,7 @@ class SettledFunding:
         self._watched = watched
         self._hours = hours
         self._interval_hours: dict[str, int] = {}
-        self._unsettled: set[tuple[str, int]] = set()
+        self._book = Book()
 
     async def run(self) -> None:
         """Follow and complete until cancelled."""
@@ -93,6 +101,7 @@ class SettledFunding:
                 delay = RETRY_SECONDS[0]
                 now_ms = self._clock.now_ms()
                 await self._clock.sleep_until((now_ms - HISTORY_AT_MS) // HOUR_MS * HOUR_MS + HOUR_MS + HISTORY_AT_MS)
+                await self._succeeds(self._fetch_day())
             else:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, longest)
@@ -109,34 +118,49 @@ class SettledFunding:
         await self._learn_intervals()
         held = await self._held(hour_ms, hour_ms)
         await self._fetch_market(hour_ms, hour_ms, held, Priority.REPAIR)
-        return not self._lacking(held, hour_ms, hour_ms)
+        return not await self._lacking(held, hour_ms, hour_ms)
+
+    async def _fetch_day(self) -> bool:
+        """Store what is missing of one day, whether or not anything in the stores shows that it is."""
+        first_ms, last_ms = settlement.day_of_turn(self._clock.now_ms() - SETTLED_AFTER_MS, self._hours)
+        await self._fetch_market(first_ms, last_ms, await self._held(first_ms, last_ms), Priority.HISTORY)
+        return True
 
     async def _fetch_history(self) -> bool:
         """Store what is missing of all hours, first of all symbols at once where that is less, then by symbol."""
         await self._learn_intervals()
         last_ms = self._clock.now_ms() - SETTLED_AFTER_MS
         first_ms = last_ms - self._hours * HOUR_MS
+        self._book.forget_before(first_ms - HOUR_MS)
         held = await self._held(first_ms, last_ms)
-        lacking = self._lacking(held, first_ms, last_ms)
-        self.missing = _count(lacking)
-        if not lacking:
-            return True
-        plan = settlement.plan(lacking)
+        asked: dict[str, set[int]] = {}
+        for _ in range(ROUNDS):
+            lacking = await self._lacking(held, first_ms, last_ms)
+            self.missing = settlement.count(lacking)
+            new = settlement.not_among(lacking, asked)  # what settled a moment ago may still come
+            if not new:
+                break
+            for pair, stretches in new.items():
+                asked.setdefault(pair, set()).update(*(stretch.slots for stretch in stretches))
+            await self._fetch_lacking(new, held, first_ms, last_ms)
+        return True
+
+    async def _fetch_lacking(self, lacking: Lacking, held: Sequence[Held], first_ms: int, last_ms: int) -> None:
+        plan = settlement.plan(settlement.hours(lacking))
         log.info("funding history missing=%d requests=%d", self.missing, plan.requests)
         for span in plan.spans:
             await self._fetch_market(*span, held, Priority.HISTORY)
-        lacking = self._lacking(held, first_ms, last_ms)
-        self.missing = _count(lacking)
+        left = await self._lacking(held, first_ms, last_ms)
+        self.missing = settlement.count(left)
 
         async def ask(pair: str) -> None:
             if pair in self._watched:  # it may have left meanwhile
-                await self._fetch_pair(self._watched[pair], lacking[pair], held)
-            self.missing -= sum(_is_held(held, pair, slot) for slot in lacking[pair])
+                await self._fetch_pair(self._watched[pair], left[pair], held)
+            self.missing -= settlement.count({pair: left[pair]})
 
-        await one_by_one("settled funding", lacking, ask)
-        self.missing = _count(self._lacking(held, first_ms, last_ms))
+        await one_by_one("settled funding", left, ask)
+        self.missing = settlement.count(await self._lacking(held, first_ms, last_ms))
         log.info("funding history done missing=%d", self.missing)
-        return True
 
     async def _fetch_market(
         self, first_slot_ms: int, last_slot_ms: int, held: Sequence[Held], priority: Priority
@@ -147,37 +171,43 @@ class SettledFunding:
         except (BadRequest, Unavailable) as error:
             log.warning("settled funding cannot be had for all symbols at once: %s", error)
 
-    async def _fetch_pair(self, info: SymbolInfo, slots: set[int], held: Sequence[Held]) -> None:
-        await self._fetch(info.symbol, min(slots), max(slots), held, Priority.HISTORY)
-        given_up_ms = self._clock.now_ms() - GIVEN_UP_AFTER_MS
-        self._unsettled |= {
-            (info.pair, slot) for slot in slots if slot < given_up_ms and not _is_held(held, info.pair, slot)
-        }
+    async def _fetch_pair(self, info: SymbolInfo, lacking: Iterable[Stretch], held: Sequence[Held]) -> None:
+        """Ask about a pair from the first hour in doubt to the last: the answer leaves none of them in doubt."""
+        first_ms, last_ms = min(one.first_ms for one in lacking), max(one.last_ms for one in lacking)
+        await self._fetch(info.symbol, first_ms, last_ms, held, Priority.HISTORY)
+        slots = (slot for one in lacking for slot in one.slots if not _is_held(held, info.pair, slot))
+        self._book.note_answer(info.pair, slots, self._clock.now_ms())
 
     async def _learn_intervals(self) -> None:
         rows = await self._client.funding_info()
         self._interval_hours = {row.symbol: row.interval_hours for row in rows}
 
-    def _lacking(self, held: Sequence[Held], first_ms: int, last_ms: int) -> dict[str, set[int]]:
-        """By pair: the slots that are due and that one of the stores does not hold."""
+    async def _lacking(self, held: Sequence[Held], first_ms: int, last_ms: int) -> Lacking:
+        """By pair: what is to be asked about, for one of the stores does not hold it."""
         lacking = {}
-        for info in self._watched.values():
-            interval = self._interval_hours.get(info.symbol, USUAL_INTERVAL_HOURS)
-            due = settlement.expected(interval, info.begins_ms, first_ms, last_ms)
-            missing = {slot for slot in due if not _is_held(held, info.pair, slot)}
-            if missing := {slot for slot in missing if (info.pair, slot) not in self._unsettled}:
-                lacking[info.pair] = missing
+        for info in list(self._watched.values()):
+            stretches = self._book.lacking(
+                info.pair,
+                [store.get(info.pair, {}).keys() for store in held],
+                interval_hours=self._interval_hours.get(info.symbol),
+                listed_ms=info.begins_ms,
+                first_ms=first_ms,
+                last_ms=last_ms,
+            )
+            if stretches:
+                lacking[info.pair] = stretches
+            await asyncio.sleep(0)  # 700 pairs take a quarter of a second
         return lacking
 
     async def _held(self, first_slot_ms: int, last_slot_ms: int) -> list[Held]:
-        """Ask each store that answers what it has of these slots. Raises StoreError."""
-        start_ms, end_ms = settlement.range_ms(first_slot_ms, last_slot_ms)
+        """Ask each store that answers what it has of these slots and around them. Raises StoreError."""
+        start_ms, end_ms = settlement.range_ms(first_slot_ms - CONTEXT_MS, last_slot_ms + CONTEXT_MS)
 
         async def ask(store: StoreReader) -> Held:
             times = await store.all_times_ms(BUCKET_RAW, FUNDING_SETTLED, "rate", start_ms, end_ms + 1)
             for pair, some in times.items():
                 self.newest_ms[pair] = max(self.newest_ms.get(pair, 0), *some)
-            return {pair: {settlement.slot_ms(at): at for at in some} for pair, some in times.items()}
+            return {pair: {slot_ms(at): at for at in some} for pair, some in times.items()}
 
         return await holdings.of_each_store(self._writer, self._stores, ask)
 
@@ -202,7 +232,7 @@ class SettledFunding:
             next_ms = rows[-1].funding_time_ms
 
     def _store(self, pair: str, row: FundingRate, held: Sequence[Held]) -> None:
-        slot = settlement.slot_ms(row.funding_time_ms)
+        slot = slot_ms(row.funding_time_ms)
         if _is_held(held, pair, slot):
             return
         # The time a store knows it by stays: the same rate under another millisecond would be a second one.
@@ -221,7 +251,3 @@ class SettledFunding:
 def _is_held(held: Sequence[Held], pair: str, slot: int) -> bool:
     """Whether every store has it."""
     return all(slot in store.get(pair, ()) for store in held)
-
-
-def _count(lacking: Mapping[str, set[int]]) -> int:
-    return sum(len(slots) for slots in lacking.values())

@@ -37,6 +37,10 @@ class Contracts:
         """Return the symbol with `begins_ms` as far as it is known now; asks nobody."""
         return self._firsts.told(info)
 
+    def begins_ms(self, info: SymbolInfo) -> int | None:
+        """Return the open time of the present contract's first candle, None while that is not known."""
+        return self._firsts.told(info).begins_ms if self._firsts.known(info) else None
+
     async def find(self, info: SymbolInfo, needed_ms: int | None = None) -> SymbolInfo:
         """Return the symbol with `begins_ms`. Where nobody says so now, with its onboardDate.
 

@@ -1,17 +1,19 @@
 """/fapi/v1/fundingRate from the store, and /fapi/v1/fundingInfo.
 
-The store has what settled since its collector began (30 days at first). Nobody knows in advance when a contract settles
-- each 1, 2, 4 or 8 hours, and the exchange changes it - so completeness is judged by what no schedule can exceed: two
-settlements are 8 hours apart at most. What the store cannot have is asked of the exchange.
+The store has what settled since its collector began (30 days at first). When a contract settles the exchange changes as
+it likes, so whether the store has everything is judged by what settled around it, and after the newest settlement by
+the mark price frames and fundingInfo (`gateway/settled.py`). Where one may be missing the exchange is asked: what it
+has is added, and where it has none that is remembered. What the store cannot have is asked as the question came.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 from exchange import weights
+from exchange.budget import Priority
+from exchange.settlements import HOUR_MS, MINUTE_MS, USUAL_INTERVAL_HOURS, Stretch, slot_ms
 from exchange.universe import SymbolInfo
 from gateway import params
 from gateway.answers import AGE_LIMIT_MS, Answer, Query, Refused, json_bytes
@@ -19,6 +21,7 @@ from gateway.contracts import Contracts
 from gateway.exchange_info import listed
 from gateway.forward import forward
 from gateway.memory import Memory
+from gateway.settled import Frames, lacking, wants_interval
 from gateway.texts import eight_decimals
 from gateway.upstream import Upstream
 from marketdata import influxql
@@ -27,15 +30,20 @@ from marketdata.ohlcv import where
 from marketdata.reader import AsyncMarketData
 from marketdata.schema import EARLIEST_MS, FUNDING_SETTLED, bucket_of
 
-HOUR_MS = 3_600_000
-LONGEST_PERIOD_MS = 8 * HOUR_MS
-#: A settlement's time is that of the hour and some ms.
-JITTER_MS = 60_000
+#: So far around a question the store is read as well: what settled there is what the answer is judged by.
+CONTEXT_MS = 17 * HOUR_MS
+#: More settlements than two such pieces can have.
+CONTEXT_ROWS = 40
+#: A settlement that the exchange does not have so long after its hour was none: the interval was another.
+GIVEN_UP_AFTER_MS = HOUR_MS
 
 _NAMES = ("startTime", "endTime", "limit")
 _DEFAULT_LIMIT = 100
 #: A settlement that just came is asked for again after so long if the exchange did not have it yet.
 _SETTLING_MS = 15_000
+
+#: While the exchange is away an interval counts that it told so long ago.
+_INTERVAL_AGE_LIMIT_MS = 24 * HOUR_MS
 
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
 
@@ -52,6 +60,9 @@ class FundingRates:
         self._contracts = contracts
         self._upstream = upstream
         self._market = market
+        self._intervals: tuple[bytes, dict[str, int]] = (b"", {})
+        self._unsettled: dict[str, set[int]] = {}
+        """By symbol: slots at which the exchange was asked for a settlement and had none."""
 
     async def answer(self, query: Query) -> Answer:
         """Return what a symbol settled from startTime to endTime, inclusive, or its newest; oldest first."""
@@ -76,79 +87,112 @@ class FundingRates:
             symbol=symbol,
             now_ms=now_ms,
             end_ms=end_ms,
-            fresh_ms=min(AGE_LIMIT_MS, max(since_settled_ms - JITTER_MS, _SETTLING_MS)),
+            fresh_ms=min(AGE_LIMIT_MS, max(since_settled_ms - MINUTE_MS, _SETTLING_MS)),
         )
 
     async def _stored(self, info: SymbolInfo, start_ms: int | None, until_ms: int, limit: int) -> list[Row] | None:
-        """The rows, if the store has every one that the exchange would answer; else None."""
+        """The rows that the exchange would answer, if the store has all of them or all but a few; else None."""
         if self._market is None:
             return None
-        first_ms = until_ms - (limit + 1) * LONGEST_PERIOD_MS if start_ms is None else start_ms
-        first_ms = max(first_ms, EARLIEST_MS)
+        first_ms = until_ms - (limit + 1) * USUAL_INTERVAL_HOURS * HOUR_MS if start_ms is None else start_ms
+        info = self._contracts.told(info)
+        first_ms = max(first_ms, EARLIEST_MS, self._contracts.begins_ms(info) or 0)
         if first_ms > until_ms:
             return None
         try:
-            rows = await self._read(self._market, info, first_ms, until_ms, limit, newest=start_ms is None)
-            known = rows
-            # A bot asks for what settled since it opened a trade: how often that is, the two before tell.
-            if len(rows) < 2 and start_ms is not None and first_ms > EARLIEST_MS:
-                before_ms = max(first_ms - 2 * LONGEST_PERIOD_MS - JITTER_MS, EARLIEST_MS)
-                known = await self._read(self._market, info, before_ms, first_ms - 1, 2, newest=True) + rows
+            known = await self._read(self._market, info, first_ms, until_ms, limit, newest=start_ms is None)
         except MarketDataError:
             return None
-        if len(rows) < limit or start_ms is None:
-            just_settled = await self._just_settled(info.symbol, known, until_ms)
-            rows = rows + [row for row in just_settled if row["fundingTime"] >= first_ms]
-        rows = rows[-limit:] if start_ms is None else rows[:limit]
+
+        def shown(rows: list[Row]) -> list[Row]:
+            rows = [row for row in rows if first_ms <= row["fundingTime"] <= until_ms]
+            return rows[-limit:] if start_ms is None else rows[:limit]
+
+        rows = shown(known)
         times = [row["fundingTime"] for row in rows]
         full = len(rows) == limit
-        begins_ms = times[0] if full and start_ms is None else max(first_ms, self._contracts.told(info).begins_ms)
-        ends_ms = times[-1] if full and start_ms is not None else until_ms - AGE_LIMIT_MS
-        return rows if covers(times, begins_ms, ends_ms) else None
+        open_stretches = await self._lacking(
+            info,
+            [row["fundingTime"] for row in known],
+            times[0] if full and start_ms is None else first_ms,
+            times[-1] if full and start_ms is not None else until_ms,
+        )
+        if not open_stretches:
+            return rows
+        told = await self._told(info.symbol, open_stretches) if known else None
+        if told is None:
+            return None
+        slots = {slot_ms(row["fundingTime"]) for row in known}
+        added = [row for row in told if slot_ms(row["fundingTime"]) not in slots]
+        return shown(sorted(known + added, key=lambda row: int(row["fundingTime"])))
 
     async def _read(
         self, market: AsyncMarketData, info: SymbolInfo, first_ms: int, until_ms: int, limit: int, *, newest: bool
     ) -> list[Row]:
-        condition, bound = where([info.pair], first_ms, until_ms + 1)
+        """At most `limit` rows of the span and what settled around them, oldest first."""
+        start_ms, end_ms = max(first_ms - CONTEXT_MS, EARLIEST_MS), until_ms + CONTEXT_MS
+        condition, bound = where([info.pair], start_ms, end_ms)
         order = "DESC" if newest else "ASC"
         text = f'SELECT "rate", "mark_price" FROM "{FUNDING_SETTLED}" WHERE {condition} ORDER BY time {order}'
-        series = await market.query(influxql.Query(bucket_of(FUNDING_SETTLED), f"{text} LIMIT {limit}", bound))
+        text = f"{text} LIMIT {limit + CONTEXT_ROWS}"
+        series = await market.query(influxql.Query(bucket_of(FUNDING_SETTLED), text, bound))
         rows = [_row(info.symbol, values) for one in series for values in one.values if values[1] is not None]
         return rows[::-1] if newest else rows
 
-    def _newest_settlement_ms(self, symbol: str, rows: Sequence[Row], until_ms: int) -> int | None:
-        """The hour of the newest settlement up to `until_ms` as the mark price tells it; None if it does not."""
-        times = [row["fundingTime"] for row in rows[-2:]]
-        mark = self._memory.mark_of(symbol)
-        if mark is None or mark.next_funding_time_ms == 0:
-            return None
-        if mark.next_funding_time_ms <= until_ms:
-            return mark.next_funding_time_ms
-        period_ms = times[-1] - times[-2] if len(times) > 1 else LONGEST_PERIOD_MS
-        period_ms = max(round(period_ms / HOUR_MS), 1) * HOUR_MS
-        settled_ms = mark.next_funding_time_ms - period_ms
-        return settled_ms if settled_ms <= until_ms else None
+    async def _lacking(self, info: SymbolInfo, times: Sequence[int], first_ms: int, last_ms: int) -> list[Stretch]:
+        """Where a settlement may be missing among those that the store has at these times."""
+        mark = self._memory.mark_of(info.symbol)
+        next_ms = None if mark is None else mark.next_funding_time_ms or None
+        frames = Frames(next_ms, self._memory.settled_ms_of(info.symbol))
+        first_ms -= MINUTE_MS  # a settlement may be dated some ms after its hour, and the span begin with these
+        wanted = wants_interval(times, frames, first_ms, last_ms)
+        return lacking(
+            times,
+            frames,
+            interval_hours=await self._interval_hours(info.symbol) if wanted else None,
+            listed_ms=info.begins_ms,
+            first_ms=first_ms,
+            last_ms=last_ms,
+            unsettled=self._unsettled.get(info.symbol, ()),
+        )
 
-    async def _just_settled(self, symbol: str, rows: Sequence[Row], until_ms: int) -> list[Row]:
-        """What the collector has not stored yet: asked once for all symbols."""
-        settled_ms = self._newest_settlement_ms(symbol, rows, until_ms)
-        stored_ms = rows[-1]["fundingTime"] if rows else 0
-        if settled_ms is None or stored_ms >= settled_ms - JITTER_MS:
-            return []
-        query = {"startTime": str(settled_ms), "limit": str(weights.MAX_FUNDING_RATES)}
+    async def _interval_hours(self, symbol: str) -> int | None:
+        """The present interval by fundingInfo; None if that does not list the symbol, or cannot be had."""
         try:
-            answer = await self._upstream.get(weights.FUNDING_RATE, query, fresh_ms=_SETTLING_MS)
+            body = (await self._upstream.get(weights.FUNDING_INFO, {}, age_limit_ms=_INTERVAL_AGE_LIMIT_MS)).body
         except Refused:
-            return []
-        newest = range(settled_ms - JITTER_MS, until_ms + 1)
-        return [row for row in _ROWS.decode(answer.body) if row["symbol"] == symbol and row["fundingTime"] in newest]
+            return None
+        if body is not self._intervals[0]:
+            self._intervals = body, {row["symbol"]: row["fundingIntervalHours"] for row in _ROWS.decode(body)}
+        return self._intervals[1].get(symbol)
 
-
-def covers(times: Sequence[int], first_ms: int, until_ms: int) -> bool:
-    """Whether no settlement can be missing between `first_ms` and `until_ms`: no two neighbors are too far apart."""
-    bounds = [first_ms, *times, until_ms]
-    longest_ms = LONGEST_PERIOD_MS + JITTER_MS
-    return all(later - earlier <= longest_ms for earlier, later in pairwise(bounds))
+    async def _told(self, symbol: str, stretches: Sequence[Stretch]) -> list[Row] | None:
+        """What the exchange has in these stretches; None if it has to be asked as the question came."""
+        first_ms, last_ms = min(one.first_ms for one in stretches), max(one.last_ms for one in stretches)
+        if (last_ms - first_ms) // HOUR_MS >= weights.MAX_FUNDING_RATES:
+            return None
+        slots = frozenset[int]().union(*(one.slots for one in stretches))
+        now_ms = self._memory.exchange_time_ms()
+        age_ms = max(now_ms - max(slots), 0)
+        limit = str(weights.MAX_FUNDING_RATES)
+        if min(slots) > now_ms - HOUR_MS:  # what settles now is asked for once for all symbols
+            query = {"startTime": str(min(slots)), "limit": limit}
+        else:
+            query = {"symbol": symbol, "startTime": str(first_ms), "endTime": str(last_ms + MINUTE_MS), "limit": limit}
+        try:
+            answer = await self._upstream.get(
+                weights.FUNDING_RATE,
+                query,
+                fresh_ms=max(_SETTLING_MS, min(age_ms // 4, AGE_LIMIT_MS)),
+                priority=Priority.UNIVERSE if age_ms < AGE_LIMIT_MS else Priority.HISTORY,
+            )
+        except Refused:
+            return [] if min(slots) > now_ms - AGE_LIMIT_MS else None
+        rows = [row for row in _ROWS.decode(answer.body) if row["symbol"] == symbol]
+        had = {slot_ms(row["fundingTime"]) for row in rows}
+        given_up = {slot for slot in slots - had if slot < now_ms - GIVEN_UP_AFTER_MS}
+        self._unsettled.setdefault(symbol, set()).update(given_up)
+        return rows
 
 
 def _row(symbol: str, values: Sequence[Any]) -> Row:

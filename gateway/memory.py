@@ -29,6 +29,7 @@ from gateway.stream_lines import (
 from marketdata.pairs import symbol_of
 from marketdata.timeframes import BASE_MS, WEEK_MS
 
+HOUR_MS = 3_600_000
 KEPT = 1_500
 """Final 3m candles of a pair in memory: the most a request may ask for."""
 
@@ -55,6 +56,8 @@ class PairState:
     ended: Candle | None = None
     """The last frame of the candle before `open`, which is not final yet."""
     mark: Mark | None = None
+    settled_ms: int | None = None
+    """The full hour of the newest settlement, if frames told of the hour before it and of the one after it."""
     event_ms: int = 0
     """The newest event of the pair, candle or mark price."""
     version: int = 0
@@ -122,6 +125,11 @@ class Memory:
         """Return the newest mark price frame of a symbol."""
         state = self._by_symbol.get(symbol)
         return None if state is None else state.mark
+
+    def settled_ms_of(self, symbol: str) -> int | None:
+        """Return the full hour of a symbol's newest settlement, if mark price frames told it."""
+        state = self._by_symbol.get(symbol)
+        return None if state is None else state.settled_ms
 
     def age_ms(self, symbol: str) -> int | None:
         """Return how long ago the exchange said anything of a symbol; None if it never did."""
@@ -246,6 +254,7 @@ class Memory:
 
     def _mark(self, state: PairState | None, mark: Mark) -> None:
         if state is not None and (state.mark is None or state.mark.event_time_ms < mark.event_time_ms):
+            state.settled_ms = _settled_ms(state, mark)
             state.mark = mark
             state.event_ms = max(state.event_ms, mark.event_time_ms)
 
@@ -298,3 +307,13 @@ class Memory:
         oldest_ms = state.next_open_ms - INVALID_KEPT_MS
         for open_ms in [open_ms for open_ms in state.invalid if open_ms < oldest_ms]:
             state.invalid.discard(open_ms)
+
+
+def _settled_ms(state: PairState, mark: Mark) -> int | None:
+    """The newest settlement, as far as the mark price frames tell it: in less than an hour there is one at most."""
+    before = state.mark
+    if before is None or mark.event_time_ms - before.event_time_ms >= HOUR_MS:
+        return None
+    if before.event_time_ms < before.next_funding_time_ms <= mark.event_time_ms:
+        return before.next_funding_time_ms
+    return state.settled_ms

@@ -129,13 +129,13 @@ def funding_rate(instrument: Instrument, time_ms: int, rate: int, mark: int) -> 
     }
 
 
-def funding_info(instrument: Instrument) -> dict[str, Any]:
-    adjusted = instrument.funding_hours != 8
+def funding_info(instrument: Instrument, hours: int) -> dict[str, Any]:
+    adjusted = hours != 8
     return {
         "symbol": instrument.symbol,
         "adjustedFundingRateCap": "0.02000000" if adjusted else "0.00300",
         "adjustedFundingRateFloor": "-0.02000000" if adjusted else "-0.00300",
-        "fundingIntervalHours": instrument.funding_hours,
+        "fundingIntervalHours": hours,
         "disclaimer": not adjusted,
         "updateTime": instrument.onboard_ms if adjusted else None,
     }

@@ -17,7 +17,7 @@ from simulator.universe import Universe
 
 
 class Control:
-    """`POST|GET|DELETE /_control/faults`, `DELETE /_control/faults/{id}`, `GET /_control/{log,truth,state}`."""
+    """`POST|GET|DELETE /_control/faults`, `DELETE /_control/faults/{id}`, `GET /_control/{log,truth,settled,state}`."""
 
     def __init__(
         self, *, faults: Faults, limits: Limits, rest: Rest, hub: Hub, universe: Universe, clock: Clock, seed: int
@@ -38,6 +38,7 @@ class Control:
             web.delete("/_control/faults/{id:[0-9]+}", self._remove_fault),
             web.get("/_control/log", self._log),
             web.get("/_control/truth", self._truth),
+            web.get("/_control/settled", self._settled),
             web.get("/_control/state", self._state),
         ]
 
@@ -83,6 +84,14 @@ class Control:
             instrument, interval, int(start) if start else None, int(end) if end else None, None
         )
         return _json(rows)
+
+    async def _settled(self, request: web.Request) -> web.Response:
+        """Rows of fundingRate as of now, of any length: `?symbol=&start=&end=` (funding times, both inclusive)."""
+        instrument = self._universe.get(request.query.get("symbol", ""))
+        start, end = (request.query.get(name, "") for name in ("start", "end"))
+        if instrument is None or not (start.isdecimal() and end.isdecimal()):
+            return _json({"error": "needs a symbol of exchangeInfo, start and end in ms"}, status=400)
+        return _json(await self._rest.settled(instrument, int(start), min(int(end), self._clock.now_ms())))
 
     async def _state(self, request: web.Request) -> web.Response:
         return _json(

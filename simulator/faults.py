@@ -132,6 +132,12 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "status": Parameter(_one_of("SETTLING", "CLOSE", "DELIVERING", "TRADING_HALT"), "SETTLING"),
         "at_ms": _AT_MS,
     },
+    # from at_ms on a symbol settles each so many hours, for good: history, fundingInfo, next funding time, premiumIndex
+    "funding_interval": {
+        "symbol": Parameter(_text, required=True),
+        "hours": Parameter(_one_of(1, 2, 4, 8), required=True),
+        "at_ms": _AT_MS,
+    },
     # exchangeInfo gives a symbol this status, and its streams are silent; its candles go on, in REST and truth
     "halt": {
         "symbol": Parameter(_text, required=True),
@@ -156,6 +162,7 @@ _TIMED = (
     "unknown_event_frame",
     "listing",
     "delisting",
+    "funding_interval",
 )
 
 

@@ -236,16 +236,21 @@ class Rest:
             await asyncio.sleep(0)
         return sorted(rows, key=lambda row: (row[0], row[1].symbol))
 
+    async def settled(self, instrument: Instrument, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
+        """Rows of fundingRate, however many."""
+        return [self._funding_row(*row) for row in await self._settlements([instrument], start_ms, end_ms)]
+
     def _funding_row(self, time_ms: int, instrument: Instrument, rate: int) -> dict[str, Any]:
         return answers.funding_rate(instrument, time_ms, rate, self._marks.mark_at_minute(instrument, time_ms))
 
     async def _funding_info(self, query: Query) -> Any:
         """Adjusted symbols; most of those at 8 h are left out, as the exchange leaves them out."""
+        now = self._clock.now_ms()
         members = [item for item in self._universe.instruments if item.perpetual and item.trades]
         return [
-            answers.funding_info(item)
+            answers.funding_info(item, hours)
             for item in members
-            if item.funding_hours != 8 or item.base in ("BTC", "ETH", "BNB")
+            if (hours := self._funding.hours(item, now)) != 8 or item.base in ("BTC", "ETH", "BNB")
         ]
 
     async def _ticker_24hr(self, query: Query) -> Any:

@@ -76,19 +76,22 @@ class Simulator:
         self._faults = Faults()
         self._limits = Limits()
         self._store = CandleStore(Market(options.seed))
-        tape, marks, funding = Tape(self._store), MarkPrices(self._store.market), Funding(options.seed)
+        tape, marks = Tape(self._store), MarkPrices(self._store.market)
+        self._funding = Funding(options.seed)
         self._hub = Hub(self._universe, self._faults)
         self._rest = Rest(
             universe=self._universe,
             store=self._store,
             tape=tape,
             marks=marks,
-            funding=funding,
+            funding=self._funding,
             faults=self._faults,
             clock=self._clock,
         )
         now = self._clock.now_ms()
-        self._pulse = Pulse(universe=self._universe, tape=tape, marks=marks, funding=funding, hub=self._hub, now_ms=now)
+        self._pulse = Pulse(
+            universe=self._universe, tape=tape, marks=marks, funding=self._funding, hub=self._hub, now_ms=now
+        )
         self._live = Live(
             store=self._store,
             tape=tape,
@@ -140,6 +143,9 @@ class Simulator:
             for fault in self._faults.due(now):
                 if fault.kind in ("listing", "delisting"):
                     self._change_universe(fault, now)
+                elif fault.kind == "funding_interval":
+                    chosen = fault.parameters
+                    self._funding.change(chosen["symbol"].upper(), chosen["hours"], chosen["at_ms"] or now)
                 else:
                     self._hub.act(fault, now)
             self._live.tick(now)

@@ -118,6 +118,31 @@ async def test_a_halted_symbol_says_so_and_its_streams_are_silent_until_it_trade
         await socket.receive_json(timeout=60)
 
 
+async def test_a_changed_funding_interval_is_the_same_in_history_info_frames_and_premium_index(client: Client) -> None:
+    hour_ms = 3_600_000
+    now_ms = (await client.get("/fapi/v1/time"))["serverTime"]
+    hour = now_ms // hour_ms
+    symbol = (await client.get("/_control/state"))["pairs"][2]
+    first_ms = (hour // 8 - 6) * 8 * hour_ms
+    await client.fault("funding_interval", symbol=symbol, hours=4, at_ms=first_ms + 8 * hour_ms)
+    await client.fault("funding_interval", symbol=symbol, hours=1, at_ms=(hour - 3) * hour_ms)
+
+    async def told() -> bool:
+        rows = await client.get("/fapi/v1/fundingInfo")
+        return {row["symbol"]: row["fundingIntervalHours"] for row in rows}.get(symbol) == 1
+
+    changed: bool = await eventually_async(told)
+    assert changed
+    rows = await client.get("/fapi/v1/fundingRate", symbol=symbol, startTime=first_ms, limit=1000)
+    settled = [row["fundingTime"] // hour_ms for row in rows]
+    eight, four = range(first_ms // hour_ms, first_ms // hour_ms + 9, 8), range(first_ms // hour_ms + 12, hour - 2, 4)
+    assert settled == [*eight, *four, *range(hour - 2, hour + 1)]
+    assert await client.get("/_control/settled", symbol=symbol, start=first_ms, end=now_ms) == rows
+    assert (await client.get("/fapi/v1/premiumIndex", symbol=symbol))["nextFundingTime"] == (hour + 1) * hour_ms
+    async with client.socket("/market/stream", f"{symbol.lower()}@markPrice@1s") as socket:
+        assert (await socket.receive_json(timeout=60))["data"]["T"] == (hour + 1) * hour_ms
+
+
 async def test_a_corrected_close_tells_other_values_before_the_true_ones(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -1,10 +1,11 @@
-"""Whether stored funding is all there is, and how stored numbers are written."""
+"""Whether stored funding is all there is, by what settled and what frames tell, and how stored numbers are written."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.funding import HOUR_MS, covers
+from exchange.settlements import HOUR_MS
+from gateway.settled import Frames, lacking, wants_interval
 from gateway.texts import eight_decimals
 
 T0 = 1_791_331_200_000
@@ -14,26 +15,97 @@ def at(*hours: int) -> list[int]:
     return [T0 + hour * HOUR_MS for hour in hours]
 
 
+def covers(
+    times: list[int],
+    first_ms: int,
+    until_ms: int,
+    *,
+    frames: Frames = Frames(),  # noqa: B008 - frozen
+    interval_hours: int | None = None,
+    unsettled: tuple[int, ...] = (),
+) -> bool:
+    return not lacking(
+        times,
+        frames,
+        interval_hours=interval_hours,
+        listed_ms=0,
+        first_ms=first_ms,
+        last_ms=until_ms,
+        unsettled=at(*unsettled),
+    )
+
+
 @pytest.mark.parametrize(
     ("hours", "until"),
-    [((0, 8, 16), 20), ((0, 4, 8, 12), 15), ((0, 8, 12, 13, 14), 22), ((6,), 9)],
-    ids=["each 8 h", "each 4 h", "changed on the way", "one"],
+    [((0, 8, 16), 20), ((0, 4, 8, 12), 15), ((0, 2, 4, 6), 7), ((0, 1, 2), 2), ((0,), 7)],
+    ids=["each 8 h", "each 4 h", "each 2 h", "each hour", "one"],
 )
-def test_settlements_at_most_eight_hours_apart_are_complete(hours: tuple[int, ...], until: int) -> None:
+def test_settlements_of_one_interval_are_complete(hours: tuple[int, ...], until: int) -> None:
     assert covers(at(*hours), T0, T0 + until * HOUR_MS)
 
 
 @pytest.mark.parametrize(
     ("hours", "until"),
-    [((0, 16), 20), ((9,), 10), ((0, 8), 17), ((), 9)],
-    ids=["a hole", "a late begin", "an early end", "nothing"],
+    [
+        ((0, 16), 20),
+        ((17,), 18),
+        ((0, 8), 17),
+        ((), 9),
+        ((0, 4, 12, 16), 17),
+        ((0, 1, 2, 4, 5), 5),
+        ((0, 4, 8), 13),
+    ],
+    ids=["a hole", "a late begin", "an early end", "nothing", "of 4 h", "of 1 h", "the newest of 4 h"],
 )
-def test_a_longer_pause_means_that_something_is_missing(hours: tuple[int, ...], until: int) -> None:
+def test_a_longer_pause_than_around_it_means_that_something_may_be_missing(hours: tuple[int, ...], until: int) -> None:
     assert not covers(at(*hours), T0, T0 + until * HOUR_MS)
 
 
+def test_a_change_of_the_interval_is_complete_once_the_exchange_has_nothing_in_between() -> None:
+    changed = at(-8, 0, 8, 12, 16, 17, 18)
+    assert not covers(changed, T0, T0 + 18 * HOUR_MS)
+    assert covers(changed, T0, T0 + 18 * HOUR_MS, unsettled=(4, 13, 14, 15))
+
+
 def test_the_jitter_of_settlement_times_is_no_hole() -> None:
-    assert covers([T0 + 3, T0 + 8 * HOUR_MS + 2, T0 + 16 * HOUR_MS], T0, T0 + 24 * HOUR_MS + 2)
+    assert covers([T0 + 3, T0 + 8 * HOUR_MS + 2, T0 + 16 * HOUR_MS], T0 + 1, T0 + 24 * HOUR_MS - 1)
+
+
+@pytest.mark.parametrize(
+    ("frames", "interval_hours", "complete"),
+    [
+        (Frames(), None, True),  # nothing but what settled, each 8 h
+        (Frames(), 4, False),  # fundingInfo: changed to 4 h
+        (Frames(next_ms=T0 + 24 * HOUR_MS), 4, False),
+        (Frames(next_ms=T0 + 24 * HOUR_MS), 8, True),
+        (Frames(next_ms=T0 + 20 * HOUR_MS), None, False),  # the frame is older than the settlement it announces
+        (Frames(next_ms=T0 + 24 * HOUR_MS, settled_ms=T0 + 20 * HOUR_MS), None, False),  # frames before and after it
+        (Frames(next_ms=T0 + 24 * HOUR_MS, settled_ms=T0 + 16 * HOUR_MS), None, True),  # nothing settled since 16:00
+    ],
+)
+def test_the_newest_settlement_is_missed_by_what_frames_and_funding_info_tell(
+    frames: Frames, interval_hours: int | None, complete: bool
+) -> None:
+    """It is 21:00, and the store has 00:00, 08:00 and 16:00."""
+    times, until_ms = at(0, 8, 16), T0 + 21 * HOUR_MS
+    assert covers(times, T0, until_ms, frames=frames, interval_hours=interval_hours) == complete
+
+
+@pytest.mark.parametrize(
+    ("frames", "first", "now", "wanted"),
+    [
+        (Frames(next_ms=T0 + 24 * HOUR_MS), 0, 19, False),  # each 4 h: the next would be 20:00
+        (Frames(next_ms=T0 + 24 * HOUR_MS), 0, 20, True),
+        (Frames(next_ms=T0 + 24 * HOUR_MS), 21, 21, False),  # 20:00 is not asked for
+        (Frames(next_ms=T0 + 24 * HOUR_MS, settled_ms=T0 + 16 * HOUR_MS), 0, 23, False),
+        (Frames(), 0, 16, False),
+        (Frames(), 0, 17, True),
+    ],
+)
+def test_funding_info_is_asked_only_when_neither_store_nor_frames_tell(
+    frames: Frames, first: int, now: int, wanted: bool
+) -> None:
+    assert wants_interval(at(0, 8, 16), frames, T0 + first * HOUR_MS, T0 + now * HOUR_MS) == wanted
 
 
 @given(units=st.integers(0, 10**14))

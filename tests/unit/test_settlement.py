@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.settlement import HOUR_MS, expected, plan, range_ms, slot_ms
+from collector.settlement import Book, day_of_turn, plan, range_ms
 from exchange.budget import FUNDING_WINDOW_MS, Budget, Priority
 from exchange.clock import ExchangeClock
 from exchange.limits import Limits
+from exchange.settlements import HOUR_MS, Stretch, expected, slot_ms
 
 START_MS = 1_791_331_200_000
 HISTORY_HOURS = 30 * 24
@@ -58,6 +59,61 @@ def test_a_plan_asks_for_everything_that_is_missing_and_never_for_more_than_each
     for pair in lacking - set(asked.pairs):
         assert all(any(first <= slot <= last for first, last in asked.spans) for slot in missing[pair])
     assert asked.requests <= len(lacking)
+
+
+def book_lacks(book: Book, *held: set[int], interval_hours: int | None = None, last: int = 24) -> list[Stretch]:
+    """Of the day from START_MS on."""
+    last_ms = START_MS + last * HOUR_MS
+    return book.lacking("a", held, interval_hours=interval_hours, listed_ms=0, first_ms=START_MS, last_ms=last_ms)
+
+
+def at(*hours: int) -> set[int]:
+    return {START_MS + hour * HOUR_MS for hour in hours}
+
+
+def test_what_the_exchange_has_none_of_is_asked_about_once_and_a_settlement_lost_later_is_found_all_the_same() -> None:
+    book, changed = Book(), at(-8, 0, 8, 12, 16, 20, 24)
+    (asked,) = book_lacks(book, changed)
+    assert asked.slots == at(4)
+    book.note_answer("a", asked.slots, START_MS + 24 * HOUR_MS)
+    assert book_lacks(book, changed) == []
+    (lost,) = book_lacks(book, changed - at(16))
+    assert lost.slots == at(16)
+
+
+def test_what_settled_a_moment_ago_may_still_come() -> None:
+    book = Book()
+    book.note_answer("a", at(16, 20), START_MS + 21 * HOUR_MS)
+    (asked,) = book_lacks(book, at(0, 4, 8, 12), last=21)
+    assert asked.slots == at(20)
+
+
+def test_what_one_store_has_the_other_lacks_though_no_interval_of_its_own_settlements_shows_it() -> None:
+    found = book_lacks(Book(), at(0, 8, 12, 16, 24), at(0, 8, 16, 24))
+    assert [stretch.slots for stretch in found] == [at(4), at(20), at(12)]
+    assert not any(stretch.slots & at(12) for stretch in book_lacks(Book(), at(0, 8, 16, 24)))
+
+
+def test_what_is_no_longer_asked_about_is_forgotten() -> None:
+    book = Book()
+    book.note_answer("a", at(4, 12), START_MS + 24 * HOUR_MS)
+    book.forget_before(START_MS + 8 * HOUR_MS)
+    assert book_lacks(book, at(0, 8, 16, 20, 24)) == []
+    (asked,) = book_lacks(book, at(0, 8, 12, 16, 20, 24))
+    assert asked.slots == at(4)
+
+
+@given(now_ms=instants, days=st.integers(1, 40))
+def test_within_twice_as_many_hours_as_the_history_has_days_every_hour_of_it_is_looked_at(
+    now_ms: int, days: int
+) -> None:
+    seen: set[int] = set()
+    for hour in range(2 * days):
+        first_ms, last_ms = day_of_turn(now_ms + hour * HOUR_MS, days * 24)
+        assert (last_ms - first_ms) // HOUR_MS == 23
+        seen |= set(range(first_ms, last_ms + 1, HOUR_MS))
+    hour_ms = now_ms // HOUR_MS * HOUR_MS
+    assert seen >= set(range(hour_ms - (days * 24 - 2 * days) * HOUR_MS, hour_ms + 1, HOUR_MS))
 
 
 def universe(pairs: int, first_hour: int = 0) -> dict[str, range]:

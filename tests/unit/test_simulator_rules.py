@@ -126,6 +126,44 @@ def test_a_settlement_belongs_to_a_span_by_its_own_time() -> None:
     assert FUNDING.settlements(pair, rows[3][0] + 1, rows[5][0] - 1) == rows[4:5]
 
 
+def hours_settled(funding: Funding, pair: Instrument, first_ms: int, last_ms: int) -> list[int]:
+    return [(time_ms - first_ms) // HOUR_MS for time_ms, _ in funding.settlements(pair, first_ms, last_ms)]
+
+
+def test_a_changed_interval_holds_from_its_instant_on_in_history_and_in_what_is_announced() -> None:
+    pair, midnight_ms = UNIVERSE.eligible[0], NOW_MS // DAY_MS * DAY_MS - 10 * DAY_MS
+    funding = Funding(1)
+    funding.change(pair.symbol, 1, midnight_ms + 20 * HOUR_MS)
+    funding.change(pair.symbol, 4, midnight_ms + 8 * HOUR_MS)
+    assert hours_settled(funding, pair, midnight_ms, midnight_ms + DAY_MS - 1) == [0, 8, 12, 16, 20, 21, 22, 23]
+    announced = [
+        (funding.next_funding_ms(pair, midnight_ms + hour * HOUR_MS + 1) - midnight_ms) // HOUR_MS
+        for hour in (0, 7, 8, 12, 19, 20, 21)
+    ]
+    assert announced == [8, 8, 12, 16, 20, 21, 22]
+    assert [funding.hours(pair, midnight_ms + hour * HOUR_MS) for hour in (0, 8, 20)] == [8, 4, 1]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 100 * 60), st.sampled_from((8, 4, 2, 1))), max_size=5),
+    st.integers(0, 100 * 60),
+)
+def test_the_running_rate_ends_on_the_settled_one_whatever_the_intervals_were_changed_to(
+    changes: list[tuple[int, int]], minute: int
+) -> None:
+    pair, first_ms, funding = UNIVERSE.eligible[0], NOW_MS // DAY_MS * DAY_MS - 10 * DAY_MS, Funding(1)
+    for after, hours in changes:
+        funding.change(pair.symbol, hours, first_ms + after * MINUTE_MS)
+    time_ms = first_ms + minute * MINUTE_MS
+    settles_ms = funding.next_funding_ms(pair, time_ms)
+    changed = any(time_ms < first_ms + after * MINUTE_MS < settles_ms for after, _ in changes)
+    rows = funding.settlements(pair, time_ms + 4, settles_ms + 3)
+    if not changed:
+        assert [rate for _, rate in rows] == [funding.estimate(pair, settles_ms - 1)]
+    every = funding.settlements(pair, first_ms, settles_ms + 3)
+    assert every[len(every) - len(rows) :] == rows
+
+
 def test_a_mark_at_a_full_minute_is_the_same_by_both_ways() -> None:
     for pair in UNIVERSE.eligible[::20]:
         at = NOW_MS // MINUTE_MS * MINUTE_MS
@@ -225,7 +263,8 @@ def test_a_bad_order_is_refused_with_the_parameter_named(order: object, word: st
 
 
 def test_every_kind_can_be_ordered_with_its_mandatory_parameters_alone() -> None:
-    mandatory = {"status": 503, "symbol": "BTCUSDT", "start_ms": NOW_MS, "end_ms": NOW_MS, "shift_ms": 1}
+    mandatory = {"status": 503, "symbol": "BTCUSDT", "start_ms": NOW_MS, "end_ms": NOW_MS}
+    mandatory |= {"shift_ms": 1, "hours": 4}
     faults = Faults()
     for kind, parameters in KINDS.items():
         faults.add({"kind": kind} | {name: mandatory[name] for name in parameters if parameters[name].required}, NOW_MS)
