@@ -196,7 +196,7 @@ class SettledFunding:
             )
             if stretches:
                 lacking[info.pair] = stretches
-            await asyncio.sleep(0)  # 700 pairs take a quarter of a second
+            await asyncio.sleep(0)  # 700 pairs take a second
         return lacking
 
     async def _held(self, first_slot_ms: int, last_slot_ms: int) -> list[Held]:

@@ -90,13 +90,12 @@ class Book:
         `held` has the slots of each store, best with those of a day before and after; for the other arguments see
         `doubtful`. What one store has and another lacks is asked about as well.
         """
-        somewhere = frozenset().union(*held)
+        somewhere = frozenset[int]().union(*held)
         found = doubtful(
             somewhere, interval_hours=interval_hours, listed_ms=listed_ms, first_ms=first_ms, last_ms=last_ms
         )
-        found += _runs(
-            slot for slot in somewhere if first_ms <= slot <= last_ms and not all(slot in store for store in held)
-        )
+        elsewhere = frozenset[int]().union(*(somewhere.difference(store) for store in held))
+        found += _runs(slot for slot in elsewhere if first_ms <= slot <= last_ms)
         return unanswered(found, self._unsettled.get(pair, ()))
 
     def note_answer(self, pair: str, slots: Iterable[int], now_ms: int) -> None:

@@ -73,6 +73,12 @@ class Store:
         rows: dict[int, Row] = {row[0]: dict(zip(self._fields(interval), row[1:], strict=True)) for row in values}
         return Stored(rows, len(values) - len(rows))
 
+    async def settlements(self, pair: str) -> dict[int, tuple[float, float | None]]:
+        """Read the settled funding of one pair: rate and mark price by funding time."""
+        query = 'SELECT "rate", "mark_price" FROM "funding_settled" WHERE "pair" = $pair'
+        answer = await self._query(RAW, query, {"pair": pair})
+        return {row[0]: (row[1], row[2]) for series in answer for row in series["values"]}
+
     async def series(self, interval: str) -> list[dict[str, str]]:
         """Read the tags of every series of an interval."""
         answer = await self._query(bucket(interval), f'SHOW SERIES FROM "ohlcv_{interval}"')

@@ -6,13 +6,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tools.demo.store_truth import Store
 from tools.faults.proxy import Behavior, passes
 from tools.faults.row import Action
 from tools.faults.world import CollectorServer, World
 
 CANDLE_MS = 180_000
 HOUR_MS = 3_600_000
+SETTLED_MS = 1_000
 SEEN_SECONDS = 8.0
+STORED_SECONDS = 60.0
+POLL_SECONDS = 0.5
 RAW = "market_data"
 
 
@@ -69,6 +73,39 @@ async def no_gap_is_open(world: World) -> None:
 def next_close_ms(world: World) -> int:
     """When the candle that is forming closes."""
     return (world.simulated.now_ms() // CANDLE_MS + 1) * CANDLE_MS
+
+
+def funding_interval(rank: int, hours: int, *, from_hours: float) -> Action:
+    """The pair of this rank settles each so many hours, from so many hours after midnight on (before it: below 0)."""
+
+    async def act(world: World) -> None:
+        symbol = (await world.simulated.symbols())[rank]
+        at_ms = world.midnight_ms + int(from_hours * HOUR_MS)
+        await world.simulated.fault("funding_interval", symbol=symbol, hours=hours, at_ms=at_ms)
+
+    return act
+
+
+def settlement_deleted(rank: int, *, at_hours: int) -> Action:
+    """What the pair of this rank settled so many hours after midnight is deleted from the store, where it was."""
+
+    async def act(world: World) -> None:
+        symbol = (await world.simulated.symbols())[rank]
+        (pair,) = [listed.pair for listed in await world.simulated.listed() if listed.symbol == symbol]
+        hour_ms = world.midnight_ms + at_hours * HOUR_MS
+        deadline = time.monotonic() + STORED_SECONDS
+        async with Store(world.store.url, str(world.store.token_file("reader", "probe"))) as store:
+            while not (found := [at for at in await store.settlements(pair) if hour_ms <= at < hour_ms + SETTLED_MS]):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(
+                        f"the row wants a stored settlement of {pair} at {at_hours} h, and there is none"
+                    )
+                await asyncio.sleep(POLL_SECONDS)
+        for time_ms in found:
+            await world.store.delete(RAW, "funding_settled", pair, time_ms)
+        world.notes.append(f"{pair} lost what it settled at {at_hours} h")
+
+    return act
 
 
 def way(behavior: Behavior) -> Action:

@@ -18,6 +18,7 @@ from tools.demo.store_truth import Store, StoreFailed
 from tools.faults import limits
 from tools.faults.judge import HOUR_MS, Judgement, Span, judge, missing
 from tools.faults.row import LEAD_SECONDS, PATIENCE_SECONDS, PREPARED, Row
+from tools.faults.settlements import judge_settlements
 from tools.faults.world import TASK_OFFSET_SECONDS, CollectorServer, World, build, merged
 
 SEED = 4
@@ -25,6 +26,9 @@ DAY_MS = 86_400_000
 QUARTER_SECONDS = 900.0
 CLOSE_DEADLINE_MS = 4_000
 """A close that is confirmed by REST is confirmed after this: nothing is due earlier."""
+
+SETTLED_AFTER_MS = 50_000
+"""What settled is fetched after 20 s, and looked for again 30 s later."""
 
 POLL_SECONDS = 1.0
 
@@ -137,6 +141,10 @@ class _Run:
         known = {pair.symbol for pair in self._pairs}
         self._pairs += [pair for pair in await world.simulated.listed() if pair.symbol not in known]
         self._result.judgement = await judge(store, world.simulated, self._pairs, self._span())
+        if row.settlements:
+            found = await judge_settlements(store, world.simulated, self._pairs, *self._settled_span())
+            world.notes.append(f"{found.expected} settlements compared")
+            self._result.judgement.add_settlements(found)
         await self._find_problems()
 
     @staticmethod
@@ -223,6 +231,13 @@ class _Run:
             fetched_until_ms=self._watched_ms,
             fetched_windows=windows,
         )
+
+    def _settled_span(self) -> tuple[int, int]:
+        """Which funding times are compared: of the history the collectors keep, and all that settled a while ago."""
+        days = merged({"funding": {"history_days": 30}}, self._row.config)["funding"]["history_days"]
+        assert isinstance(days, int)
+        until_ms = self._world.midnight_ms + int(self._row.until_seconds * 1000)
+        return self._world.simulated.now_ms() - days * DAY_MS, until_ms - SETTLED_AFTER_MS
 
     async def _find_problems(self) -> None:
         judgement, problems = self._result.judgement, self._result.problems

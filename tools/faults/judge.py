@@ -7,6 +7,7 @@ from tools.demo.check import odd_series
 from tools.demo.compare import BASE, LENGTH_MS, Verdict, compare
 from tools.demo.exchange_truth import ListedPair
 from tools.demo.store_truth import Store
+from tools.faults.settlements import Settlements
 from tools.faults.simulated import Simulated
 
 HOUR_MS = 3_600_000
@@ -45,7 +46,7 @@ class Span:
 
 @dataclass
 class Judgement:
-    """What a store holds, counted: of 3m candles, and of the windows of all roll-ups."""
+    """What a store holds, counted: of 3m candles (and settled funding, where a row has it compared), and of windows."""
 
     expected: int = 0
     lost: int = 0
@@ -67,6 +68,14 @@ class Judgement:
         else:
             self.windows += expected
             self.windows_wrong += verdict.missing + verdict.differing + verdict.not_rolled
+
+    def add_settlements(self, found: Settlements) -> None:
+        """Take in the settled funding of all pairs."""
+        self.examples = (found.examples + self.examples)[:5]
+        self.expected += found.expected
+        self.lost += found.lost
+        self.doubled += found.doubled
+        self.wrong += found.wrong
 
 
 async def judge(store: Store, simulated: Simulated, pairs: Sequence[ListedPair], span: Span) -> Judgement:

@@ -43,7 +43,8 @@ class Row:
     """One row: some pairs, a simulator, an InfluxDB behind a proxy, one collector or more.
 
     config: sections of the collector's configuration that differ. until_seconds: when the row ends at the earliest;
-    within_seconds: how soon after the last step every candle that was due then must be stored. fast: it needs one close
+    within_seconds: how soon after the last step every candle that was due then must be stored. settlements: settled
+    funding is compared, too; the row leaves the collectors the time to fetch it. fast: it needs one close
     only and runs in `make test` as well. counted_loss: the row fills a bound, at which loss is the policy: a loss is
     clean if the collector counted it exactly.
     """
@@ -55,6 +56,7 @@ class Row:
     pairs: int = 12
     until_seconds: float = SETTLED_SECONDS
     within_seconds: float = WITHIN_SECONDS
+    settlements: bool = False
     fast: bool = False
     counted_loss: bool = False
 

@@ -6,10 +6,18 @@ from tools.faults.row import Row
 from tools.faults.rows_absent import ABSENT_ROWS
 from tools.faults.rows_collector import COLLECTOR_ROWS
 from tools.faults.rows_exchange import EXCHANGE_ROWS
+from tools.faults.rows_funding import FUNDING_ROWS
 from tools.faults.rows_rest import REST_ROWS
 from tools.faults.rows_store import STORE_ROWS
 
-ROWS: tuple[Row, ...] = (*STORE_ROWS, *COLLECTOR_ROWS, *EXCHANGE_ROWS, *REST_ROWS, *ABSENT_ROWS)
+ROWS: tuple[Row, ...] = (
+    *STORE_ROWS,
+    *COLLECTOR_ROWS,
+    *EXCHANGE_ROWS,
+    *REST_ROWS,
+    *ABSENT_ROWS,
+    *FUNDING_ROWS,
+)
 
 
 class NoSuchRow(Exception):

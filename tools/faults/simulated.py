@@ -68,6 +68,11 @@ class Simulated:
         rows = await self._ask("GET", f"/_control/truth?{query}") if first_open_ms <= last_open_ms else []
         return {row[0]: candle_of(row) for row in rows}
 
+    async def settlements(self, symbol: str, first_ms: int, last_ms: int) -> dict[int, tuple[float, float]]:
+        """What a symbol truly settled from first to last, both included: rate and mark price by funding time."""
+        rows = await self._ask("GET", f"/_control/settled?symbol={symbol}&start={first_ms}&end={last_ms}")
+        return {row["fundingTime"]: (float(row["fundingRate"]), float(row["markPrice"])) for row in rows}
+
     async def rest(self, path: str) -> Any:
         """The exchange's answer to a request. It is in the log, with its weight."""
         return await self._ask("GET", path)

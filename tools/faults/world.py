@@ -81,9 +81,16 @@ class StoreServer:
             if interval != BASE:
                 await self._ask("POST", "/api/v2/query?org=marketdata", script_at(task_script(interval), now_ms))
 
-    async def _ask(self, method: str, path: str, body: str | None = None) -> str:
+    async def delete(self, bucket: str, measurement: str, pair: str, time_ms: int) -> None:
+        """Delete one point of a pair, as a person with the operator token can."""
+        at = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
+        predicate = f'_measurement="{measurement}" AND pair="{pair}"'
+        body = json.dumps({"start": at, "stop": at, "predicate": predicate})
+        await self._ask("POST", f"/api/v2/delete?org=marketdata&bucket={bucket}", body, "application/json")
+
+    async def _ask(self, method: str, path: str, body: str | None = None, kind: str = "application/vnd.flux") -> str:
         operator = (self.secrets / "operator.token").read_text(encoding="utf-8").strip()
-        headers = {"Authorization": f"Token {operator}", "Content-Type": "application/vnd.flux"}
+        headers = {"Authorization": f"Token {operator}", "Content-Type": kind}
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
