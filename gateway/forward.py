@@ -25,9 +25,8 @@ async def forward(
 
     What `end_ms` puts into the past is history: shared for as long as it may be, and asked after everything else.
     """
-    params = {name: query[name] for name in names if query.get(name)}
-    if symbol is not None:
-        params["symbol"] = symbol
+    params = {} if symbol is None else {"symbol": symbol}
+    params |= {name: query[name] for name in names if query.get(name)}
     if end_ms is not None and end_ms < now_ms - FINAL_MS:
         return await upstream.get(route, params, fresh_ms=AGE_LIMIT_MS, priority=Priority.HISTORY)
     return await upstream.get(route, params, fresh_ms=fresh_ms)
