@@ -216,6 +216,38 @@ def test_the_newest_mark_price_stays(memory: Memory) -> None:
     assert memory.mark_of(SYMBOL) == newer
 
 
+def mark_at(minutes: int, next_hour: int) -> MarkEvent:
+    """A frame so many minutes after a full hour, which is hour 0."""
+    hour_ms = 3_600_000
+    zero_ms = START_MS // hour_ms * hour_ms
+    event_ms, next_ms = zero_ms + minutes * 60_000, zero_ms + next_hour * hour_ms
+    return MarkEvent(event_ms, "1.0", "1.0", None, None, "0.0001", next_ms, 1, PAIR)
+
+
+@pytest.mark.parametrize(
+    ("frames", "settled"),
+    [
+        ([(59, 1), (61, 5)], 1),
+        ([(59, 1), (60, 5), (119, 5)], 1),
+        ([(59, 8), (61, 4)], None),  # the interval was changed, nothing settled
+        ([(59, 2), (61, 8)], None),
+        ([(59, 1), (61, 8), (62, 4), (200, 8)], None),  # frames lacked for hours: something may have settled
+        ([(59, 1), (61, 8), (62, 4), (239, 4), (240, 8)], 4),
+        ([(59, 1), (61, 2), (100, 2), (121, 3), (150, 3)], 2),
+        ([(59, 1), (61, 0)], 1),  # the last one of a contract
+        ([(61, 8)], None),
+    ],
+)
+def test_the_newest_settlement_is_known_from_frames_before_and_after_it(
+    memory: Memory, frames: list[tuple[int, int]], settled: int | None
+) -> None:
+    memory.adopt(SYMBOL, PAIR, at(0))
+    for minutes, next_hour in frames:
+        memory.apply("one", mark_at(minutes, next_hour))
+    told_ms = memory.settled_ms_of(SYMBOL)
+    assert (None if told_ms is None else (told_ms - START_MS // 3_600_000 * 3_600_000) // 3_600_000) == settled
+
+
 async def test_all_who_wait_are_woken_by_one_candle(memory: Memory) -> None:
     memory.apply("a", told(1, 0))
     state = state_of(memory)

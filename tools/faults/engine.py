@@ -142,9 +142,7 @@ class _Run:
         self._pairs += [pair for pair in await world.simulated.listed() if pair.symbol not in known]
         self._result.judgement = await judge(store, world.simulated, self._pairs, self._span())
         if row.settlements:
-            found = await judge_settlements(store, world.simulated, self._pairs, *self._settled_span())
-            world.notes.append(f"{found.expected} settlements compared")
-            self._result.judgement.add_settlements(found)
+            await self._judge_settlements(store)
         await self._find_problems()
 
     @staticmethod
@@ -231,6 +229,17 @@ class _Run:
             fetched_until_ms=self._watched_ms,
             fetched_windows=windows,
         )
+
+    async def _judge_settlements(self, store: Store) -> None:
+        """The history is looked at some time after a start: what is lost may be on its way."""
+        span, deadline = self._settled_span(), time.monotonic() + PATIENCE_SECONDS
+        while True:
+            found = await judge_settlements(store, self._world.simulated, self._pairs, *span)
+            if not found.lost or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        self._world.notes.append(f"{found.expected} settlements compared")
+        self._result.judgement.add_settlements(found)
 
     def _settled_span(self) -> tuple[int, int]:
         """Which funding times are compared: of the history the collectors keep, and all that settled a while ago."""

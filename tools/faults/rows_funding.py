@@ -30,7 +30,8 @@ FUNDING_ROWS = (
             ),
         ),
         config={"funding": {"history_days": 4}},
-        until_seconds=110,
+        until_seconds=90,
         settlements=True,
+        fast=True,
     ),
 )
