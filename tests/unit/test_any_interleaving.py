@@ -21,6 +21,7 @@ from collector.confirm import told_of
 from collector.events import CANDLE_MS, Candle, CandleValues, Origin
 from collector.finality import CLOSE_DEADLINE_MS, REMEMBERED, Finality, Verdict
 from collector.ledger import Gap, Ledger, absent
+from collector.normalize import candle_from_kline
 from exchange.again import AGAIN_MS
 from exchange.client import Kline
 from exchange.rows import flaw
@@ -100,11 +101,12 @@ class Collector:
         """Ask REST for all that is overdue, until nothing is: what REST does not have is owed no more."""
         now_ms = open_ms(forming) + CLOSE_DEADLINE_MS + 1
         rows = exchange.rows(forming)
+        found = {row.open_time_ms: row for row in rows}
         while owed := self.finality.overdue(now_ms).get(PAIR):
             for at_ms, told in told_of(owed, rows, now_ms):
                 assert told != "later"
                 if told == "final":
-                    self.take(candle((at_ms - START) // CANDLE_MS, origin="rest"))
+                    self.take(candle_from_kline(PAIR, found[at_ms], final=True, exchange_time_ms=now_ms))
                 else:
                     self.finality.absent(PAIR, at_ms)
             assert set(self.finality.overdue(now_ms).get(PAIR, ())) < set(owed), "something is owed for ever"
@@ -272,6 +274,8 @@ ABSENCES = ("hide", "spoil", "mend", "nonsense", "pass")
 
 @given(steps("frame", "open", "confirm", "deliver", "kill", *ABSENCES))
 @example([("close", 0, 0), ("spoil", 0, 0), ("confirm", 0, 0), ("pass", 0, 1), ("hide", 0, 0), ("pass", 0, 20)])
+@example([("close", 0, 0), ("spoil", 0, 0), *[("pass", 0, 12)] * 20])
+@example([("close", 0, 0), ("hide", 0, 0), *[("pass", 0, 12)] * 20])
 def test_what_rest_lacked_or_had_as_an_impossible_row_is_stored_once_it_is_there(taken: list[Step]) -> None:
     run = Run()
     for step in taken:
