@@ -43,7 +43,8 @@ class Servers:
                 length_ms = {"3m": CANDLE_MS, "15m": 5 * CANDLE_MS}.get(request.query["interval"], 0)
                 if not length_ms:
                     return web.json_response([])
-                start_ms, end_ms = (int(request.query[key]) for key in ("startTime", "endTime"))
+                start_ms = max(int(request.query["startTime"]), SYMBOL["onboardDate"])  # asked from 0: its first candle
+                end_ms = int(request.query.get("endTime", NOW_MS))
                 opens = range(-(-start_ms // length_ms) * length_ms, end_ms + 1, length_ms)
                 return web.json_response([kline(open_ms, length_ms) for open_ms in opens[:20]])
             case "/api/v2/write":
@@ -58,7 +59,7 @@ def kline(open_ms: int, length_ms: int) -> list[object]:
     return [open_ms, "1.5", "1.5", "1.5", "1.5", "2", open_ms + length_ms - 1, "3", 1, "2", "3", "0"]
 
 
-SYMBOL = {
+SYMBOL: dict[str, Any] = {
     "symbol": "BTCUSDT",
     "baseAsset": "BTC",
     "quoteAsset": "USDT",
