@@ -6,6 +6,7 @@ Promises, each of more machinery than the one before:
     nothing is killed, and no lie goes uncontradicted    frames and confirmed closes suffice
     no lie                                               so does the ledger for what a kill took
     REST lacks candles, or has impossible rows           the pair goes on at once, the ledger asks again
+    the date of listing is wrong                         what lies before the first candle is no gap once that is known
     anything                                             a sweep puts right what is left
 """
 
@@ -124,6 +125,8 @@ class Run:
         self.later_ms = 0
         self.asked: Counter[int] = Counter()
         self.forming = 0
+        self.dated_early = 0
+        """By how many candles the exchange's date of listing lies before the first one, until that is known."""
         for collector in self.collectors:
             collector.start(0)
 
@@ -142,16 +145,23 @@ class Run:
                 collector.take(candle(self.forming, final=False))
             case "confirm":
                 collector.confirm(self.forming, self.exchange)
-            case "hide" | "spoil" | "mend" if self.forming:
-                self.exchange.change(what, closed)
             case "pass":
                 self.later_ms += number * 60_000
                 self.repair()
+            case "hide" | "spoil" | "mend" | "date" | "learn":
+                self.exchange_changes(what, closed, number)
             case "deliver":
                 self.deliver(collector, number)
             case "kill":
                 del collector.spool[len(collector.spool) - min(number, len(collector.spool)) :]
                 collector.start(self.forming)
+
+    def exchange_changes(self, what: str, closed: int, number: int) -> None:
+        """What REST answers of a candle that closed, or how early exchangeInfo dates the listing."""
+        if what in ("date", "learn"):
+            self.dated_early = number if what == "date" else 0
+        elif self.forming:
+            self.exchange.change(what, closed)
 
     def deliver(self, collector: Collector, number: int) -> None:
         """The store takes so many candles of a spool, the oldest first; some are sent twice."""
@@ -171,21 +181,26 @@ class Run:
 
     def repair(self) -> None:
         """One pass of the ledger, as after a restart: it knows what the store's own `gaps` say."""
-        expected, ledger = {open_ms(index) for index in range(self.forming)}, Ledger()
+        expected, ledger = {open_ms(index) for index in range(-self.dated_early, self.forming)}, Ledger()
         now_ms = open_ms(self.forming) + CLOSE_DEADLINE_MS + 1 + self.later_ms
         ledger.recall(self.gaps.values())
+        if not self.dated_early:
+            before = {at_ms for at_ms in ledger.open.get(PAIR, {}) if at_ms < START}
+            self._note(ledger.note_never(PAIR, before, now_ms))
         missing = expected - self.store.keys()
         self._note(ledger.note_missing(PAIR, missing, lambda _open_ms: "collector_down"))
         asked = ledger.to_ask(PAIR, missing) | (ledger.due_again(now_ms).get(PAIR, set()) & missing)
         rows = {row.open_time_ms: row for row in self.exchange.rows(self.forming)}
         invalid = {at_ms for at_ms in asked & rows.keys() if flaw(rows[at_ms])}
-        self._note(ledger.note_absent(PAIR, absent(asked, rows.keys()), now_ms))
+        # A range that ends before the first candle is answered by no row, and that proves nothing.
+        self._note(ledger.note_absent(PAIR, absent({t for t in asked if t >= START}, rows.keys()), now_ms))
         self._note(ledger.note_invalid(PAIR, invalid, now_ms))
         for at_ms in asked & rows.keys() - invalid:
             self._put(at_ms, values((at_ms - START) // CANDLE_MS))
         self._note(ledger.note_stored(PAIR, expected, expected - self.store.keys()))
-        self.asked.update(asked)
-        assert not ledger.gaps_open
+        self.asked.update(t for t in asked if t >= START or not self.dated_early)
+        assert not self.dated_early or ledger.gaps_open
+        assert self.dated_early or not ledger.gaps_open
         assert max(self.asked.values(), default=0) <= 1 + len(AGAIN_MS)
 
     def come_late(self) -> None:
@@ -194,7 +209,7 @@ class Run:
         for _ in AGAIN_MS:
             self.later_ms += AGAIN_MS[-1]
             self.repair()
-        assert all(gap.state == "repaired" for gap in self.gaps.values())
+        assert all(gap.state == "repaired" for at_ms, gap in self.gaps.items() if at_ms >= START)
 
     def sweep(self) -> None:
         """One verification of the whole span."""
@@ -286,12 +301,29 @@ def test_what_rest_lacked_or_had_as_an_impossible_row_is_stored_once_it_is_there
     assert run.store == TRUTH
 
 
-@given(steps("frame", "open", "confirm", "deliver", "kill", "lie", *ABSENCES))
+@given(steps("frame", "open", "confirm", "deliver", "kill", "date", "pass", *ABSENCES), st.integers(1, 30))
+def test_what_lies_before_the_first_candle_is_no_gap_once_that_is_known(taken: list[Step], early: int) -> None:
+    run = Run()
+    run.step("date", 0, early)
+    for step in taken:
+        run.step(*step)
+    run.heal()
+    run.repair()
+    run.step("learn", 0, 0)
+    asked = {at_ms: count for at_ms, count in run.asked.items() if at_ms < START}
+    run.come_late()
+    assert run.store == TRUTH
+    assert {gap.state for at_ms, gap in run.gaps.items() if at_ms < START} <= {"exchange_hole"}
+    assert {at_ms: count for at_ms, count in run.asked.items() if at_ms < START} == asked, "nobody asks for it again"
+
+
+@given(steps("frame", "open", "confirm", "deliver", "kill", "lie", "date", "learn", *ABSENCES))
 @example([("close", 0, 0), ("lie", 0, 0), ("kill", 0, 0), ("frame", 1, 0), ("deliver", 1, 1)])  # a late spool's lie
 def test_anything_at_all_is_right_after_a_sweep(taken: list[Step]) -> None:
     run = Run()
     for step in taken:
         run.step(*step)
+    run.step("learn", 0, 0)
     run.heal()
     run.repair()
     run.come_late()
