@@ -91,6 +91,13 @@ def test_the_newest_settlement_is_missed_by_what_frames_and_funding_info_tell(
     assert covers(times, T0, until_ms, frames=frames, interval_hours=interval_hours) == complete
 
 
+def test_nothing_is_due_by_what_settled_before_if_frames_told_the_newest_settlement_and_the_next() -> None:
+    """Each 4 h before, each 8 h since 16:00; it is 21:00."""
+    times, until_ms = at(4, 8, 12, 16), T0 + 21 * HOUR_MS
+    assert not covers(times, at(4)[0], until_ms)
+    assert covers(times, at(4)[0], until_ms, frames=Frames(next_ms=at(24)[0], settled_ms=at(16)[0]))
+
+
 @pytest.mark.parametrize(
     ("frames", "first", "now", "wanted"),
     [
