@@ -1,6 +1,7 @@
 """The gateway's HTTP server: the exchange's routes for bots, and /metrics, /healthz, /readyz for operators."""
 
 import logging
+import re
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,10 @@ SIGNED = (
     "other private URLs as they are; only urls.api.fapiPublic points to the gateway."
 )
 NOT_ALLOWED = "marketdata gateway: this address is in none of the networks of gateway.allow."
+
+BOTS = "/bots/"
+MOST_BOTS = 500
+_BY_NAME = re.compile(rf"{BOTS}(?P<bot>[A-Za-z0-9._-]{{1,128}})(?P<path>/.*)")
 
 _OTHER_APIS = {
     "/api/": "urls.api.public",
@@ -57,10 +62,18 @@ class Web:
         self._allow = allow
         self._allowed: dict[str, bool] = {}
         self._draining = False
+        self._bots: set[str] = set()
         self.requests = Counter(
             "marketdata_gateway_requests",
             "Requests answered, by route (`other` for those that are refused as unknown) and HTTP status.",
             ["route", "status"],
+            registry=registry,
+        )
+        self.bot_requests = Counter(
+            "marketdata_gateway_bot_requests",
+            f"Requests by the path of a bot, {BOTS}NAME/fapi/v1/..., counted when they come, by name (`other` beyond "
+            f"{MOST_BOTS} names); none that are refused as unknown or not allowed; diagnostic.",
+            ["bot"],
             registry=registry,
         )
         self.seconds = Histogram(
@@ -104,11 +117,15 @@ class Web:
 
     async def _serve(self, request: web.Request) -> web.Response:
         began = time.perf_counter()
-        handler = self._handlers.get(request.path)
-        route = "other" if handler is None else request.path
+        named = _BY_NAME.fullmatch(request.path)
+        path = named["path"] if named else request.path
+        handler = self._handlers.get(path)
+        route = "other" if handler is None else path
         try:
-            self._may_ask(request, handler)
+            self._may_ask(request, handler, path)
             assert handler is not None
+            if named:
+                self._count(named["bot"])
             answer = await handler(request.query)
             if route in weights.ROUTES:
                 self.weight.labels(route).inc(weights.weight(route, request.query))
@@ -125,13 +142,19 @@ class Web:
         self.seconds.labels(route).observe(time.perf_counter() - began)
         return response
 
-    def _may_ask(self, request: web.Request, handler: Handler | None) -> None:
+    def _count(self, bot: str) -> None:
+        """When it comes, not when it is answered: what an ended bot left behind must not count for its successor."""
+        if bot not in self._bots and len(self._bots) < MOST_BOTS:
+            self._bots.add(bot)
+        self.bot_requests.labels(bot if bot in self._bots else "other").inc()
+
+    def _may_ask(self, request: web.Request, handler: Handler | None, path: str) -> None:
         if self._allow and not self._is_allowed(request.remote or ""):
             raise Refused(401, -2015, NOT_ALLOWED)
         if "signature" in request.query:
             raise Refused(401, -2015, SIGNED)
         if handler is None:
-            raise Refused(404, -5000, self._unknown(request.path))
+            raise Refused(404, -5000, self._unknown(path))
         if request.method not in ("GET", "HEAD"):
             raise Refused(405, -1000, SIGNED)
 

@@ -170,6 +170,7 @@ async def _gateway(session: aiohttp.ClientSession) -> tuple[list[Metric], list[M
     registry = CollectorRegistry()
     web = Web({}, registry, not_ready=list, used_weight=lambda: 0)
     web.requests.labels("other", 404)
+    web.bot_requests.labels("a")
     web.seconds.labels("other")
     web.weight.labels("other")
     HeldRequests(registry)

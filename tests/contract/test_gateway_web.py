@@ -1,5 +1,6 @@
 """The gateway's HTTP server: what it refuses and how, gzip, headers, metrics, drain."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.answers import Answer, Query, Refused, not_now
 from gateway.config import Network
-from gateway.web import Web
+from gateway.web import MOST_BOTS, Web
 
 LONG = json.dumps(["x" * 50] * 100).encode()
 KLINES = "/fapi/v1/klines"
@@ -120,6 +121,66 @@ async def test_requests_and_the_weight_they_would_have_cost_are_counted_by_route
         assert f'marketdata_gateway_requests_total{{route="{KLINES}",status="400"}} 1.0' in text
         assert 'marketdata_gateway_requests_total{route="other",status="404"} 1.0' in text
         assert f'marketdata_gateway_asked_weight_total{{route="{KLINES}"}} 3.0' in text
+
+
+async def test_what_comes_by_the_path_of_a_bot_is_answered_as_ever_and_counted_by_its_name() -> None:
+    async with serving() as (_, client):
+        plain = await (await client.get(f"{KLINES}?limit=99")).read()
+        assert await (await client.get(f"/bots/feeder75-a{KLINES}?limit=99")).read() == plain
+        assert (await client.get(f"/bots/feeder75-b{KLINES}?symbol=BAD")).status == 400
+        text = await (await client.get("/metrics")).text()
+        assert 'marketdata_gateway_bot_requests_total{bot="feeder75-a"} 1.0' in text
+        assert 'marketdata_gateway_bot_requests_total{bot="feeder75-b"} 1.0' in text
+        assert f'marketdata_gateway_requests_total{{route="{KLINES}",status="200"}} 2.0' in text
+        assert f'marketdata_gateway_asked_weight_total{{route="{KLINES}"}} 2.0' in text
+
+
+async def test_what_is_refused_or_has_no_bots_name_is_no_bots_request() -> None:
+    async with serving() as (_, client):
+        assert (await told(await client.get("/bots/a/fapi/v1/order")))[0] == 404
+        assert (await told(await client.get(f"/bots/a{KLINES}?signature=x")))[0] == 401
+        assert (await told(await client.post(f"/bots/a{KLINES}")))[0] == 405
+        for path in (
+            f"/bots{KLINES}",
+            f"/bots/{KLINES}",
+            f"/bots/a%20b{KLINES}",
+            f"/bots/{'a' * 129}{KLINES}",
+            "/bots/a",
+        ):
+            assert (await told(await client.get(path)))[0] == 404
+        assert "bot_requests_total{" not in await (await client.get("/metrics")).text()
+
+
+async def test_names_of_bots_are_bounded() -> None:
+    async with serving() as (_, client):
+        for number in range(MOST_BOTS + 2):
+            await client.get(f"/bots/b{number}{KLINES}")
+        await client.get(f"/bots/b0{KLINES}")
+        text = await (await client.get("/metrics")).text()
+        assert text.count("marketdata_gateway_bot_requests_total{") == MOST_BOTS + 1
+        assert 'marketdata_gateway_bot_requests_total{bot="other"} 2.0' in text
+        assert 'marketdata_gateway_bot_requests_total{bot="b0"} 2.0' in text
+
+
+async def test_a_bot_is_counted_when_it_asks_not_when_it_is_answered() -> None:
+    """What an ended bot has left behind is answered later, and must not count for the one that follows it."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def held(_: Query) -> Answer:
+        asked.set()
+        await answer.wait()
+        return Answer(LONG)
+
+    own = Web({KLINES: held}, CollectorRegistry(), not_ready=list, used_weight=lambda: 7)
+    async with TestClient(TestServer(own.application())) as client:
+        request = asyncio.create_task(client.get(f"/bots/a{KLINES}"))
+        await asked.wait()
+        before = await (await client.get("/metrics")).text()
+        answer.set()
+        assert (await request).status == 200
+        after = await (await client.get("/metrics")).text()
+        for text in (before, after):
+            assert 'marketdata_gateway_bot_requests_total{bot="a"} 1.0' in text
 
 
 async def test_who_is_not_ready_says_why_and_who_stops_sends_clients_away() -> None:
