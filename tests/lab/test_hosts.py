@@ -32,7 +32,7 @@ def test_a_host_is_on_utc_with_a_bounded_journal(host: testinfra.host.Host) -> N
     assert host.check_output("date +%Z") == "UTC"
     assert "\nSystemMaxUse=2G\n" in host.file("/etc/systemd/journald.conf.d/marketdata.conf").content_string
     assert host.service("chrony").is_enabled
-    assert host.service("nftables").is_enabled
+    assert host.service("marketdata-firewall").is_enabled
 
 
 def test_no_unit_has_failed(host: testinfra.host.Host) -> None:
@@ -77,7 +77,7 @@ def test_a_port_that_nobody_needs_is_closed_even_if_something_listens(machines: 
 
 def test_rules_that_lock_the_control_host_out_come_back_by_themselves(lab: Lab, machines: dict[str, Machine]) -> None:
     target = machines["collector2"]
-    rules = "nft --stateless list table inet marketdata; cat /etc/nftables.conf"
+    rules = "nft --stateless list table inet marketdata; cat /etc/marketdata-firewall.nft"
     before = target.run(rules)
     seconds = ("-e", '{"base_ssh_sources": ["203.0.113.7"], "base_firewall_return_seconds": 15}')
     locked_out = play(lab, "site.yml", "--limit", "collector2", "--tags", "base", *seconds)

@@ -14,7 +14,7 @@ description:
     the unit RV(return_timer); so no rule can lock the control host out.
 options:
   path:
-    description: The file; nftables.service loads it when the host starts.
+    description: The file; a service loads it when the host starts.
     type: path
     required: true
   content:
@@ -39,9 +39,9 @@ attributes:
 EXAMPLES = """
 - name: Keep the firewall's rules
   nftables_table:
-    path: /etc/nftables.conf
+    path: /etc/marketdata-firewall.nft
     table: marketdata
-    content: "{{ lookup('ansible.builtin.template', 'nftables.conf.j2') }}"
+    content: "{{ lookup('ansible.builtin.template', 'marketdata-firewall.nft.j2') }}"
 """
 
 RETURN = """
