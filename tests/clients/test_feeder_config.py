@@ -49,7 +49,7 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_bots_keys_stay_and_its_public_requests_go_to_the_gateway(merged: dict[str, Any]) -> None:
     exchange = merged["exchange"]
     assert (exchange["key"], exchange["secret"]) == ("k", "s")
-    assert exchange["ccxt_config"]["urls"] == {"api": {"fapiPublic": "http://127.0.0.1:8090/fapi/v1"}}
+    assert exchange["ccxt_config"]["urls"] == {"api": {"fapiPublic": "http://127.0.0.1:8090/bots/feeder75-b/fapi/v1"}}
     assert exchange["ccxt_async_config"]["enableRateLimit"] is False
 
 

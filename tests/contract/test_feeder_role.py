@@ -46,10 +46,13 @@ def test_the_three_bots_of_a_host_share_all_pairs_in_their_order(rendered: Path,
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_bot_is_given_the_documented_block_and_no_producer(rendered: Path, host: str) -> None:
+def test_a_bot_is_given_the_documented_block_by_its_own_path_and_no_producer(rendered: Path, host: str) -> None:
     for bot in "abc":
         content = block(rendered, host, bot)
         own = {key: value for key, value in content["exchange"].items() if key != "pair_whitelist"}
+        path = own["ccxt_config"]["urls"]["api"]["fapiPublic"]
+        assert path == f"http://127.0.0.1:8090/bots/{host}-{bot}/fapi/v1"
+        own["ccxt_config"]["urls"]["api"]["fapiPublic"] = path.replace(f"/bots/{host}-{bot}", "")
         assert own == DOCUMENTED["exchange"]
         assert content["external_message_consumer"] == {"enabled": False, "producers": []}
         assert content.keys() == {"exchange", "external_message_consumer"}
