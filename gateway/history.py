@@ -22,13 +22,23 @@ _EXCHANGE_LENGTHS = frozenset(TIMEFRAME_MS.values())
 class History:
     """The past of every pair. Both public methods may raise Refused."""
 
-    def __init__(self, memory: Memory, stored: Stored, fetched: Fetched, once: Once, contracts: Contracts) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        stored: Stored,
+        fetched: Fetched,
+        once: Once,
+        contracts: Contracts,
+        *,
+        rolled_seconds: float = ROLLED_SECONDS,
+    ) -> None:
         self._memory = memory
         self._stored = stored
         self._fetched = fetched
         self._once = once
         self._contracts = contracts
         self._series: dict[tuple[str, str], Series] = {}
+        self._rolled_seconds = rolled_seconds
         self._rewinding: dict[str, int] = {}
         memory.changed = self._changed
 
@@ -77,10 +87,9 @@ class History:
     def _changed(self, state: PairState, open_ms: int) -> None:
         if open_ms >= state.next_open_ms - KEPT * BASE_MS:
             self._rewind(state.symbol, open_ms)
-            return
-        # Its windows are not made from memory but read from the stores, which have yet to roll them again.
+        # Windows that memory cannot make are read from the stores, and these have yet to roll them again.
         if not self._rewinding:
-            asyncio.get_running_loop().call_later(ROLLED_SECONDS, self._rewind_all)
+            asyncio.get_running_loop().call_later(self._rolled_seconds, self._rewind_all)
         self._rewinding[state.symbol] = min(open_ms, self._rewinding.get(state.symbol, open_ms))
 
     def _rewind_all(self) -> None:

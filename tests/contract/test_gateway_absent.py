@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -25,11 +26,13 @@ from gateway.klines import Klines
 from gateway.look_again import LookAgain
 from gateway.memory import Memory
 from gateway.stored import Stored
+from gateway.stream_lines import FinalEvent
 from gateway.upstream import Upstream
+from gateway.windows import Grid
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from marketdata.timeframes import BASE_MS, TIMEFRAME_MS
-from tests.support import http_server
+from tests.support import eventually_async, http_server
 
 NOWHERE = "http://127.0.0.1:1"
 HOUR_MS, QUARTER = 3_600_000, 5
@@ -99,6 +102,7 @@ class Desk:
     klines: Klines
     memory: Memory
     look_again: LookAgain
+    history: History
 
     async def opens(self, interval: str, first: int, last: int) -> list[int]:
         """The windows answered of a range, by the number of their first candle."""
@@ -127,11 +131,11 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         once, stored = Once(), Stored(market)
         fetched = Fetched(memory, client, once)
         contracts = Contracts(memory, stored, FirstCandles(client, tmp_path), once)
-        history = History(memory, stored, fetched, once, contracts)
+        history = History(memory, stored, fetched, once, contracts, rolled_seconds=0.2)
         catch_up = CatchUp(memory, stored, fetched, client, once)
         look_again = LookAgain(memory, stored, fetched, streaming=lambda: False)
         klines = Klines(memory, history, contracts, catch_up, Upstream(client), streaming=lambda: False)
-        yield Desk(exchange, klines, memory, look_again)
+        yield Desk(exchange, klines, memory, look_again, history)
         await once.close()
 
 
@@ -195,3 +199,25 @@ async def test_a_chunk_of_history_that_lacks_a_candle_is_asked_for_again_ever_mo
     assert await requests(5 * 60) == 1
     assert await desk.opens("3m", 0, 4) == [0, 1, 2, 3, 4]
     assert await requests(10 * 24 * 60) == 0
+
+
+@pytest.mark.parametrize("closed", [20, 2_000], ids=["in memory", "older than memory"])
+async def test_windows_over_a_late_candle_are_read_again_once_the_stores_have_rolled_them(
+    desk: Desk, closed: int
+) -> None:
+    desk.exchange.now_ms = at(closed) + 10_000
+    await desk.newest("1h", 120)
+    state = desk.memory.pair_state("BTCUSDT")
+    assert state is not None
+    info = desk.memory.symbols["BTCUSDT"]
+    hours = await desk.history.series(state, info, Grid("1h", HOUR_MS), 120)
+    until_ms = hours.until_ms
+    assert hours.opens[-1] >= at(0)
+    late = {"open": "1.0", "high": "1.0", "low": "1.0", "close": "1.0", "volume": "7", "quote_volume": "7"}
+    times = {"open_time_ms": at(BAD), "event_time_ms": at(BAD + 1), "trades": 1}
+    taker = {"taker_buy_volume": "0", "taker_buy_quote_volume": "0"}
+    told = {"type": "final", "seq": 0, "pair": "BTC/USDT:USDT", "origin": "rest", **late, **times, **taker}
+    desk.memory.apply("collector-1", msgspec.convert(told, FinalEvent))
+    hours.append([], until_ms)  # as if the windows were read before they are rolled
+    assert hours.until_ms == until_ms
+    await eventually_async(lambda: hours.until_ms <= at(0), what="the windows are read again")
