@@ -36,7 +36,7 @@ def test_newest_hours_and_their_roll_ups_are_there_and_all_pairs_live_before_old
     older_can_be_had = False
 
     def change(path: str, query: Query, answer: object) -> object:
-        if path == "/fapi/v1/klines" and int(query["startTime"]) < newest_ms and not older_can_be_had:
+        if path == "/fapi/v1/klines" and 0 < int(query["startTime"]) < newest_ms and not older_can_be_had:
             raise urllib.error.HTTPError(path, 503, "busy", Message(), io.BytesIO(b"{}"))
         return answer
 
