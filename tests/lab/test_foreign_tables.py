@@ -94,6 +94,12 @@ def test_ours_comes_back_when_somebody_reloads_or_restarts_the_distributions_ser
     assert (foreign(host), host.run(OURS)) == (theirs, ours)
 
 
+def test_ours_is_there_however_often_its_service_is_restarted_in_a_row(host: Machine) -> None:
+    theirs, ours = foreign(host), host.run(OURS)
+    host.run(f"for time in 1 2 3 4 5 6 7 8; do systemctl restart {SERVICE} || exit 1; done")
+    assert (foreign(host), host.run(OURS)) == (theirs, ours)
+
+
 def test_rules_that_an_earlier_release_had_in_the_distributions_file_are_taken_out_of_it(
     lab: Lab, host: Machine
 ) -> None:
