@@ -8,14 +8,15 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from collector import app, audit_command, backfill_command, check, options, status
+from collector import app
+from collector.commands import audit_command, backfill_command, check, options, status
 from collector.config import Config, load
-from collector.store import StoreError
+from collector.store.query import StoreError
 from exchange.errors import ExchangeError
 from exchange.universe import UnknownPair
-from settings.loop import loop_factory
-from settings.process import BAD_CONFIG, log_to_stderr
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
+from service.event_loop import loop_factory
+from service.logs import BAD_CONFIG, log_to_stderr
 
 INTERRUPTED = 130
 

@@ -16,40 +16,40 @@ from contextlib import AsyncExitStack
 import aiohttp
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from collector import health, supervision, web
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
 from collector.config import Config, StoreSection, read_tokens
-from collector.confirm import Confirmer
-from collector.contracts import Contracts
-from collector.coverage import Coverage
-from collector.deliver import Deliverer
-from collector.dirty import DirtyWindows
-from collector.feeds import Feeds
-from collector.fill import Fill
-from collector.funding import SettledFunding
-from collector.influx import Outcome, WriteClient
-from collector.ingest import Ingest
-from collector.known_pairs import KnownPairs, states_at_start, without_gone
-from collector.late import LateDelivery
-from collector.marks import MarkCandles
-from collector.metrics import Exposition, Histograms, Parts
-from collector.points import PointCounters
-from collector.quarantine import Quarantine
-from collector.repair import StoreRepair
-from collector.repairer import Repairer
-from collector.rollups import RollupRepairer
-from collector.session import open_session
-from collector.silence import SilenceWatch
-from collector.spool import Spool
-from collector.spooled import spooled_candles
-from collector.store import StoreReader, token_of
-from collector.stream import Stream
-from collector.supervision import Supervisor
-from collector.sweep import Sweep
-from collector.universe_watch import PairState, UniverseWatch, first_watched_open_ms
-from collector.windows import OwnWindows
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.deliver import Deliverer
+from collector.delivery.points import PointCounters
+from collector.delivery.quarantine import Quarantine
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.feed.connections import Feeds
+from collector.feed.known_pairs import KnownPairs, states_at_start, without_gone
+from collector.feed.silence import SilenceWatch
+from collector.feed.symbols import PairState, UniverseWatch, first_watched_open_ms
+from collector.history.funding import SettledFunding
+from collector.history.marks import MarkCandles
+from collector.ingest.confirm import Confirmer
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.observe import health, supervision, web
+from collector.observe.metrics import Exposition, Histograms, Parts
+from collector.observe.supervision import Supervisor
+from collector.publish.spooled import spooled_candles
+from collector.publish.stream import Stream
+from collector.repair.contracts import Contracts
+from collector.repair.coverage import Coverage
+from collector.repair.fill import Fill
+from collector.repair.repair import StoreRepair
+from collector.repair.repairer import Repairer
+from collector.repair.windows import OwnWindows
+from collector.store.dirty import DirtyWindows
+from collector.store.query import StoreReader, token_of
+from collector.store.rollups import RollupRepairer
+from collector.store.session import open_session
+from collector.store.write import Outcome, WriteClient
+from collector.verify.late import LateDelivery
+from collector.verify.sweep import Sweep
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
@@ -57,8 +57,8 @@ from exchange.first_candles import FirstCandles
 from exchange.universe import SymbolInfo, Universe, parse, select
 from marketdata.schema import ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
-from settings.systemd import Notifier
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
+from service.systemd import Notifier
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from exchange import proxy
 from exchange.again import AGAIN_MS
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import EARLIEST_MS
-from settings import toml_file
-from settings.systemd import in_credentials
-from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ, read_token
+from service import config_file
+from service.config_file import HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ, read_token
+from service.systemd import in_credentials
 
 type Proxy = Annotated[str, AfterValidator(proxy.checked)]
 type Share = Annotated[int, Field(ge=1, le=100)]
@@ -143,7 +143,7 @@ class Config(Section):
 
 def load(path: Path) -> Config:
     """Read and check the file. Raises ConfigError with one line."""
-    return toml_file.load(path, Config)
+    return config_file.load(path, Config)
 
 
 def read_tokens(config: Config) -> None:

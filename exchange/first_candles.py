@@ -21,7 +21,7 @@ from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError
 from exchange.universe import SymbolInfo
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
-from settings.files import write_durably
+from service.durable_files import write_durably
 
 log = logging.getLogger(__name__)
 

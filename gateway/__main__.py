@@ -8,11 +8,12 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway import app, check, compare
+from gateway import app
+from gateway.commands import check, compare
 from gateway.config import Config, load, read_tokens
-from settings.loop import loop_factory
-from settings.process import BAD_CONFIG, log_to_stderr
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
+from service.event_loop import loop_factory
+from service.logs import BAD_CONFIG, log_to_stderr
 
 
 def main(argv: Sequence[str] | None = None) -> int:

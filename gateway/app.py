@@ -20,34 +20,34 @@ from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.first_candles import FirstCandles
-from gateway.answers import Handler
-from gateway.catch_up import CatchUp
+from gateway.api.answers import Handler
 from gateway.config import Config, read_tokens
-from gateway.contracts import Contracts
-from gateway.depth import Depth
-from gateway.exchange_info import ExchangeInfoRoute
-from gateway.fetched import Fetched, Once
-from gateway.funding import FundingInfo, FundingRates
-from gateway.health import not_ready
-from gateway.history import History
-from gateway.klines import Klines
-from gateway.look_again import LookAgain
-from gateway.marks import MarkKlines
-from gateway.memory import Memory
-from gateway.metrics import Exposition, HeldRequests, Parts
-from gateway.pairlist import PairList
-from gateway.premium import Premium
-from gateway.store_feed import StoreFeed
-from gateway.stored import Stored
-from gateway.stream import CollectorStream
-from gateway.tickers import Ticker
-from gateway.time import Time, ping
-from gateway.upstream import Upstream
+from gateway.intake.catch_up import CatchUp
+from gateway.intake.look_again import LookAgain
+from gateway.intake.store_feed import StoreFeed
+from gateway.intake.stream import CollectorStream
+from gateway.memory.health import not_ready
+from gateway.memory.memory import Memory
+from gateway.observe.metrics import Exposition, HeldRequests, Parts
+from gateway.past.contracts import Contracts
+from gateway.past.fetched import Fetched, Once
+from gateway.past.history import History
+from gateway.past.stored import Stored
+from gateway.routes.depth import Depth
+from gateway.routes.exchange_info import ExchangeInfoRoute
+from gateway.routes.funding import FundingInfo, FundingRates
+from gateway.routes.klines import Klines
+from gateway.routes.marks import MarkKlines
+from gateway.routes.pairlist import PairList
+from gateway.routes.premium import Premium
+from gateway.routes.server_time import Time, ping
+from gateway.routes.tickers import Ticker
+from gateway.upstream.upstream import Upstream
 from gateway.web import Web
 from marketdata.errors import InvalidRequest
 from marketdata.reader import AsyncMarketData
-from settings.systemd import Notifier
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
+from service.systemd import Notifier
 
 log = logging.getLogger(__name__)
 

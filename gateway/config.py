@@ -7,11 +7,11 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from exchange import proxy
-from gateway.params import EXCHANGE_INTERVALS
+from gateway.api.params import EXCHANGE_INTERVALS
 from marketdata.stores import Store
-from settings import toml_file
-from settings.systemd import in_credentials
-from settings.toml_file import HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ, read_token
+from service import config_file
+from service.config_file import HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ, read_token
+from service.systemd import in_credentials
 
 type Proxy = Annotated[str, AfterValidator(proxy.checked)]
 type Network = IPv4Network | IPv6Network
@@ -99,7 +99,7 @@ class Config(Section):
 
 def load(path: Path) -> Config:
     """Read and check the file. Raises ConfigError with one line."""
-    return toml_file.load(path, Config)
+    return config_file.load(path, Config)
 
 
 def read_tokens(config: Config) -> None:

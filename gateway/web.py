@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from exchange import weights
-from gateway.answers import Answer, Handler, Refused, not_now
+from gateway.api.answers import Answer, Handler, Refused, not_now
 from gateway.config import Network
 
 log = logging.getLogger(__name__)

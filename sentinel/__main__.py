@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sentinel import app, check
 from sentinel.config import Config, load, trusted
-from settings.process import BAD_CONFIG, log_to_stderr
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
+from service.logs import BAD_CONFIG, log_to_stderr
 
 
 def main(argv: Sequence[str] | None = None) -> int:

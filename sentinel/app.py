@@ -15,7 +15,7 @@ from sentinel.config import Config, trusted
 from sentinel.metrics import Exposition
 from sentinel.store import StoreReader
 from sentinel.watch import StoreWatch
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
 
 log = logging.getLogger(__name__)
 

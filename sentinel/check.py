@@ -10,7 +10,7 @@ from sentinel import candles
 from sentinel.candles import INTERVALS
 from sentinel.config import Config, StoreSection, trusted
 from sentinel.store import StoreReader
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
 
 FAILED = 2
 

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from marketdata.errors import InvalidRequest
 from marketdata.stores import trust
-from settings import toml_file
-from settings.toml_file import ConfigError, HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ
+from service import config_file
+from service.config_file import ConfigError, HttpAddress, Listen, LocalPath, Name, Section, ServiceSection, all_differ
 
 
 class SentinelSection(ServiceSection):
@@ -51,4 +51,4 @@ def trusted(config: Config) -> ssl.SSLContext:
 
 def load(path: Path) -> Config:
     """Read and check the file. Raises ConfigError with one line."""
-    return toml_file.load(path, Config)
+    return config_file.load(path, Config)

@@ -16,30 +16,30 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.dirty import DirtyWindows
-from collector.events import MarkPrice
-from collector.influx import Written
-from collector.ingest import Ingest
-from collector.metrics import Histograms, Parts
-from collector.metrics.exposition import SECTIONS as COLLECTOR_SECTIONS
-from collector.points import PointCounters
-from collector.rollups import RollupRepairer
-from collector.spool import Spool
-from collector.store import StoreReader
-from collector.stream import Stream
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import MarkPrice
+from collector.observe.metrics import Histograms, Parts
+from collector.observe.metrics.exposition import SECTIONS as COLLECTOR_SECTIONS
+from collector.publish.stream import Stream
+from collector.store.dirty import DirtyWindows
+from collector.store.query import StoreReader
+from collector.store.rollups import RollupRepairer
+from collector.store.write import Written
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
-from gateway.fetched import Fetched, Once
-from gateway.memory import Memory
-from gateway.metrics import Exposition as GatewayExposition
-from gateway.metrics import HeldRequests
-from gateway.metrics import Parts as GatewayParts
-from gateway.stored import Stored
-from gateway.stream import CollectorStream
-from gateway.upstream import Upstream
+from gateway.intake.stream import CollectorStream
+from gateway.memory.memory import Memory
+from gateway.observe.metrics import Exposition as GatewayExposition
+from gateway.observe.metrics import HeldRequests
+from gateway.observe.metrics import Parts as GatewayParts
+from gateway.past.fetched import Fetched, Once
+from gateway.past.stored import Stored
+from gateway.upstream.upstream import Upstream
 from gateway.web import Web
 from influx.backup.metrics import METRICS as BACKUP_METRICS
 from marketdata.reader import AsyncMarketData

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.confirm import INVALID_ANSWERS, Confirmer
-from collector.events import CANDLE_MS
-from collector.ingest import Ingest
-from collector.points import PointCounters
-from collector.quarantine import Quarantine
-from collector.spool import Spool
-from collector.stream import Stream
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.quarantine import Quarantine
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.ingest.confirm import INVALID_ANSWERS, Confirmer
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import CANDLE_MS
+from collector.publish.stream import Stream
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.universe import parse

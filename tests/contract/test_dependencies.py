@@ -26,7 +26,7 @@ EVERYTHING = [*RUNTIME, *LIBRARY_RUNTIME, *(entry for entries in GROUPS.values()
 NOT_IMPORTED = {"marketdata", "python-socks"}  # ours; imported by websockets where a SOCKS proxy is configured
 IN_BOTS = [*BOTS, *LIBRARY_RUNTIME, "pandas", "ta-lib"]  # freqtrade's strategies are written with these two
 
-INSTALLED = ("collector", "exchange", "gateway", "influx", "sentinel", "settings")
+INSTALLED = ("collector", "exchange", "gateway", "influx", "sentinel", "service")
 """The folders of the wheel that hosts install: no group of dependencies comes along."""
 
 

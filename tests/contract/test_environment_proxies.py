@@ -31,7 +31,7 @@ def takes_the_environments_proxy(call: ast.Call, module_names: dict[str, str]) -
     if full in {"httpx.Client", "httpx.AsyncClient", "httpx.get", "httpx.post"}:
         return keywords.get("trust_env") != "False"
     if full.startswith("websockets.") and full.endswith(".connect"):
-        return "proxy" not in keywords and None not in keywords  # **options: of `collector.feed`
+        return "proxy" not in keywords and None not in keywords  # **options: of `collector.feed.channel_feed`
     return keywords.get("trust_env") == "True"
 
 

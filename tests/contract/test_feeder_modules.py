@@ -14,7 +14,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
-from gateway.answers import Answer, Query
+from gateway.api.answers import Answer, Query
 from gateway.web import Web
 from tests.feeder_files import ANSIBLE
 from tests.support import eventually

@@ -17,14 +17,14 @@ import trustme
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.events import CANDLES, MARK_PRICE
-from collector.feeds import Feeds
-from collector.ingest import Ingest
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.feed.connections import Feeds
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import CANDLES, MARK_PRICE
 from exchange.universe import SymbolInfo
 from tests.support import eventually_async
 

@@ -17,18 +17,18 @@ from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
-from gateway.answers import Refused
-from gateway.catch_up import CatchUp
-from gateway.contracts import Contracts
-from gateway.fetched import Fetched, Once
-from gateway.history import History
-from gateway.klines import Klines
-from gateway.look_again import LookAgain
-from gateway.memory import Memory
-from gateway.stored import Stored
-from gateway.stream_lines import FinalEvent
-from gateway.upstream import Upstream
-from gateway.windows import Grid
+from gateway.api.answers import Refused
+from gateway.intake.catch_up import CatchUp
+from gateway.intake.look_again import LookAgain
+from gateway.memory.memory import Memory
+from gateway.memory.stream_lines import FinalEvent
+from gateway.memory.windows import Grid
+from gateway.past.contracts import Contracts
+from gateway.past.fetched import Fetched, Once
+from gateway.past.history import History
+from gateway.past.stored import Stored
+from gateway.routes.klines import Klines
+from gateway.upstream.upstream import Upstream
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from marketdata.timeframes import BASE_MS, TIMEFRAME_MS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway import compare
+from gateway.commands import compare
 from gateway.config import Config, load
 from tests.support import http_server
 

@@ -14,21 +14,21 @@ from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
-from gateway.answers import Handler, Refused
-from gateway.catch_up import CatchUp
-from gateway.contracts import Contracts
-from gateway.depth import Depth
-from gateway.fetched import Fetched, Once
-from gateway.funding import FundingRates
-from gateway.health import not_ready
-from gateway.history import History
-from gateway.klines import Klines
-from gateway.marks import MarkKlines
-from gateway.memory import Memory
-from gateway.premium import Premium
-from gateway.stored import Stored
-from gateway.tickers import Ticker
-from gateway.upstream import Upstream
+from gateway.api.answers import Handler, Refused
+from gateway.intake.catch_up import CatchUp
+from gateway.memory.health import not_ready
+from gateway.memory.memory import Memory
+from gateway.past.contracts import Contracts
+from gateway.past.fetched import Fetched, Once
+from gateway.past.history import History
+from gateway.past.stored import Stored
+from gateway.routes.depth import Depth
+from gateway.routes.funding import FundingRates
+from gateway.routes.klines import Klines
+from gateway.routes.marks import MarkKlines
+from gateway.routes.premium import Premium
+from gateway.routes.tickers import Ticker
+from gateway.upstream.upstream import Upstream
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from tests.contract.test_gateway_klines import NOWHERE, START_MS, SYMBOL

@@ -11,16 +11,16 @@ from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
-from gateway.answers import AGE_LIMIT_MS, Refused
-from gateway.catch_up import CatchUp
-from gateway.contracts import Contracts
-from gateway.fetched import Fetched, Once
-from gateway.history import History
-from gateway.klines import OVERDUE_MS, Klines
-from gateway.memory import FROM_STORE, Memory
-from gateway.rows import encode
-from gateway.stored import Stored
-from gateway.upstream import Upstream
+from gateway.api.answers import AGE_LIMIT_MS, Refused
+from gateway.intake.catch_up import CatchUp
+from gateway.memory.memory import FROM_STORE, Memory
+from gateway.memory.rows import encode
+from gateway.past.contracts import Contracts
+from gateway.past.fetched import Fetched, Once
+from gateway.past.history import History
+from gateway.past.stored import Stored
+from gateway.routes.klines import OVERDUE_MS, Klines
+from gateway.upstream.upstream import Upstream
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from marketdata.timeframes import BASE_MS

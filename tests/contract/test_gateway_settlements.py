@@ -15,14 +15,14 @@ from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
-from gateway.answers import Refused
-from gateway.contracts import Contracts
-from gateway.fetched import Once
-from gateway.funding import FundingRates
-from gateway.memory import Memory
-from gateway.stored import Stored
-from gateway.stream_lines import Mark, MarkEvent, PairTold
-from gateway.upstream import Upstream
+from gateway.api.answers import Refused
+from gateway.memory.memory import Memory
+from gateway.memory.stream_lines import Mark, MarkEvent, PairTold
+from gateway.past.contracts import Contracts
+from gateway.past.fetched import Once
+from gateway.past.stored import Stored
+from gateway.routes.funding import FundingRates
+from gateway.upstream.upstream import Upstream
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from tests.contract.test_gateway_shapes import recorded

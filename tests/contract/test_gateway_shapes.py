@@ -13,20 +13,20 @@ from aiohttp import web
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.first_candles import FirstCandles
-from gateway.answers import Handler, Refused
-from gateway.contracts import Contracts
-from gateway.depth import Depth
-from gateway.exchange_info import ExchangeInfoRoute
-from gateway.fetched import Once
-from gateway.funding import FundingInfo, FundingRates
-from gateway.marks import MarkKlines
-from gateway.memory import Memory
-from gateway.premium import Premium
-from gateway.stored import Stored
-from gateway.stream_lines import Mark, PairTold
-from gateway.tickers import Ticker
-from gateway.time import Time
-from gateway.upstream import Upstream
+from gateway.api.answers import Handler, Refused
+from gateway.memory.memory import Memory
+from gateway.memory.stream_lines import Mark, PairTold
+from gateway.past.contracts import Contracts
+from gateway.past.fetched import Once
+from gateway.past.stored import Stored
+from gateway.routes.depth import Depth
+from gateway.routes.exchange_info import ExchangeInfoRoute
+from gateway.routes.funding import FundingInfo, FundingRates
+from gateway.routes.marks import MarkKlines
+from gateway.routes.premium import Premium
+from gateway.routes.server_time import Time
+from gateway.routes.tickers import Ticker
+from gateway.upstream.upstream import Upstream
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from tests.support import eventually_async, http_server

@@ -13,11 +13,12 @@ import pytest
 from aiohttp import web
 
 from exchange.clock import ExchangeClock
-from gateway import check, stream
+from gateway.commands import check
 from gateway.config import Config
-from gateway.memory import Memory
-from gateway.stream import CollectorStream
-from gateway.stream_lines import MalformedLine, PairTold, parse
+from gateway.intake import stream
+from gateway.intake.stream import CollectorStream
+from gateway.memory.memory import Memory
+from gateway.memory.stream_lines import MalformedLine, PairTold, parse
 from marketdata.schema import EXCHANGE
 from tests.support import eventually_async, http_server
 

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
-from gateway.answers import Refused
-from gateway.upstream import LONGEST_SECONDS, Upstream
+from gateway.api.answers import Refused
+from gateway.upstream.upstream import LONGEST_SECONDS, Upstream
 from tests.support import eventually_async, http_server
 
 DEPTH = "/fapi/v1/depth"

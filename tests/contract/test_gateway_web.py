@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
-from gateway.answers import Answer, Query, Refused, not_now
+from gateway.api.answers import Answer, Query, Refused, not_now
 from gateway.config import Network
 from gateway.web import MOST_BOTS, Web
 

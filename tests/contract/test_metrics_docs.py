@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
-from collector.metrics import Histograms
+from collector.observe.metrics import Histograms
 from tools.metrics_docs import HEADER, PAGE, PageError, rendered, sections, table
 
 ROW = re.compile(r"^\| `(marketdata_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$", re.MULTILINE)

@@ -13,10 +13,10 @@ import trustme
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection
 
-from collector import connection
-from collector.check import _streams
+from collector.commands.check import _streams
 from collector.config import ExchangeSection
-from collector.events import CANDLES, MARK_PRICE
+from collector.feed import connection
+from collector.model.events import CANDLES, MARK_PRICE
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.errors import Unreachable, Untrusted

@@ -19,7 +19,7 @@ OURS = {
     "influx_reconcile",
     "marketdata",
     "sentinel",
-    "settings",
+    "service",
     "simulator",
     "tests",
     "tools",
@@ -60,11 +60,11 @@ def forbidden(pattern: str, names: set[str]) -> list[str]:
     ("pattern", "names"),
     [
         ("marketdata/**.py", (OURS - {"marketdata"}) | {"cryptofeed"}),
-        ("exchange/**.py", (OURS - {"exchange", "marketdata", "settings"}) | {"cryptofeed"}),
+        ("exchange/**.py", (OURS - {"exchange", "marketdata", "service"}) | {"cryptofeed"}),
         ("collector/**.py", {"gateway", "sentinel", "simulator", "tests", "tools"}),
-        ("gateway/**.py", (OURS - {"gateway", "exchange", "marketdata", "settings"}) | {"cryptofeed"}),
-        ("sentinel/**.py", (OURS - {"sentinel", "marketdata", "settings"}) | {"cryptofeed"}),
-        ("settings/**.py", (OURS - {"settings"}) | {"cryptofeed"}),
+        ("gateway/**.py", (OURS - {"gateway", "exchange", "marketdata", "service"}) | {"cryptofeed"}),
+        ("sentinel/**.py", (OURS - {"sentinel", "marketdata", "service"}) | {"cryptofeed"}),
+        ("service/**.py", (OURS - {"service"}) | {"cryptofeed"}),
         ("simulator/**.py", (OURS - {"simulator"}) | {"cryptofeed"}),
         ("grafana/**.py", OURS - {"grafana"} | {"cryptofeed"}),
         ("influx/**.py", {"collector", "exchange", "simulator", "tests", "tools", "cryptofeed"}),
@@ -143,7 +143,7 @@ def test_the_readme_says_where_to_change_what() -> None:
 
 
 def _module(word: str) -> bool:
-    """`marketdata.reader` or `collector.spool.Spool` are not paths, but must name a module as well."""
+    """`marketdata.reader` or `collector.delivery.spool.Spool` are not paths, but must name a module as well."""
     parts = word.split(".")
     return any((ROOT.joinpath(*parts[:n])).with_suffix(".py").exists() for n in range(2, len(parts) + 1))
 

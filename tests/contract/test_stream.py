@@ -17,15 +17,15 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collector import web
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
-from collector.ingest import Ingest
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.stream import MOST_BEHIND_BYTES, Stream
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
+from collector.observe import web
+from collector.publish.stream import MOST_BEHIND_BYTES, Stream
 from marketdata.schema import BUCKET_RAW, OHLCV_3M
 from tests.support import eventually_async, free_port
 

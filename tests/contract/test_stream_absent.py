@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from collector.events import CANDLE_MS
+from collector.model.events import CANDLE_MS
 from marketdata.schema import OHLCV_3M
 from tests.contract.test_stream import BTC, START, candle, collecting, reading
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.events import CANDLE_MS, MARK_PRICE
-from collector.feeds import Feeds
-from collector.ingest import Ingest
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.universe_watch import UniverseWatch
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.feed.connections import Feeds
+from collector.feed.symbols import UniverseWatch
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import CANDLE_MS, MARK_PRICE
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.universe import parse

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from collector import audit_command, backfill_command
 from collector.__main__ import _parser
+from collector.commands import audit_command, backfill_command
 from collector.config import Config
-from collector.store import StoreError, token_of
+from collector.store.query import StoreError, token_of
 from tests.support import http_server
 
 MINUTE_MS = 60_000

@@ -18,12 +18,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from collector.batch import Batcher
-from collector.deliver import Deliverer
-from collector.influx import WriteClient
-from collector.points import PointCounters, PointTotals
-from collector.spool import Spool
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.deliver import Deliverer
+from collector.delivery.points import PointCounters, PointTotals
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.store.write import WriteClient
 from tests.integration.servers import InfluxServer, InfluxStack
 from tests.support import BUSY, eventually_async, free_port
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 
-from collector.repair import NEWEST_MS
+from collector.repair.repair import NEWEST_MS
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.rest_proxy import Query, rest_proxy
 from tests.integration.servers import InfluxStack, Simulator

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from exchange.clock import ExchangeClock
-from gateway.memory import TOLD, Memory, PairState
-from gateway.rows import decode, encode
-from gateway.store_feed import StoreFeed
-from gateway.stored import Stored
-from gateway.windows import BASE, Grid
+from gateway.intake.store_feed import StoreFeed
+from gateway.memory.memory import TOLD, Memory, PairState
+from gateway.memory.rows import decode, encode
+from gateway.memory.windows import BASE, Grid
+from gateway.past.stored import Stored
 from marketdata import schema
 from marketdata.reader import AsyncMarketData, Store
 from tests.integration.reader_truth import HOUR, NOW, STEP, Candle, aggregated, line, walk, write

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import aiohttp
 
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.confirm import Confirmer
-from collector.deliver import Deliverer
-from collector.events import CANDLES, MARK_PRICE
-from collector.feeds import Feeds
-from collector.influx import WriteClient
-from collector.ingest import Ingest
-from collector.points import PointCounters
-from collector.quarantine import Quarantine
-from collector.spool import Spool
-from collector.universe_watch import first_watched_open_ms
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.deliver import Deliverer
+from collector.delivery.points import PointCounters
+from collector.delivery.quarantine import Quarantine
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.feed.connections import Feeds
+from collector.feed.symbols import first_watched_open_ms
+from collector.ingest.confirm import Confirmer
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import CANDLES, MARK_PRICE
+from collector.store.write import WriteClient
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.universe import parse

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from collector.__main__ import main
+from collector.commands.workspace import open_workspace
 from collector.config import load
-from collector.sweep import Sweep
-from collector.workspace import open_workspace
+from collector.verify.sweep import Sweep
 from tests.integration.closes import before_a_close
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.damage import alter, delete, photograph

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.compare import compare
-from collector.confirm import told_of
-from collector.events import CANDLE_MS, Candle, CandleValues, Origin
-from collector.finality import CLOSE_DEADLINE_MS, REMEMBERED, Finality, Verdict
-from collector.ledger import Gap, Ledger, absent
-from collector.normalize import candle_from_kline
+from collector.ingest.confirm import told_of
+from collector.ingest.finality import CLOSE_DEADLINE_MS, REMEMBERED, Finality, Verdict
+from collector.model.events import CANDLE_MS, Candle, CandleValues, Origin
+from collector.model.normalize import candle_from_kline
+from collector.repair.ledger import Gap, Ledger, absent
+from collector.verify.compare import compare
 from exchange.again import AGAIN_MS
 from exchange.client import Kline
 from exchange.rows import flaw

@@ -13,12 +13,12 @@ from influx_reconcile.errors import InvalidInput, Unreachable
 
 import collector.config
 import sentinel.config
-from collector.session import authorities as collectors_authorities
+from collector.store.session import authorities as collectors_authorities
 from influx.backup.errors import BackupError
 from influx.backup.server import Server
 from marketdata.errors import InvalidRequest
 from marketdata.stores import Store, stores_from_env, stores_from_file, trust
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
 from simulator.tls import server_context
 
 FILTERS = Path(__file__).parents[2] / "ansible/plugins/filter/tls.py"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.audit import DAY_MS
-from collector.backfill import STRETCH_MS, page_rows, stretches
-from collector.backfill_progress import BackfillProgress, covers, joined
-from collector.candles import DUE_MS, due_opens
+from collector.commands.audit import DAY_MS
+from collector.commands.backfill import STRETCH_MS, page_rows, stretches
+from collector.commands.backfill_progress import BackfillProgress, covers, joined
+from collector.verify.due import DUE_MS, due_opens
 from exchange.budget import Budget
 from exchange.weights import KLINES, weight
 from marketdata.timeframes import timeframe_ms

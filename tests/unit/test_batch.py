@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.batch import Batch, Batcher
+from collector.delivery.batch import Batch, Batcher
 
 MAX_AGE_NS = 200
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.spooled import candle_of
+from collector.publish.spooled import candle_of
 from exchange.universe import InvalidRow, Universe, fits, parse, select
 from marketdata.influxql import Query
 from marketdata.ohlcv import where

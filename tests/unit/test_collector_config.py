@@ -16,7 +16,7 @@ from collector.config import (
     StoreSection,
     load,
 )
-from settings.toml_file import ConfigError, read_token
+from service.config_file import ConfigError, read_token
 
 GOOD = """
 [collector]

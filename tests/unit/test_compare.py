@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.compare import FIELDS, SUMS, TRADED, compare, must_shed_fields, wrong_fields
+from collector.verify.compare import FIELDS, SUMS, TRADED, compare, must_shed_fields, wrong_fields
 from exchange.client import Kline
 from marketdata.timeframes import timeframe_ms
 

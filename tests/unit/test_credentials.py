@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from settings import systemd
-from settings.systemd import own_unit, why_without
-from settings.toml_file import ConfigError, read_token
+from service import systemd
+from service.config_file import ConfigError, read_token
+from service.systemd import own_unit, why_without
 
 UNIT = "marketdata-collector.service"
 EMPTIES = "[Service]\nProtectSystem=no\nLoadCredential=\n"

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.batch import Batch
-from collector.deliver import LONGEST_DELAY_SECONDS, Deliverer, delay_seconds
-from collector.influx import BadRequest, Outcome, Partial, Retry, TooLarge, Written
-from collector.points import PointCounters, PointTotals
-from collector.spool import Spool
+from collector.delivery.batch import Batch
+from collector.delivery.deliver import LONGEST_DELAY_SECONDS, Deliverer, delay_seconds
+from collector.delivery.points import PointCounters, PointTotals
+from collector.delivery.spool import Spool
+from collector.store.write import BadRequest, Outcome, Partial, Retry, TooLarge, Written
 from tests.support import eventually_async, examples
 
 BUCKET = "market_data"

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.dirty import SAFETY_MS, TASK_OFFSET_MS, DirtyWindows, runs_for
+from collector.store.dirty import SAFETY_MS, TASK_OFFSET_MS, DirtyWindows, runs_for
 
 QUARTER_MS = 900_000
 WINDOWS = {"15m": QUARTER_MS, "1h": 3_600_000}

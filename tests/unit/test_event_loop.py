@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from settings.loop import loop_factory
+from service.event_loop import loop_factory
 
 
 def test_a_loop_that_works_is_chosen() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.clock import JUMP_MS, WITNESSES, ExchangeClock
+from collector.model.clock import JUMP_MS, WITNESSES, ExchangeClock
 
 NOW_MS = 1_790_000_000_000
 

@@ -11,15 +11,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.connection import ConnectionState
-from collector.events import CANDLES, MARK_PRICE
-from collector.feeds import Feeds
-from collector.ingest import Ingest
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.feed.connection import ConnectionState
+from collector.feed.connections import Feeds
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import CANDLES, MARK_PRICE
 from exchange.universe import SymbolInfo
 
 START_MS = 1_791_383_580_000

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.__main__ import main
 from gateway.config import CollectorSection, ExchangeSection, GatewaySection, StoreSection, load
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "gateway.example.toml"
 GOOD = """

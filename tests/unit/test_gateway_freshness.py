@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.freshness import Policy, Rhythm, policy_of, shared, stretch
+from gateway.upstream.freshness import Policy, Rhythm, policy_of, shared, stretch
 
 NOW_MS = 1_000_000
 BOOK = policy_of("/fapi/v1/depth")

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.settlements import HOUR_MS
-from gateway.settled import Frames, lacking, wants_interval
-from gateway.texts import eight_decimals
+from gateway.memory.texts import eight_decimals
+from gateway.routes.settled import Frames, lacking, wants_interval
 
 T0 = 1_791_331_200_000
 

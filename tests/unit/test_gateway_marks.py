@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.marks import HOUR_MS, forming_row, hours
-from gateway.stream_lines import Mark
+from gateway.memory.stream_lines import Mark
+from gateway.routes.marks import HOUR_MS, forming_row, hours
 
 T0 = 1_791_331_200_000
 NOW_MS = T0 + 100 * HOUR_MS + 123_456

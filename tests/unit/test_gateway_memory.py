@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from exchange.clock import ExchangeClock
-from gateway.memory import CONFIRMED, FROM_STORE, KEPT, Memory, PairState
-from gateway.rows import Values, decode, encode, of_candle
-from gateway.stream_lines import (
+from gateway.memory.memory import CONFIRMED, FROM_STORE, KEPT, Memory, PairState
+from gateway.memory.rows import Values, decode, encode, of_candle
+from gateway.memory.stream_lines import (
     AbsentEvent,
     Candle,
     FinalCandle,

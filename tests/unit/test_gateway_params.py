@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway import params
-from gateway.answers import Refused
+from gateway.api import params
+from gateway.api.answers import Refused
 
 KNOWN = {"BTCUSDT", "币安人生USDT"}
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from gateway.memory import PairState
-from gateway.rows import Row, encode
-from gateway.series import ALIVE_MS, Series
-from gateway.stream_lines import Candle
-from gateway.windows import Digits, Grid
+from gateway.memory.memory import PairState
+from gateway.memory.rows import Row, encode
+from gateway.memory.stream_lines import Candle
+from gateway.memory.windows import Digits, Grid
+from gateway.past.series import ALIVE_MS, Series
 from marketdata.timeframes import BASE_MS, DAY_MS, WEEK_MS
 
 MONDAY_MS = 1_791_158_400_000

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.compare import PairsFileError, read_pairs, table
-from gateway.shadow import Tally, candles, near, same_number, settlements
+from gateway.commands.compare import PairsFileError, read_pairs, table
+from gateway.commands.shadow import Tally, candles, near, same_number, settlements
 
 STEP = 180_000
 NOW_MS = 1_791_383_900_000

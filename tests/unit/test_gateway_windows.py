@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rows import Values
-from gateway.texts import decimals, summed
-from gateway.windows import Digits, Grid, merge, stored, total
+from gateway.memory.rows import Values
+from gateway.memory.texts import decimals, summed
+from gateway.memory.windows import Digits, Grid, merge, stored, total
 from marketdata.timeframes import BASE_MS, DAY_MS, WEEK_MS
 
 amounts = st.decimals(min_value=0, max_value=10**9, places=3, allow_nan=False).map(lambda value: f"{value:f}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.groups import Group, Step, plan
+from collector.feed.plan import Group, Step, plan
 
 LIMIT = 5
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.influx import BadRequest, Partial, Retry, TooLarge, Written, classify
+from collector.store.write import BadRequest, Partial, Retry, TooLarge, Written, classify
 
 
 def test_every_2xx_means_written() -> None:

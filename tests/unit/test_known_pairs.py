@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.commands.workspace import chosen
 from collector.config import Config
-from collector.known_pairs import FILE, KnownPairs, fits_one_of, states_at_start, without_gone
-from collector.workspace import chosen
+from collector.feed.known_pairs import FILE, KnownPairs, fits_one_of, states_at_start, without_gone
 from exchange.universe import Selection, SymbolInfo, UnknownPair, select
 from tests.unit.test_universe_watch import symbol, universe
 

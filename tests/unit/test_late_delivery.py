@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.late import LATE_SECONDS, LateDelivery
+from collector.verify.late import LATE_SECONDS, LateDelivery
 
 HOUR_MS = 3_600_000
 START = 1_790_000_000_000 // HOUR_MS * HOUR_MS

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.events import CANDLE_MS
-from collector.ledger import (
+from collector.model.events import CANDLE_MS
+from collector.repair.ledger import (
     BUCKETS,
     MERGE_ROWS,
     Gap,

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.events import CANDLE_MS
-from collector.marks import BURST_MS, HOUR_MS, burst_wait_ms, pages
+from collector.history.marks import BURST_MS, HOUR_MS, burst_wait_ms, pages
+from collector.model.events import CANDLE_MS
 from exchange.weights import BEST_KLINES_LIMIT
 
 START_MS = 1_791_331_200_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.one_by_one import FAILURES_AT_MOST, one_by_one
+from collector.history.one_by_one import FAILURES_AT_MOST, one_by_one
 from exchange.errors import BadRequest, ExchangeError, Refused, Unavailable
 
 PAIRS = [f"P{number}/USDT:USDT" for number in range(12)]

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from collector.options import intervals, share, time_ms
+from collector.commands.options import intervals, share, time_ms
 
 DAY = 1_759_276_800_000
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.pacing import MAX_DELAY_SECONDS, AttemptWindow, Backoff
+from collector.feed.pacing import MAX_DELAY_SECONDS, AttemptWindow, Backoff
 
 
 def test_the_first_attempt_and_the_one_after_a_long_good_session_are_immediate() -> None:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from collector import health
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
-from collector.ingest import Ingest
-from collector.metrics import Exposition, Parts
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.stream import Stream
-from collector.universe_watch import HALTED, first_watched_open_ms
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.feed.symbols import HALTED, first_watched_open_ms
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
+from collector.observe import health
+from collector.observe.metrics import Exposition, Parts
+from collector.publish.stream import Stream
 from exchange.budget import Budget
 from exchange.client import ExchangeClient
 

@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from collector.batch import Batch, Batcher
-from collector.points import PointCounters
-from collector.spool import Damaged, Spool
-from collector.spool_index import SpoolFile
+from collector.delivery.batch import Batch, Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Damaged, Spool
+from collector.delivery.spool_index import SpoolFile
 from tests.support import examples
 
 STORES = ("main", "second")

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
-from collector.finality import Finality, Verdict
-from collector.recent import Final, Recent
+from collector.ingest.finality import Finality, Verdict
+from collector.model.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
+from collector.publish.recent import Final, Recent
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.events import MarkPrice
-from collector.sampling import Sampler
+from collector.ingest.sampling import Sampler
+from collector.model.events import MarkPrice
 
 SECOND_MS = 1000
 MINUTE_MS = 60_000

@@ -7,7 +7,7 @@ import pytest
 
 from sentinel.__main__ import main
 from sentinel.config import SentinelSection, StoreSection, load
-from settings.toml_file import ConfigError
+from service.config_file import ConfigError
 
 GOOD = """
 [[store]]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.batch import Batcher
-from collector.clock import ExchangeClock
-from collector.events import FUNDING, MARK_PRICE, MarkPrice
-from collector.ingest import Ingest
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.writer import Writer
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.ingest.ingest import Ingest
+from collector.model.clock import ExchangeClock
+from collector.model.events import FUNDING, MARK_PRICE, MarkPrice
 
 PAIR = "BTC/USDT:USDT"
 NOW_SECONDS = 1_791_383_690.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.settlement import Book, day_of_turn, plan, range_ms
+from collector.history.settlement import Book, day_of_turn, plan, range_ms
 from exchange.budget import FUNDING_WINDOW_MS, Budget, Priority
 from exchange.clock import ExchangeClock
 from exchange.limits import Limits

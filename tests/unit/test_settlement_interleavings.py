@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.settlement import Book, count, day_of_turn, hours, not_among, plan
+from collector.history.settlement import Book, count, day_of_turn, hours, not_among, plan
 from exchange.settlements import HOUR_MS, Stretch, slot_ms
 
 PAIR = "BTC/USDT:USDT"
@@ -87,7 +87,7 @@ class Run:
             del store[sorted(store)[number % len(store)]]
 
     def look(self) -> None:
-        """One look at the history, as collector/funding.py takes it."""
+        """One look at the history, as collector/history/funding.py takes it."""
         last_ms = self.exchange.now_ms
         first_ms = last_ms - DAYS * 24 * HOUR_MS
         self.book.forget_before(first_ms - HOUR_MS)

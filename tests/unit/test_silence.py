@@ -1,8 +1,6 @@
 """Silent streams: told apart from quiet pairs, dead connections and stale data."""
 
-from collector.events import CANDLE_MS, CANDLES, MARK_PRICE
-from collector.ingest import PairFreshness
-from collector.silence import (
+from collector.feed.silence import (
     ASLEEP_SECONDS,
     CLOSES_UNHEARD,
     MARK_SILENT_MS,
@@ -11,6 +9,8 @@ from collector.silence import (
     SilentStreams,
     Verdict,
 )
+from collector.ingest.ingest import PairFreshness
+from collector.model.events import CANDLE_MS, CANDLES, MARK_PRICE
 
 PAIR = "BTC/USDT:USDT"
 T0 = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.batch import Batch
-from collector.points import PointCounters
-from collector.rejected import Rejected
-from collector.spool import Damaged, Spool, SpoolInUse
-from collector.spool_index import SpoolFile
+from collector.delivery.batch import Batch
+from collector.delivery.points import PointCounters
+from collector.delivery.rejected import Rejected
+from collector.delivery.spool import Damaged, Spool, SpoolInUse
+from collector.delivery.spool_index import SpoolFile
 
 STORES = ("main", "second")
 BUCKET = "market_data"

@@ -5,11 +5,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.batch import Batch
-from collector.events import CANDLE_MS, Candle, CandleValues
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.spooled import LONGEST_SECONDS, candle_of, spooled_candles
+from collector.delivery.batch import Batch
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.model.events import CANDLE_MS, Candle, CandleValues
+from collector.publish.spooled import LONGEST_SECONDS, candle_of, spooled_candles
 from marketdata.schema import BUCKET_RAW, OHLCV_3M
 from marketdata.serializer import candle_line, mark_ohlcv_line
 

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from collector.batch import Batcher
-from collector.connection import ConnectionState
-from collector.events import CANDLES, MARK_PRICE
-from collector.pacing import WINDOW_SECONDS
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.supervision import (
+from collector.delivery.batch import Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
+from collector.feed.connection import ConnectionState
+from collector.feed.pacing import WINDOW_SECONDS
+from collector.model.events import CANDLES, MARK_PRICE
+from collector.observe.supervision import (
     FEED_STUCK_SECONDS,
     START_PATIENCE_SECONDS,
     WRITER_STUCK_SECONDS,
     Supervisor,
     stuck,
 )
-from collector.writer import Writer
-from settings.systemd import Notifier
+from service.systemd import Notifier
 
 BUCKET = "market_data"
 

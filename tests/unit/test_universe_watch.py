@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.universe_watch import ANSWERS_WITHOUT, Changes, Members
+from collector.feed.symbols import ANSWERS_WITHOUT, Changes, Members
 from exchange.universe import InvalidRow, SymbolInfo, Universe
 
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from collector.unreadable import Unreadable, described
+from collector.feed.unreadable import Unreadable, described
 from exchange.universe import InvalidRow
 
 A, B = InvalidRow("AUSDT", "has no underlyingType"), InvalidRow("BUSDT", "has no underlyingType")

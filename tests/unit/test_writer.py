@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.batch import Batch, Batcher
-from collector.points import PointCounters
-from collector.spool import Spool
-from collector.writer import Writer
+from collector.delivery.batch import Batch, Batcher
+from collector.delivery.points import PointCounters
+from collector.delivery.spool import Spool
+from collector.delivery.writer import Writer
 from tests.support import eventually_async
 
 BUCKET = "market_data"

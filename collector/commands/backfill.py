@@ -1,0 +1,187 @@
+"""`collector backfill`: history into every store, the newest days first, so that what is covered has no hole in it.
+
+    for each stretch of three days, newest first:
+        3m candles the stores lack --REST--> delivered --> windows rolled, few runs for all, while the next is fetched
+        windows that stay incomplete (listing day, a hole of the exchange's) --> the exchange's own, candles = 0;
+        but for those with a row that cannot be a candle, whose numbers they would hold
+
+Windows older than the range are left alone. Each stretch is noted when it is done; one that was interrupted is asked of
+the stores again, and only what they lack is fetched.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from functools import partial
+
+from collector.commands.audit import DAY_MS
+from collector.commands.backfill_progress import BackfillProgress
+from collector.commands.options import TIMEFRAMES
+from collector.commands.workspace import Workspace
+from collector.ingest.confirm import is_final
+from collector.repair.ledger import windows_with_holes
+from collector.repair.missing import missing
+from collector.store.query import StoreError
+from collector.verify.due import DUE_MS, due_opens
+from exchange.budget import CONFIRM_RESERVE_PERCENT
+from exchange.errors import ExchangeError
+from exchange.universe import SymbolInfo
+from exchange.weights import BEST_KLINES_LIMIT
+from marketdata.schema import ROLLUP_TIMEFRAMES, bucket_of
+from marketdata.timeframes import BASE_MS, timeframe_ms
+from service.progress import shown
+from service.retry import patiently
+
+log = logging.getLogger(__name__)
+
+STRETCH_MS = 3 * DAY_MS
+"""Aligned to the epoch: one run of the 1d script (overlap 3 d) covers it; 1,440 candles are pages of 1,000 and 440."""
+
+AT_ONCE = 6
+REQUESTS_A_MINUTE = 600
+"""The budget's pace (10 requests a second)."""
+BIG_PAGE = 1_000
+
+PATIENCE_SECONDS = 3_600.0
+"""An exchange that refuses for longer ends the command; the next one goes on from there."""
+
+
+def page_rows(share: int) -> int:
+    """Return the rows of a page for this share (weight a minute): the cheapest, or 1,000 where the pace binds. Pure."""
+    usable = share * (100 - CONFIRM_RESERVE_PERCENT) // 100
+    weight_of_best = 2
+    return BIG_PAGE if usable // weight_of_best > REQUESTS_A_MINUTE else BEST_KLINES_LIMIT
+
+
+def stretches(from_ms: int, to_ms: int) -> Iterator[tuple[int, int]]:
+    """Cut [from_ms, to_ms) at multiples of STRETCH_MS; yield the pieces, newest first. Pure."""
+    end_ms = to_ms
+    while end_ms > from_ms:
+        start_ms = max(from_ms, (end_ms - 1) // STRETCH_MS * STRETCH_MS)
+        yield start_ms, end_ms
+        end_ms = start_ms
+
+
+class Backfill:
+    """Brings [from_ms, to_ms) of every pair of the workspace into every store."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        progress: BackfillProgress,
+        from_ms: int,
+        to_ms: int,
+        *,
+        covered: Callable[[Sequence[str], int], None],
+    ) -> None:
+        self._workspace = workspace
+        self._progress = progress
+        self._from_ms = from_ms
+        # Up to what is due: what is younger is the running collector's.
+        due_ms = (workspace.clock.now_ms() - DUE_MS) // BASE_MS * BASE_MS
+        self._to_ms = min(to_ms, due_ms)
+        self._covered = covered
+        self._page = page_rows(workspace.client.budget.snapshot().share)
+        self._done = 0
+        self.fetched = 0
+
+    async def run(self) -> None:
+        """Fill what is not done yet, and tell `covered(pairs, start_ms)` of each stretch that is done.
+
+        Raises ExchangeError if the exchange refuses for PATIENCE_SECONDS.
+        """
+        pieces = list(stretches(self._from_ms, self._to_ms))
+        total = sum(len(self._opens(info, "3m", *piece)) for piece in pieces for info in self._workspace.symbols)
+        await self._workspace.deliver()  # what an interrupted run left in the spool
+        finishing: asyncio.Task[None] | None = None
+        async with shown("backfill", "candles", lambda: (self._done, total)), asyncio.TaskGroup() as group:
+            for start_ms, end_ms in pieces:
+                todo = [info for info in self._workspace.symbols if not self._is_done(info, start_ms, end_ms)]
+                invalid = await self._fetch_base(todo, start_ms, end_ms)
+                self._done += sum(
+                    len(self._opens(info, "3m", start_ms, end_ms))
+                    for info in self._workspace.symbols
+                    if info not in todo
+                )
+                if finishing:
+                    await finishing
+                if todo:
+                    finishing = group.create_task(self._finish(todo, start_ms, end_ms, invalid))
+
+    def _is_done(self, info: SymbolInfo, start_ms: int, end_ms: int) -> bool:
+        return all(self._progress.is_done(info.pair, timeframe, start_ms, end_ms) for timeframe in TIMEFRAMES)
+
+    def _opens(self, info: SymbolInfo, timeframe: str, start_ms: int, end_ms: int) -> range:
+        """Open times the stores should hold; of windows only those that end by `end_ms`."""
+        opens = due_opens(timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
+        length_ms = timeframe_ms(timeframe)
+        return range(opens.start, max(opens.start, min(opens.stop, end_ms // length_ms * length_ms)), length_ms)
+
+    async def _fetch_base(self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int) -> dict[str, set[int]]:
+        """Fetch what the stores lack; return the opens of rows that cannot be candles, by pair."""
+        expected = {info.pair: self._opens(info, "3m", start_ms, end_ms) for info in todo}
+        lacking = await self._lacking("3m", expected)
+        slots = asyncio.Semaphore(AT_ONCE)
+        invalid: dict[str, set[int]] = {}
+
+        async def one(info: SymbolInfo) -> None:
+            if lacks := lacking.get(info.pair):
+                async with slots:
+                    invalid[info.pair] = await self._fetch(info, "3m", lacks)
+            self._done += len(expected[info.pair])
+
+        async with asyncio.TaskGroup() as group:
+            for info in todo:
+                group.create_task(one(info))
+        return invalid
+
+    async def _finish(
+        self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int, invalid: Mapping[str, Set[int]]
+    ) -> None:
+        """Deliver and roll a stretch, complete its windows, and note it as done."""
+        await self._workspace.deliver()
+        for store in self._workspace.stores:
+            # Delivery has marked them; an interrupted run may have rolled them before all was there.
+            store.rollups.mark(range(start_ms, end_ms, timeframe_ms(ROLLUP_TIMEFRAMES[0])))
+        await self._workspace.roll()
+        for timeframe in ROLLUP_TIMEFRAMES:
+            lacking = await self._lacking(
+                timeframe, {info.pair: self._opens(info, timeframe, start_ms, end_ms) for info in todo}
+            )
+            for info in todo:
+                spoiled = windows_with_holes(invalid.get(info.pair, ()), end_ms, timeframe_ms(timeframe))
+                if lacks := lacking.get(info.pair, set()) - spoiled:
+                    await self._fetch(info, timeframe, lacks)
+        await self._workspace.deliver()
+        pairs = [info.pair for info in todo]
+        await asyncio.to_thread(self._progress.add, pairs, TIMEFRAMES, start_ms, end_ms)
+        await asyncio.to_thread(self._covered, pairs, start_ms)
+
+    async def _fetch(self, info: SymbolInfo, timeframe: str, lacks: set[int]) -> set[int]:
+        """Store what the exchange has of what a store lacks; that is mostly all or nothing, so it is one range.
+
+        Returns the opens of rows that cannot be candles.
+        """
+        client = self._workspace.client
+        rows = await patiently(
+            "backfill",
+            lambda: client.klines_range(info.symbol, timeframe, min(lacks), max(lacks), largest_page=self._page),
+            ExchangeError,
+            patience_seconds=PATIENCE_SECONDS,
+        )
+        now_ms = self._workspace.clock.now_ms()
+        wanted = [row for row in rows if row.open_time_ms in lacks and is_final(row, now_ms)]
+        invalid = await self._workspace.store(info.pair, wanted, f"ohlcv_{timeframe}")
+        self.fetched += len(wanted) - len(invalid)
+        return invalid
+
+    async def _lacking(self, timeframe: str, expected: Mapping[str, range]) -> dict[str, set[int]]:
+        """Return the open times that a store lacks, by pair; those that any of them lacks."""
+        lacking: dict[str, set[int]] = {}
+        for store in self._workspace.stores:
+            measurement = f"ohlcv_{timeframe}"
+            ask = partial(missing, store.reader, bucket_of(measurement), measurement, expected, timeframe_ms(timeframe))
+            found = await patiently("backfill", ask, StoreError)
+            for pair, opens in found.items():
+                lacking.setdefault(pair, set()).update(opens)
+        return lacking

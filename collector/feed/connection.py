@@ -1,0 +1,171 @@
+"""One WebSocket connection under our own supervision, in place of cryptofeed's.
+
+cryptofeed 3.0.1 reconnects 200 times a second after clean closes, never notices a socket that never sends, and doubles
+its delay without a cap (docs/binance.md 3.2). So this connection never raises and never ends a session without
+pacing the next: opening retries by itself, and reading ends a session that stays silent.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from cryptofeed.connection import WSAsyncConn
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from collector.feed.pacing import AttemptWindow, Backoff
+from collector.model.events import CANDLES
+
+log = logging.getLogger(__name__)
+
+FIRST_FRAME_SECONDS = 30.0
+"""A connection that has delivered nothing for so long is silent (docs/design.md 5.1)."""
+
+QUIET_SECONDS = 200.0
+"""The same for few candle streams: quiet pairs may pause between two closes, not longer."""
+
+MANY_STREAMS = 20
+
+
+@dataclass(slots=True)
+class ConnectionTotals:
+    """What the connections of one channel have done, those that are gone included."""
+
+    opened: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True, eq=False)
+class ConnectionState:
+    """What the metrics and /readyz read of one connection. Times are monotonic seconds.
+
+    ``retired`` is set by who ends it on purpose. ``totals`` outlive it. ``progressed_at`` is its last frame or attempt,
+    also a failed one.
+    """
+
+    channel: str
+    streams: int
+    totals: ConnectionTotals = field(default_factory=ConnectionTotals)
+    open: bool = False
+    silent: bool = False
+    retired: bool = False
+    opened_at: float = 0.0
+    last_frame: float | None = None
+    progressed_at: float = 0.0
+
+    @property
+    def delivering(self) -> bool:
+        """Whether the open session has brought a frame, and its silence has not been noticed."""
+        return self.open and not self.silent and self.last_frame is not None and self.last_frame >= self.opened_at
+
+
+def silence_limit_seconds(channel: str, streams: int, silence_seconds: float = FIRST_FRAME_SECONDS) -> float:
+    """Seconds without a frame after which a connection is silent: mark prices come each second, candles when traded."""
+    if channel == CANDLES and streams < MANY_STREAMS:
+        return max(QUIET_SECONDS, silence_seconds)
+    return silence_seconds
+
+
+class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's classes are untyped
+    """A cryptofeed connection whose open() retries with back-off and whose read() ends on silence, never raising."""
+
+    def __init__(
+        self,
+        wrapped: WSAsyncConn,
+        state: ConnectionState,
+        attempts: AttemptWindow,
+        *,
+        silence_seconds: float,
+        random: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(wrapped.address, wrapped.id, subscription=wrapped.subscription, **wrapped.ws_kwargs)
+        self.state = state
+        self._attempts = attempts
+        self._backoff = Backoff(random)
+        self._monotonic = monotonic
+        self._limit_seconds = silence_limit_seconds(state.channel, state.streams, silence_seconds)
+        self._reported_failure = False
+
+    async def _open(self) -> None:
+        while True:
+            self.state.progressed_at = self._monotonic()
+            await asyncio.sleep(self._backoff.next_delay_seconds())
+            # Others may have taken the place waited for: look again before the attempt.
+            while wait := self._attempts.wait_seconds(self._monotonic()):  # noqa: ASYNC110  # time alone opens it
+                await asyncio.sleep(wait)
+            self.state.progressed_at = self._monotonic()
+            self._attempts.record(self.state.progressed_at)
+            try:
+                self.conn = await connect(self.address, **self.ws_kwargs)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted and logged here, and tried again
+                self._failed_to_open(error)
+                continue
+            self._reported_failure = False
+            self._reset_counters()
+            self.state.open = True
+            self.state.opened_at = self._monotonic()
+            self.state.totals.opened += 1
+            return
+
+    async def read(self) -> AsyncIterator[str | bytes]:
+        """Yield frames until the connection closes or has been silent for its limit."""
+        started = self._monotonic()
+        delivered = False
+        reason = "closed"
+        try:
+            while self.conn is not None:
+                async with asyncio.timeout(self._limit_seconds):
+                    frame = await self.conn.recv()
+                delivered = True
+                self.received += 1
+                self.last_message = time.time()
+                self._heard()
+                yield frame
+        except TimeoutError:
+            reason = "silent"
+            self._fell_silent()
+        except ConnectionClosed as error:
+            reason = f"closed_{error.rcvd.code}" if error.rcvd else "lost"
+        except Exception:
+            reason = "bug"
+            log.exception("reading failed channel=%s: reconnecting", self.state.channel)
+        finally:
+            self.state.open = False
+            self._count_end("planned" if self.state.retired else reason)
+            self._backoff.ended(self._monotonic() - started, delivered=delivered)
+
+    def _failed_to_open(self, error: Exception) -> None:
+        """Count and report a failed attempt: the exchange or the way to it, or what must not happen ("bug")."""
+        self._backoff.ended(0, delivered=False)
+        expected = isinstance(error, OSError | TimeoutError | WebSocketException)
+        refused = isinstance(error, InvalidStatus)
+        self._count_end("refused" if refused else "unreachable" if expected else "bug")
+        if not self._reported_failure:
+            told = f"{error or type(error).__name__}" + (f": {error.__cause__}" if error.__cause__ else "")
+            trace = None if expected else error
+            log.warning("cannot connect channel=%s error=%s: retrying", self.state.channel, told, exc_info=trace)
+        self._reported_failure = True
+
+    def _heard(self) -> None:
+        self.state.last_frame = self.state.progressed_at = self._monotonic()
+        if self.state.silent:
+            self.state.silent = False
+            log.info("stream delivers again channel=%s streams=%d", self.state.channel, self.state.streams)
+
+    def _fell_silent(self) -> None:
+        if not self.state.silent:
+            log.warning(
+                "stream silent channel=%s streams=%d: connected and subscribed, but no frame for %.0f s;"
+                " reconnecting, closes are confirmed by REST meanwhile",
+                self.state.channel,
+                self.state.streams,
+                self._limit_seconds,
+            )
+        self.state.silent = True
+
+    def _count_end(self, reason: str) -> None:
+        self.state.totals.ended[reason] += 1

@@ -1,0 +1,89 @@
+"""Which pairs this collector has known to trade, on disk: a delisted one and a wrong name look alike at the exchange.
+
+    <state_dir>/known-pairs.json     names only grow; written at a start and at a listing
+
+A name in `[exchange] pairs` that the exchange no longer lists must not keep the others from being collected after a
+reboot. One that was never known is an error in the configuration.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from collector.feed.symbols import DELISTED, ENDED, HALTED, PairState
+from exchange.universe import Selection, SymbolInfo, Universe, fits, unreadable_of
+from service.durable_files import write_durably
+
+log = logging.getLogger(__name__)
+
+FILE = "known-pairs.json"
+
+
+class Named[Pairs](NamedTuple):
+    """The configured pairs: what is left of them, and the known ones that the exchange no longer has."""
+
+    pairs: Pairs
+    gone: tuple[str, ...]
+
+
+def without_gone(
+    universe: Universe, pairs: Literal["all"] | Sequence[str], known: Iterable[str]
+) -> Named[Literal["all"] | Sequence[str]]:
+    """Part the names of `[exchange] pairs` that were known and are no contract of ours any more. Pure.
+
+    One whose row cannot be read is there: it may be readable tomorrow.
+    """
+    if pairs == "all":
+        return Named("all", ())
+    there = {info.pair for info in universe.symbols.values() if info.ours}.union(unreadable_of(universe, pairs))
+    gone = (set(pairs) & set(known)) - there
+    return Named(
+        [pair for pair in pairs if pair not in gone], tuple(pair for pair in dict.fromkeys(pairs) if pair in gone)
+    )
+
+
+def states_at_start(selection: Selection, gone: Iterable[str]) -> dict[str, PairState]:
+    """Return the states of the pairs that are named and not collected. Pure."""
+    states = {info.pair: DELISTED if info.status in ENDED else HALTED for info in selection.not_trading}
+    return states | dict.fromkeys(selection.unreadable, HALTED) | dict.fromkeys(gone, DELISTED)
+
+
+def fits_one_of(pattern: str, known: Iterable[str]) -> bool:
+    """Whether a pattern names pairs that were known: then it is old, not wrong."""
+    return any(fits(pair, pattern) for pair in known)
+
+
+class KnownPairs:
+    """The names. Read what an earlier process knew; `add` writes when there is something new."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / FILE
+        # Before this file there were the ledgers: they name every pair that was filled.
+        self.pairs = _read(self._path, "pairs").union(
+            *(_read(ledger, "filled_from") for ledger in sorted(state_dir.glob("ledger-*.json")))
+        )
+
+    def add(self, symbols: Iterable[SymbolInfo]) -> None:
+        """Remember pairs that the exchange lists now. A disk that takes nothing is logged: collecting goes on."""
+        more = self.pairs.union(info.pair for info in symbols)
+        if more == self.pairs and self._path.exists():
+            return
+        self.pairs = more
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self._path, json.dumps({"pairs": sorted(more)}, ensure_ascii=False).encode())
+        except OSError as error:
+            log.warning("known pairs cannot be written file=%s: %s", self._path, error)
+
+
+def _read(path: Path, key: str) -> frozenset[str]:
+    """The names in a file. One that cannot be read names none: the others are collected all the same."""
+    try:
+        return frozenset(str(name) for name in json.loads(path.read_text(encoding="utf-8"))[key])
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("pairs known before cannot be read file=%s: %r", path, error)
+        return frozenset()

@@ -1,0 +1,208 @@
+"""Notices pairs whose own stream is silent while its connection delivers, has them subscribed again, and serves marks.
+
+A silent stream is not a stale pair: closes are confirmed by REST within seconds, and mark prices are asked for here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collector.feed.connections import Feeds
+from collector.feed.symbols import LISTED, PairState
+from collector.ingest.ingest import Ingest, PairFreshness
+from collector.model.events import CANDLES, MARK_PRICE
+from collector.model.normalize import mark_price_from_premium_index
+from exchange.budget import Priority
+from exchange.client import ExchangeClient, PremiumIndex
+from exchange.errors import ExchangeError
+from exchange.universe import SymbolInfo
+
+log = logging.getLogger(__name__)
+
+CLOSES_UNHEARD = 3
+"""So many candles with trades in a row that only REST brought, and no frame since: the stream is silent."""
+
+MARK_SILENT_MS = 60_000
+"""Mark prices come each second; without one for so long the stream is silent (docs/design.md 5.1)."""
+
+MARK_UNSERVED_MS = 20_000
+SERVE_SECONDS = 30.0
+SERVE_SINGLY = 5
+"""Up to so many mark prices are asked for one by one (weight 1 each), more all at once (10): 20 a minute at most."""
+
+AGAIN_SECONDS = 3600.0
+"""A stream that is still silent is subscribed to anew after so long; its second connection retries by itself."""
+
+TICK_SECONDS = 5.0
+ASLEEP_SECONDS = 15.0
+"""After so long without a look the process was stopped, or starved, and has frames to read before it may judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Pairs whose stream fell silent, or delivers again, since the judgment before."""
+
+    silent: tuple[str, ...] = ()
+    delivering: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class SilentStreams:
+    """The silent pairs of one channel. Pure. Times are the exchange's, UTC ms.
+
+    A pair falls silent only while subscribed on a connection that delivers: that of a dead connection is told by the
+    connection. It delivers again with its next frame.
+    """
+
+    channel: str
+    silent: dict[str, int] = field(default_factory=dict)
+    """When each was last heard."""
+
+    def judge(self, now_ms: int, pairs: Mapping[str, PairFreshness], subscribed_ms: Mapping[str, int]) -> Verdict:
+        """Judge ``pairs``; ``subscribed_ms``: since when each is subscribed on a connection that delivers."""
+        delivering = [
+            pair
+            for pair, heard_ms in self.silent.items()
+            if pair not in pairs or pairs[pair].heard_ms[self.channel] > heard_ms
+        ]
+        for pair in delivering:
+            del self.silent[pair]
+        silent = [
+            pair
+            for pair, fresh in pairs.items()
+            if pair in subscribed_ms
+            and pair not in self.silent
+            and self._is_silent(now_ms, fresh, max(fresh.heard_ms[self.channel], subscribed_ms[pair]))
+        ]
+        self.silent.update((pair, pairs[pair].heard_ms[self.channel]) for pair in silent)
+        return Verdict(tuple(silent), tuple(pair for pair in delivering if pair in pairs))
+
+    def _is_silent(self, now_ms: int, fresh: PairFreshness, quiet_from_ms: int) -> bool:
+        if self.channel == MARK_PRICE:
+            return now_ms - quiet_from_ms > MARK_SILENT_MS
+        # Quiet pairs send nothing for minutes; but a candle with trades has frames, all of them within it.
+        return sum(open_ms >= quiet_from_ms for open_ms in fresh.rest_closes) >= CLOSES_UNHEARD
+
+
+@dataclass(slots=True)
+class Awake:
+    """Since when this process has been looking without a break, in the exchange's time (ms). Pure.
+
+    What was not heard while the process itself stood still is no silence of a stream.
+    """
+
+    since_ms: int = 0
+    _looked_seconds: float | None = None
+
+    def look(self, monotonic_seconds: float, now_ms: int) -> None:
+        """Note that it looks now."""
+        if self._looked_seconds is not None and monotonic_seconds - self._looked_seconds > ASLEEP_SECONDS:
+            self.since_ms = now_ms
+        self._looked_seconds = monotonic_seconds
+
+
+class SilenceWatch:
+    """Judges every second, asks the feeds for second subscriptions, and serves mark prices by REST meanwhile.
+
+    ``watched`` and ``states`` are read as they change; halted pairs are silent by right.
+    """
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        client: ExchangeClient,
+        feeds: Feeds,
+        watched: Mapping[str, SymbolInfo],
+        states: Mapping[str, PairState],
+    ) -> None:
+        self.streams = {channel: SilentStreams(channel) for channel in (CANDLES, MARK_PRICE)}
+        self._ingest = ingest
+        self._client = client
+        self._feeds = feeds
+        self._watched = watched
+        self._states = states
+        self._again_at: dict[tuple[str, str], float] = {}
+        self._trouble = False
+        self._awake = Awake()
+
+    def is_silent(self, channel: str, pair: str) -> bool:
+        """Whether the pair's own stream is silent, or the connection it is on."""
+        info = self._watched.get(pair)
+        return pair in self.streams[channel].silent or (
+            info is not None and self._feeds.is_silent(channel, info.symbol)
+        )
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._serve_marks())
+            while True:
+                self._awake.look(asyncio.get_running_loop().time(), self._ingest.clock.now_ms())
+                for channel, streams in self.streams.items():
+                    self._judge(channel, streams)
+                await asyncio.sleep(TICK_SECONDS)
+
+    def _judge(self, channel: str, streams: SilentStreams) -> None:
+        now_ms = self._ingest.clock.now_ms()
+        ages_ms = self._feeds.delivering_ages_ms(channel)
+        pairs = self._trading()
+        symbols = {pair: self._watched[pair].symbol for pair in pairs}
+        subscribed_ms = {
+            pair: max(now_ms - ages_ms[symbol], self._awake.since_ms)
+            for pair, symbol in symbols.items()
+            if symbol in ages_ms
+        }
+        verdict = streams.judge(now_ms, pairs, subscribed_ms)
+        if verdict.silent:
+            log.warning(
+                "stream silent channel=%s pairs=%d first=%s: its connection delivers, this does not; subscribing again,"
+                " REST serves it meanwhile",
+                channel,
+                len(verdict.silent),
+                verdict.silent[0],
+            )
+        if verdict.delivering:
+            log.info("stream delivers again channel=%s pairs=%d first=%s",
+                     channel, len(verdict.delivering), verdict.delivering[0])  # fmt: skip
+        now = asyncio.get_running_loop().time()
+        again = [pair for pair in streams.silent if now >= self._again_at.get((channel, pair), 0.0)]
+        for pair in again:
+            self._again_at[channel, pair] = now + AGAIN_SECONDS
+        if again:
+            self._feeds.resubscribe(channel, [symbols[pair] for pair in again])
+
+    def _trading(self) -> dict[str, PairFreshness]:
+        return {
+            pair: fresh
+            for pair, fresh in self._ingest.freshness.items()
+            if pair in self._watched and self._states.get(pair) == LISTED
+        }
+
+    async def _serve_marks(self) -> None:
+        while True:
+            await asyncio.sleep(SERVE_SECONDS)
+            quiet_ms = self._ingest.clock.now_ms() - MARK_UNSERVED_MS
+            pair_of = {
+                self._watched[pair].symbol: pair
+                for pair, fresh in self._trading().items()
+                if fresh.heard_ms[MARK_PRICE] < quiet_ms
+            }
+            try:
+                rows = await self._ask(list(pair_of))
+            except ExchangeError as error:
+                if not self._trouble:
+                    log.warning("mark prices cannot be served by REST: %s", error)
+                self._trouble = True
+                continue
+            self._trouble = False
+            for row in rows:
+                if row.symbol in pair_of:
+                    self._ingest.on_rest_mark_price(mark_price_from_premium_index(pair_of[row.symbol], row))
+
+    async def _ask(self, symbols: Sequence[str]) -> Iterable[PremiumIndex]:
+        if len(symbols) > SERVE_SINGLY:
+            return await self._client.premium_index(priority=Priority.UNIVERSE)
+        return [
+            row for symbol in symbols for row in await self._client.premium_index(symbol, priority=Priority.UNIVERSE)
+        ]

@@ -1,0 +1,233 @@
+"""Follows the exchange's list of symbols: what is listed is collected, what is delisted is left, what is halted waits.
+
+exchangeInfo each minute -> Members (pure: what has changed) -> ingest, feeds, and the mapping of watched pairs,
+                                                                which confirmer and repair read
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from collector.feed.connections import Feeds
+from collector.feed.unreadable import Unreadable
+from collector.ingest.finality import CLOSE_DEADLINE_MS
+from collector.ingest.ingest import Ingest, forming_open_ms
+from collector.model.events import CANDLE_MS
+from exchange.budget import Priority
+from exchange.client import ExchangeClient
+from exchange.errors import ExchangeError
+from exchange.universe import TRADING, SymbolInfo, Universe, parse
+
+log = logging.getLogger(__name__)
+
+type PairState = Literal["listed", "halted", "delisted"]
+
+LISTED: PairState = "listed"
+HALTED: PairState = "halted"
+DELISTED: PairState = "delisted"
+STATES: tuple[PairState, ...] = (LISTED, HALTED, DELISTED)
+
+ENDED = frozenset({"DELIVERING", "DELIVERED", "SETTLING", "CLOSE"})
+"""Statuses after which a symbol trades no more (docs/binance.md 2); any other that is not TRADING is a halt."""
+
+ANSWERS_WITHOUT = 3
+"""A symbol that so many answers in a row do not list is delisted."""
+
+AT_ONCE = 0.10
+"""No answer is believed that delists a larger share of the pairs (one is always believed)."""
+
+EVERY_SECONDS = 60.0
+TICK_SECONDS = 1.0
+END_MS = CLOSE_DEADLINE_MS + 60_000
+"""So long after its close the last candle of a delisted pair is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an answer changes. ``doubted``: so many symbols it would delist, more than is believed."""
+
+    listed: tuple[SymbolInfo, ...] = ()
+    delisted: tuple[SymbolInfo, ...] = ()
+    halted: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    doubted: int = 0
+
+
+class Members:
+    """The pairs we collect and their states, judged by each answer of the exchange. Pure."""
+
+    def __init__(self, watched: Iterable[SymbolInfo]) -> None:
+        self._watched = {info.symbol: info for info in watched}
+        self._without: Counter[str] = Counter()
+        self.states: dict[str, PairState] = {info.pair: LISTED for info in self._watched.values()}
+
+    def judge(self, universe: Universe, wanted: Sequence[SymbolInfo]) -> Changes:
+        """Take in an answer; ``wanted`` are the symbols in it that are to be collected."""
+        unreadable = {row.symbol for row in universe.invalid}
+        rows = {symbol: universe.symbols.get(symbol) for symbol in self._watched if symbol not in unreadable}
+        absent = [symbol for symbol, row in rows.items() if row is None or not row.ours]
+        ended = [symbol for symbol, row in rows.items() if row and row.ours and row.status in ENDED]
+        leaving = len(absent) + len(ended)
+        if doubted := leaving > max(1, int(AT_ONCE * len(self._watched))):
+            ended = []
+        else:
+            for symbol in rows.keys() - absent:
+                self._without.pop(symbol, None)
+            self._without.update(absent)
+            ended += [symbol for symbol in absent if self._without[symbol] >= ANSWERS_WITHOUT]
+        delisted = tuple(self._leave(symbol) for symbol in ended)
+        halted, resumed = self._trading(universe)
+        # A date that has changed is a correction, or another coin under the ticker: its first candle is looked for.
+        listed = tuple(
+            info
+            for info in wanted
+            if info.symbol not in self._watched or info.onboard_ms != self._watched[info.symbol].onboard_ms
+        )
+        for info in listed:
+            self._watched[info.symbol] = info
+            self.states[info.pair] = LISTED
+        return Changes(listed, delisted, halted, resumed, leaving if doubted else 0)
+
+    def _leave(self, symbol: str) -> SymbolInfo:
+        info = self._watched.pop(symbol)
+        self._without.pop(symbol, None)
+        self.states[info.pair] = DELISTED
+        return info
+
+    def _trading(self, universe: Universe) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Note who is halted; returns the pairs that are newly halted and those that trade again."""
+        halted: list[str] = []
+        resumed: list[str] = []
+        for symbol, info in self._watched.items():
+            row = universe.symbols.get(symbol)
+            if row is None or row.status in ENDED:
+                continue
+            state = LISTED if row.status == TRADING else HALTED
+            if state != self.states[info.pair]:
+                self.states[info.pair] = state
+                (resumed if state == LISTED else halted).append(info.pair)
+        return tuple(halted), tuple(resumed)
+
+
+class UniverseWatch:
+    """Asks for the universe and carries the changes out.
+
+    ``watched`` (pairs to symbols) is changed in place. ``wanted`` picks what is to be collected of a universe;
+    ``unreadable`` hears of the rows that cannot be read, ``on_answer`` every believed exchangeInfo, ``on_listed`` of
+    the pairs that are to be filled.
+    """
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        client: ExchangeClient,
+        feeds: Feeds,
+        watched: MutableMapping[str, SymbolInfo],
+        wanted: Callable[[Universe], Sequence[SymbolInfo]],
+        *,
+        unreadable: Unreadable | None = None,
+        on_answer: Callable[[dict[str, Any]], None] = lambda _: None,
+        on_listed: Callable[[Sequence[SymbolInfo]], None] = lambda _: None,
+        every_seconds: float = EVERY_SECONDS,
+    ) -> None:
+        self.members = Members(watched.values())
+        self.last_answer_ms = ingest.clock.now_ms()
+        self._ingest = ingest
+        self._client = client
+        self._feeds = feeds
+        self._watched = watched
+        self._wanted = wanted
+        self._unreadable = unreadable or Unreadable()
+        self._on_answer = on_answer
+        self._on_listed = on_listed
+        self._every_seconds = every_seconds
+        self._last_open_ms: dict[str, int] = {}  # of delisted pairs whose last candle is still owed
+        self._trouble = False
+        self._doubted = False
+
+    async def run(self) -> None:
+        """Follow the universe until cancelled."""
+        seconds = asyncio.get_running_loop().time
+        due = seconds() + self._every_seconds
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._end_delisted()
+            if seconds() >= due:
+                due = seconds() + self._every_seconds
+                await self._ask()
+
+    async def _ask(self) -> None:
+        try:
+            answer = await self._client.exchange_info(priority=Priority.UNIVERSE)
+        except ExchangeError as error:
+            if not self._trouble:
+                log.warning("the universe cannot be asked for, the pairs stay as they are: %s", error)
+            self._trouble = True
+            return
+        self._trouble = False
+        self.last_answer_ms = self._ingest.clock.now_ms()
+        universe = parse(answer)
+        changes = self.members.judge(universe, self._wanted(universe))
+        self._tell_doubt(changes.doubted)
+        if not changes.doubted:
+            self._unreadable.learn(universe.invalid)
+            self._on_answer(answer)
+        for pair in changes.halted:
+            log.warning("pair is halted pair=%s", pair)
+        for pair in changes.resumed:
+            log.info("pair trades again pair=%s", pair)
+            self._ingest.resume(pair, first_watched_open_ms(self._ingest.clock.now_ms()))
+        for info in changes.delisted:
+            self._leave(info)
+        for info in changes.listed:
+            self._collect(info)
+        if changes.listed:
+            self._on_listed(changes.listed)
+
+    def _collect(self, info: SymbolInfo) -> None:
+        if info.pair in self._watched and info.pair not in self._last_open_ms:
+            log.info("pair has another date of listing, looking for its first candle pair=%s", info.pair)
+            self._watched[info.pair] = info
+            return
+        log.info("pair is listed, collecting it pair=%s", info.pair)
+        self._last_open_ms.pop(info.pair, None)
+        self._watched[info.pair] = info
+        first_ms = first_watched_open_ms(self._ingest.clock.now_ms())
+        self._ingest.watch(info.pair, max(first_ms, forming_open_ms(info.onboard_ms)))
+        self._feeds.add([info])
+
+    def _leave(self, info: SymbolInfo) -> None:
+        log.warning("pair is delisted, leaving it after its last candle pair=%s", info.pair)
+        self._last_open_ms[info.pair] = forming_open_ms(self._ingest.clock.now_ms())
+        self._feeds.leave([info.symbol])
+
+    def _end_delisted(self) -> None:
+        """Stop expecting candles of delisted pairs: the last is final, or does not come."""
+        now_ms = self._ingest.clock.now_ms()
+        for pair, last_open_ms in list(self._last_open_ms.items()):
+            is_final = self._ingest.finality.next_open_ms(pair) > last_open_ms
+            if is_final or now_ms > last_open_ms + CANDLE_MS + END_MS:
+                del self._last_open_ms[pair]
+                self._watched.pop(pair, None)
+                self._ingest.unwatch(pair)
+                log.info("pair is left pair=%s last_candle=%s", pair, "final" if is_final else "never came")
+
+    def _tell_doubt(self, doubted: int) -> None:
+        if doubted and not self._doubted:
+            log.error(
+                "exchangeInfo would delist %d pairs at once: not believed, all pairs are kept."
+                " If they are gone indeed, restart the collector",
+                doubted,
+            )
+        self._doubted = bool(doubted)
+
+
+def first_watched_open_ms(exchange_time_ms: int) -> int:
+    """Open time of the first candle to expect of a pair watched from now on.
+
+    A candle that closed a moment ago is still the stream's or the confirmer's: its closing frame is on its way.
+    """
+    return forming_open_ms(exchange_time_ms - CLOSE_DEADLINE_MS - 1)

@@ -1,0 +1,31 @@
+"""What the stores hold, asked once they have taken what was spooled for them: what is on its way is not missing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from collector.delivery.writer import Writer
+from collector.store.query import StoreError, StoreReader
+
+DRAIN_SECONDS = 60.0
+"""A store that takes longer than this is left out: it is asked the next time."""
+
+
+async def of_each_store[T](
+    writer: Writer, stores: Mapping[str, StoreReader], ask: Callable[[StoreReader], Awaitable[T]]
+) -> list[T]:
+    """Return the answers of the stores that give one. Raises StoreError if none does."""
+    await writer.flush()
+    answers: list[T] = []
+    trouble = StoreError("no store is configured")
+    for name, reader in stores.items():
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await writer.drained(name)
+            answers.append(await ask(reader))
+        except TimeoutError:
+            trouble = StoreError(f"store {name} has not taken yet what is spooled for it")
+        except StoreError as error:
+            trouble = error
+    if not answers:
+        raise trouble
+    return answers

@@ -1,0 +1,361 @@
+"""Where events become points: judges every candle and mark price and hands what is used to the writer.
+
+    frame  -> on_candle, on_mark_price --.
+                                          >-- finality / sampling -- serializer -- writer
+    REST   -> on_rest_candle, on_history -'
+
+Keeps the frame law: received = invalid + filtered{open, not_sampled, duplicate, superseded} + used.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from collector.delivery.writer import Writer
+from collector.ingest.finality import Finality, Verdict
+from collector.ingest.sampling import Sampler
+from collector.model.clock import ExchangeClock
+from collector.model.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, CandleValues, MarkPrice
+from collector.model.normalize import Reason
+from collector.repair.ledger import Gap
+from exchange.client import MarkPriceKline
+from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_3M
+from marketdata.serializer import (
+    Unserializable,
+    candle_line,
+    check_candle,
+    contract_line,
+    funding_rate_line,
+    funding_settled_line,
+    gap_line,
+    mark_ohlcv_line,
+    mark_price_line,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class FrameCounts:
+    """The frame law of one channel."""
+
+    received: int = 0
+    used: int = 0
+    invalid: Counter[str] = field(default_factory=Counter)
+    filtered: Counter[str] = field(default_factory=Counter)
+
+
+CLOSES_REMEMBERED = 5
+
+
+@dataclass(slots=True)
+class PairFreshness:
+    """Newest receipt of each channel (wall clock seconds) and newest final candle of one pair."""
+
+    last_message_seconds: dict[str, float]
+    messages: Counter[str] = field(default_factory=Counter)
+    last_final_open_ms: int = 0
+    heard_ms: dict[str, int] = field(default_factory=dict)
+    """Exchange time of the newest frame of each stream; start of watching before."""
+    expected_from_ms: int = 0
+    """Open time of the first candle whose absence counts: collected, trading or listed again from there on."""
+    next_funding_ms: int = 0
+    """When the running funding period settles; 0 before it is known."""
+    rest_closes: deque[int] = field(default_factory=lambda: deque(maxlen=CLOSES_REMEMBERED))
+    """Open times of the newest candles with trades whose close REST brought."""
+
+
+class Listener(Protocol):
+    """Hears what happens to watched pairs, in the order in which it happens. ``next_open_ms``: see ``Finality``."""
+
+    def on_watch(self, pair: str, next_open_ms: int) -> None:
+        """A pair is collected from now on."""
+
+    def on_unwatch(self, pair: str) -> None:
+        """A pair is collected no more."""
+
+    def on_open(self, candle: Candle) -> None:
+        """A frame of a forming candle."""
+
+    def on_final(self, candle: Candle, line: str, next_open_ms: int) -> None:
+        """A final 3m candle, new or with other values than before, went to the writer as ``line``."""
+
+    def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int, *, invalid: bool) -> None:
+        """The exchange has no such candle; ``invalid``: it has a row that cannot be one."""
+
+    def on_mark_price(self, event: MarkPrice) -> None:
+        """A frame of mark price and funding."""
+
+
+class Ingest:
+    """The one place where an event is used or filtered. Never blocks, never raises on what the exchange sends."""
+
+    def __init__(
+        self,
+        clock: ExchangeClock,
+        writer: Writer,
+        *,
+        wall_seconds: Callable[[], float],
+        observe_latency: Callable[[str, float], None],
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self.clock = clock
+        self.finality = Finality()
+        self.frames = {CANDLES: FrameCounts(), MARK_PRICE: FrameCounts()}
+        self.freshness: dict[str, PairFreshness] = {}
+        self.final_by_origin: Counter[str] = Counter()
+        self._sampler = Sampler()
+        self._writer = writer
+        self._wall_seconds = wall_seconds
+        self._observe_latency = observe_latency
+        self._listeners = listeners
+
+    def watch(self, pair: str, from_open_ms: int) -> None:
+        """Start a pair: it owes every candle from ``from_open_ms`` on, and its silence counts from now."""
+        self.finality.watch(pair, from_open_ms)
+        self.freshness.setdefault(pair, PairFreshness({}))
+        self.resume(pair, from_open_ms)
+        for listener in self._listeners:
+            listener.on_watch(pair, self.finality.next_open_ms(pair))
+
+    def resume(self, pair: str, from_open_ms: int) -> None:
+        """Let a watched pair's silence count from now, and the absence of a candle from ``from_open_ms`` on."""
+        fresh = self.freshness[pair]
+        now, now_ms = self._wall_seconds(), self.clock.now_ms()
+        fresh.last_message_seconds = {CANDLES: now, MARK_PRICE: now, FUNDING: now}
+        fresh.heard_ms = {CANDLES: now_ms, MARK_PRICE: now_ms}
+        fresh.expected_from_ms = from_open_ms
+
+    def settled_ms(self, pair: str) -> int:
+        """Return the close of the newest candle that is final, or that the exchange itself does not have.
+
+        Before the first, the open of the candle that is waited for: so the age of this time says how late a pair is.
+        """
+        fresh = self.freshness[pair]
+        return max(fresh.last_final_open_ms + CANDLE_MS, self.finality.next_open_ms(pair), fresh.expected_from_ms)
+
+    def unwatch(self, pair: str) -> None:
+        """End a pair: it owes nothing any more, and its frames are no event for us."""
+        self.finality.unwatch(pair)
+        self.freshness.pop(pair, None)
+        for listener in self._listeners:
+            listener.on_unwatch(pair)
+
+    def received(self, channel: str) -> None:
+        """Count a frame as it arrives."""
+        self.frames[channel].received += 1
+
+    def invalid(self, channel: str, reason: Reason) -> None:
+        """Count a frame that is no event for us."""
+        self.frames[channel].invalid[reason] += 1
+
+    def on_candle(self, candle: Candle, receipt_seconds: float) -> None:
+        """Judge a candle of the stream; a used one goes to the writer."""
+        if not self._heard(CANDLES, candle.pair, candle.event_time_ms, receipt_seconds):
+            return
+        try:
+            verdict = self._take(candle)
+        except Unserializable:
+            self.invalid(CANDLES, "implausible")
+            return
+        if verdict is Verdict.USED:
+            self.frames[CANDLES].used += 1
+        else:
+            self.frames[CANDLES].filtered[verdict.value] += 1
+
+    def on_rest_candle(self, candle: Candle) -> Verdict:
+        """Judge a candle that REST answered: a close confirmed or a conflict decided. Raises Unserializable."""
+        return self._take(candle)
+
+    def absent(self, pair: str, open_time_ms: int, *, invalid: bool = False) -> None:
+        """The exchange has no such candle: stop owing it. ``invalid``: all it has is a row that cannot be one."""
+        if not self.finality.absent(pair, open_time_ms):
+            return
+        for listener in self._listeners:
+            listener.on_absent(pair, open_time_ms, self.finality.next_open_ms(pair), invalid=invalid)
+
+    def on_history(self, candle: Candle, measurement: str) -> None:
+        """Write a final candle of the past as it is: what the store lacks, or a window the exchange rolled itself.
+
+        A rolled window is marked by ``candles = 0``: it is the exchange's own. Raises Unserializable.
+        """
+        if measurement == OHLCV_3M:
+            line = self._line(candle, measurement)
+            if self._writer.put_nowait(BUCKET_RAW, line) and candle.pair in self.freshness:
+                self._tell_final(candle, line)
+        else:
+            self._writer.put_nowait(BUCKET_ROLLUP, self._line(candle, measurement, candles=0))
+
+    def on_gap(self, gap: Gap) -> None:
+        """Write what is known of one missing candle; written again, it replaces what was known."""
+        again = gap.again
+        line = gap_line(
+            gap.pair,
+            gap.open_ms,
+            gap.state,
+            gap.reason,
+            CANDLES,
+            now_ms=self.clock.now_ms(),
+            since_ms=again.since_ms if again else None,
+            asked=again.asked if again else None,
+        )
+        self._writer.put_nowait(BUCKET_RAW, line)
+
+    def on_contract(self, pair: str, first_open_ms: int, onboard_ms: int) -> None:
+        """Write since when a pair's present contract trades. Raises Unserializable."""
+        self._writer.put_nowait(BUCKET_RAW, contract_line(pair, first_open_ms, onboard_ms, now_ms=self.clock.now_ms()))
+
+    def on_funding_settled(self, pair: str, funding_time_ms: int, rate: str, mark_price: str | None) -> None:
+        """Write a settled funding rate that REST answered. Raises Unserializable."""
+        line = funding_settled_line(pair, funding_time_ms, rate, mark_price, now_ms=self.clock.now_ms())
+        self._writer.put_nowait(BUCKET_RAW, line)
+
+    def on_mark_candle(self, pair: str, row: MarkPriceKline) -> None:
+        """Write an hour of mark prices that is over. Raises Unserializable."""
+        line = mark_ohlcv_line(
+            pair, row.open_time_ms, row.open, row.high, row.low, row.close, now_ms=self.clock.now_ms()
+        )
+        self._writer.put_nowait(BUCKET_RAW, line)
+
+    def on_mark_price(self, event: MarkPrice, receipt_seconds: float) -> None:
+        """Sample a mark price frame: a point of the mark price, of the funding rate, both or neither."""
+        if not self._heard(MARK_PRICE, event.pair, event.event_time_ms, receipt_seconds):
+            return
+        for listener in self._listeners:
+            listener.on_mark_price(event)
+        takes_mark = self._sampler.takes_mark(event)
+        takes_funding = self._sampler.takes_funding(event)
+        if event.next_funding_time_ms:
+            fresh = self.freshness[event.pair]
+            fresh.last_message_seconds[FUNDING] = receipt_seconds
+            fresh.messages[FUNDING] += 1
+            fresh.next_funding_ms = event.next_funding_time_ms
+        if not (takes_mark or takes_funding):
+            self.frames[MARK_PRICE].filtered["not_sampled"] += 1
+            return
+        try:
+            lines = self._sample_lines(event, takes_mark=takes_mark, takes_funding=takes_funding)
+        except Unserializable:
+            self.invalid(MARK_PRICE, "implausible")
+            return
+        self.frames[MARK_PRICE].used += 1
+        for line in lines:
+            self._writer.put_nowait(BUCKET_SAMPLES, line)
+
+    def on_rest_mark_price(self, event: MarkPrice) -> None:
+        """Sample a mark price that REST answered while the stream is silent: the pair is not stale.
+
+        It is as fresh as the price itself: an answer that stays the same for a minute is that of a stale pair.
+        """
+        fresh = self.freshness.get(event.pair)
+        if fresh is None:
+            return
+        made = self._wall_seconds() - max(self.clock.now_ms() - event.event_time_ms, 0) / 1000
+        for channel in (MARK_PRICE, FUNDING) if event.next_funding_time_ms else (MARK_PRICE,):
+            fresh.last_message_seconds[channel] = max(fresh.last_message_seconds[channel], made)
+        fresh.next_funding_ms = event.next_funding_time_ms or fresh.next_funding_ms
+        takes_mark = self._sampler.takes_mark(event)
+        takes_funding = self._sampler.takes_funding(event)
+        try:
+            lines = self._sample_lines(event, takes_mark=takes_mark, takes_funding=takes_funding)
+        except Unserializable as error:
+            log.warning("mark price of REST cannot be stored pair=%s: %s", event.pair, error)
+            return
+        for listener in self._listeners:
+            listener.on_mark_price(event)
+        for line in lines:
+            self._writer.put_nowait(BUCKET_SAMPLES, line)
+
+    def _heard(self, channel: str, pair: str, event_time_ms: int, receipt_seconds: float) -> bool:
+        """Note a frame's arrival; False (and counted invalid) for a pair that is not watched."""
+        fresh = self.freshness.get(pair)
+        if fresh is None:
+            self.invalid(channel, "unknown_symbol")
+            return False
+        fresh.last_message_seconds[channel] = receipt_seconds
+        fresh.messages[channel] += 1
+        self.clock.observe(event_time_ms)
+        fresh.heard_ms[channel] = self.clock.now_ms()
+        self._observe_latency(channel, receipt_seconds - event_time_ms / 1000)
+        return True
+
+    def _take(self, candle: Candle) -> Verdict:
+        # Before it is judged: a candle that cannot be stored must not count as final, and none is told that cannot be.
+        line = self._line(candle, OHLCV_3M) if candle.final else _possible(candle.values)
+        verdict = self.finality.offer(candle)
+        if verdict is Verdict.USED:
+            if not self._writer.put_nowait(BUCKET_RAW, line):
+                self.finality.forget(candle.pair, candle.open_time_ms)  # the queue is full: REST brings it later
+                return verdict
+            self.final_by_origin[candle.origin] += 1
+            fresh = self.freshness[candle.pair]
+            fresh.last_final_open_ms = max(fresh.last_final_open_ms, candle.open_time_ms)
+            if candle.origin == "rest" and candle.values.trades and candle.open_time_ms not in fresh.rest_closes:
+                fresh.rest_closes.append(candle.open_time_ms)
+            self._tell_final(candle, line)
+        elif verdict is Verdict.OPEN:
+            for listener in self._listeners:
+                listener.on_open(candle)
+        elif verdict is Verdict.SUPERSEDED:
+            log.info("closing frame is not the final candle we have pair=%s open_ms=%d: asking REST",
+                     candle.pair, candle.open_time_ms)  # fmt: skip
+        return verdict
+
+    def _tell_final(self, candle: Candle, line: str) -> None:
+        for listener in self._listeners:
+            listener.on_final(candle, line, self.finality.next_open_ms(candle.pair))
+
+    def _line(self, candle: Candle, measurement: str, candles: int | None = None) -> str:
+        values = candle.values
+        return candle_line(
+            measurement,
+            candle.pair,
+            candle.open_time_ms,
+            values.open,
+            values.high,
+            values.low,
+            values.close,
+            values.volume,
+            values.quote_volume,
+            values.taker_buy_volume,
+            values.taker_buy_quote_volume,
+            values.trades,
+            now_ms=self.clock.now_ms(),
+            candles=candles,
+        )
+
+    def _sample_lines(self, event: MarkPrice, *, takes_mark: bool, takes_funding: bool) -> list[str]:
+        now_ms = self.clock.now_ms()
+        lines = []
+        if takes_mark:
+            lines.append(mark_price_line(event.pair, event.event_time_ms, event.mark, event.index, now_ms=now_ms))
+        if takes_funding:
+            lines.append(
+                funding_rate_line(
+                    event.pair, event.event_time_ms, event.rate, event.next_funding_time_ms, now_ms=now_ms
+                )
+            )
+        return lines
+
+
+def _possible(values: CandleValues) -> str:
+    """No line, of numbers that may be a candle's. Raises Unserializable."""
+    check_candle(
+        values.open,
+        values.high,
+        values.low,
+        values.close,
+        values.volume,
+        values.quote_volume,
+        values.taker_buy_volume,
+        values.taker_buy_quote_volume,
+        values.trades,
+    )
+    return ""
+
+
+def forming_open_ms(exchange_time_ms: int) -> int:
+    """Open time of the candle that is forming at ``exchange_time_ms``."""
+    return exchange_time_ms // CANDLE_MS * CANDLE_MS

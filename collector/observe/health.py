@@ -1,0 +1,113 @@
+"""Is the collector ready, and how does it stand? Pure readings of the parts."""
+
+from typing import Any
+
+from collector.feed.symbols import HALTED, LISTED
+from collector.model.events import CANDLE_MS, CANDLES, MARK_PRICE
+from collector.observe.metrics import Parts
+
+STALE_SECONDS = 60.0
+"""A pair is stale when its final candle is missing 60 s after its close, or no mark frame came for 60 s."""
+
+FULL_RATIO = 0.5
+"""Above this the spool says not ready: an upgrade must not be rolled on to the next collector."""
+
+
+def not_ready(parts: Parts, wall_seconds: float) -> list[str]:
+    """Say why the collector is not ready. A dead store alone does not unready it: the spool holds what it misses."""
+    reasons = []
+    ingest = parts.ingest
+    if not ingest.freshness:
+        return ["starting: the pairs are not known yet"]
+    waiting = [
+        pair
+        for pair, fresh in ingest.freshness.items()
+        if parts.pair_states.get(pair, LISTED) == LISTED
+        and not (fresh.messages[CANDLES] or fresh.last_final_open_ms or fresh.messages[MARK_PRICE])
+    ]
+    if waiting:
+        reasons.append(f"{len(waiting)} pairs have no data yet, neither by stream nor by REST: {waiting[0]} ...")
+    stale = stale_pairs(parts, wall_seconds)
+    if stale:
+        reasons.append(f"{len(stale)} pairs are stale: {stale[0]} ...")
+    full = [store for store in parts.points if parts.spool.level(store).fraction > FULL_RATIO]
+    return reasons + [f"the spool of store {store} is more than half full" for store in full]
+
+
+def stale_pairs(parts: Parts, wall_seconds: float) -> list[str]:
+    """Pairs whose newest close is overdue by more than STALE_SECONDS, or whose mark price fell silent for as long."""
+    ingest = parts.ingest
+    now_ms = ingest.clock.now_ms()
+    stale = []
+    for pair, fresh in ingest.freshness.items():
+        if parts.pair_states.get(pair, LISTED) != LISTED:
+            continue  # halted, or on its way out: nothing new is owed
+        late_ms = now_ms - (ingest.finality.next_open_ms(pair) + CANDLE_MS)
+        mark_age = wall_seconds - fresh.last_message_seconds[MARK_PRICE]
+        if late_ms > STALE_SECONDS * 1000 or mark_age > STALE_SECONDS:
+            stale.append(pair)
+    return stale
+
+
+def live_pairs(parts: Parts, wall_seconds: float) -> list[str]:
+    """Pairs that are trading, have a mark price, and whose candles are known up to now; none of them is stale.
+
+    A pair without a trade sends no candle frame until it has one: that the newest hours were asked for is enough.
+    """
+    stale = set(stale_pairs(parts, wall_seconds))
+    known = parts.repairer.known if parts.repairer else set()
+    return [
+        pair
+        for pair, fresh in parts.ingest.freshness.items()
+        if parts.pair_states.get(pair, LISTED) == LISTED
+        and pair not in stale
+        and fresh.messages[MARK_PRICE]
+        and (fresh.messages[CANDLES] or fresh.last_final_open_ms or pair in known)
+    ]
+
+
+def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
+    """Return the collector's state as plain JSON, for `collector status` and for people with curl."""
+    ingest = parts.ingest
+    marks = [fresh.last_message_seconds[MARK_PRICE] for fresh in ingest.freshness.values()]
+    ledgers = {store.name: store.ledger for store in parts.repairer.stores} if parts.repairer else {}
+    budget = parts.client.snapshot().budget
+    fill = parts.repairer.state if parts.repairer else None
+    return {
+        "name": name,
+        "ready": not_ready(parts, wall_seconds) or "yes",
+        "exchange_time_ms": ingest.clock.now_ms(),
+        "pairs": len(ingest.freshness),
+        "pairs_live": len(live_pairs(parts, wall_seconds)),
+        "pairs_stale": stale_pairs(parts, wall_seconds),
+        "pairs_halted": [pair for pair, state in parts.pair_states.items() if state == HALTED],
+        "mark_age_seconds": {
+            "freshest": round(wall_seconds - max(marks), 3) if marks else None,
+            "stalest": round(wall_seconds - min(marks), 3) if marks else None,
+        },
+        "frames": {channel: counts.received for channel, counts in ingest.frames.items()},
+        "closes": {origin: ingest.final_by_origin[origin] for origin in ("stream", "rest")},
+        "conflicts": ingest.finality.conflicts,
+        "connections": [
+            {"channel": c.channel, "streams": c.streams, "open": c.open, "silent": c.silent} for c in parts.connections
+        ],
+        "fill": {
+            "stage": fill.stage if fill else "waiting",
+            "candles": [fill.candles_fetched, fill.candles_missing] if fill else [0, 0],
+            "windows": [fill.windows_fetched, fill.windows_missing] if fill else [0, 0],
+        },
+        "stores": {
+            store: {
+                "points_acknowledged": points.snapshot().acknowledged,
+                "points_in_spool": points.snapshot().in_spool,
+                "spool_files": parts.spool.level(store).files,
+                "gaps_open": ledgers[store].gaps_open if store in ledgers else 0,
+                "exchange_holes": ledgers[store].exchange_holes if store in ledgers else 0,
+                "candles_invalid": ledgers[store].invalid_candles if store in ledgers else 0,
+                "rollup_windows_dirty": len(parts.rollups[store].dirty) if store in parts.rollups else 0,
+                "last_rollup_repair_seconds": parts.rollups[store].last_rollup_seconds if store in parts.rollups else 0,
+            }
+            for store, points in parts.points.items()
+        },
+        "weight_used_in_minute": budget.used_in_minute,
+    }

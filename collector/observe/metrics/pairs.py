@@ -1,0 +1,78 @@
+"""Metrics of each pair and of the candles that became final."""
+
+from collector.model.events import CANDLES, FUNDING, MARK_PRICE
+from collector.observe.metrics.families import Families, counter, gauge
+from collector.observe.metrics.parts import Parts
+from exchange.universe import fits
+from marketdata.schema import EXCHANGE
+
+
+def pairs(parts: Parts) -> Families:
+    """How fresh each pair is, and which alert it is worth."""
+    labels = ("exchange", "pair", "channel")
+    ingest = parts.ingest
+    last = gauge("last_message_timestamp_seconds", "Receipt of the newest frame; start of watching before", labels)
+    messages = counter("messages", "Frames of the pair", labels)
+    final = gauge(
+        "last_final_candle_timestamp_seconds",
+        "Close time of the newest final candle; before the first, the open of the one waited for",
+        labels[:2],
+    )
+    funding = gauge("next_funding_timestamp_seconds", "When the running funding period settles", labels[:2])
+    tiers = gauge(
+        "pair_tier", "1 for the tier: major (`[exchange] major`) or minor; it decides severity alone",
+        (*labels[:2], "tier"),
+    )  # fmt: skip
+    for pair in parts.listed:
+        fresh = ingest.freshness[pair]
+        for channel in (CANDLES, MARK_PRICE, FUNDING):
+            last.add_metric([EXCHANGE, pair, channel], fresh.last_message_seconds[channel])
+            messages.add_metric([EXCHANGE, pair, channel], fresh.messages[channel])
+        final.add_metric([EXCHANGE, pair], ingest.settled_ms(pair) / 1000)
+        if fresh.next_funding_ms:
+            funding.add_metric([EXCHANGE, pair], fresh.next_funding_ms / 1000)
+        is_major = any(fits(pair, pattern) for pattern in parts.major)
+        tiers.add_metric([EXCHANGE, pair, "major" if is_major else "minor"], 1)
+    states = gauge(
+        "pair_state",
+        "1 for the state the pair is in: `listed`, `halted` (no alert on its silence), `delisted` (no other series; a"
+        " pair that `[exchange] pairs` names after its end stays so until the name is removed)",
+        (*labels[:2], "state"),
+    )
+    for pair in {**ingest.freshness, **parts.pair_states}:
+        states.add_metric([EXCHANGE, pair, parts.state_of(pair)], 1)
+    unreadable = gauge(
+        "symbols_unreadable",
+        "Symbols of exchangeInfo that may be ours and cannot be read: left out unless they are collected already; the"
+        " log names them when they change, `collector check` always; diagnostic",
+        ("exchange",),
+    )
+    unreadable.add_metric([EXCHANGE], len(parts.unreadable.rows))
+    watched = gauge("pairs_watched", "Pairs the collector is responsible for", ("exchange",))
+    watched.add_metric([EXCHANGE], len(ingest.freshness))
+    yield from (last, messages, final, funding, tiers, states, watched, unreadable)
+
+
+def candles(parts: Parts) -> Families:
+    """How candles became final."""
+    ingest = parts.ingest
+    closes = counter("candles_final", "Closes that became final, by where the final candle came from",
+                     ("exchange", "origin"))  # fmt: skip
+    for origin in ("stream", "rest"):
+        closes.add_metric([EXCHANGE, origin], ingest.final_by_origin[origin])
+    conflicts = counter("candle_conflicts", "Closing frames that contradict the final candle", ("exchange",))
+    conflicts.add_metric([EXCHANGE], ingest.finality.conflicts)
+    absent = counter("candles_absent", "Owed candles that the exchange itself does not have", ("exchange",))
+    absent.add_metric([EXCHANGE], parts.confirmer.absent if parts.confirmer else 0)
+    invalid = gauge(
+        "candles_invalid",
+        "Quarantined candles of the pair: the exchange's row cannot be a candle, and it is asked for again until a week"
+        " has passed",
+        ("exchange", "pair"),
+    )
+    ledgers = [store.ledger for store in parts.repairer.stores] if parts.repairer else []
+    for pair in parts.listed:
+        invalid.add_metric([EXCHANGE, pair], max((ledger.invalid_asked(pair) for ledger in ledgers), default=0))
+    clock = gauge("exchange_timestamp_seconds", "Exchange time as the collector knows it", ("exchange",))
+    clock.add_metric([EXCHANGE], ingest.clock.now_ms() / 1000)
+    yield from (closes, conflicts, absent, invalid, clock)

@@ -1,0 +1,39 @@
+"""Keeps the watched pairs right about where their present contract begins, and has the stores know it.
+
+A pair's first candle is learned once (exchange/first_candles.py); from then on it bounds what is expected of the pair,
+and readers, gateways and the sentinel take it from the measurement ``contracts``.
+"""
+
+import logging
+from collections.abc import MutableMapping
+
+from collector.ingest.ingest import Ingest
+from exchange.first_candles import FirstCandles
+from exchange.universe import SymbolInfo
+from marketdata.serializer import Unserializable
+
+log = logging.getLogger(__name__)
+
+
+class Contracts:
+    """`watched` is read as it changes, and its symbols are replaced by those whose `begins_ms` is known."""
+
+    def __init__(self, firsts: FirstCandles, ingest: Ingest, watched: MutableMapping[str, SymbolInfo]) -> None:
+        self._firsts = firsts
+        self._ingest = ingest
+        self._watched = watched
+        self._noted: set[tuple[str, int]] = set()  # pair, onboardDate: written by this process
+
+    async def learn(self) -> None:
+        """Learn what is not known of the pairs watched now. Raises ExchangeError."""
+        todo = [info for info in self._watched.values() if (info.pair, info.onboard_ms) not in self._noted]
+        for info, found in zip(todo, await self._firsts.find_all(todo), strict=True):
+            if not self._firsts.known(found):
+                continue  # it has no candle yet
+            if self._watched.get(info.pair) is info:  # it may have left, or have been listed anew, meanwhile
+                self._watched[info.pair] = found
+            self._noted.add((info.pair, info.onboard_ms))
+            try:
+                self._ingest.on_contract(info.pair, found.begins_ms, info.onboard_ms)
+            except Unserializable as error:
+                log.warning("first candle cannot be stored pair=%s: %s", info.pair, error)

@@ -1,0 +1,98 @@
+"""What one store's ledger covers of each pair, kept on disk: where it starts, what `backfill` extended, how far it is.
+
+    <state_dir>/ledger-<store>.json      written by the running collector
+    <state_dir>/extended-<store>.json    written by `collector backfill`, read by the running collector at each pass
+
+Two files, so that a collector and a backfill beside it never write the same one. Times are UTC milliseconds.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from collector.model.events import CANDLE_MS
+from service.durable_files import write_durably
+
+
+class Coverage:
+    """The range of 3m candles that a store must hold of each pair, and what of it was looked at before.
+
+    Raises ValueError when a file of the state folder cannot be read: it is written whole or not at all.
+    """
+
+    def __init__(self, state_dir: Path, store: str, *, configured_start_ms: int | None = None) -> None:
+        self._own = state_dir / f"ledger-{store}.json"
+        self._by_backfill = state_dir / f"extended-{store}.json"
+        self._configured_start_ms = configured_start_ms
+        known = _read(self._own)
+        self._start_ms: int | None = known.get("start_ms")
+        self.checked_until_ms: int = known.get("checked_until_ms", 0)
+        """Every candle that opened before this was stored, asked for or known as a gap when last looked at."""
+        self._filled_from: dict[str, int] = known.get("filled_from", {})
+        self._extended: dict[str, int] = _read(self._by_backfill)
+
+    def begin(self, start_ms: int) -> None:
+        """Start the ledger here, at the store's first run; later calls change nothing."""
+        if self._start_ms is None:
+            self._start_ms = start_ms // CANDLE_MS * CANDLE_MS
+            self._save()
+
+    def start_ms(self, pair: str, listed_ms: int) -> int:
+        """Open time of the first candle the store must hold of a pair that was listed at ``listed_ms``."""
+        start_ms = self._configured_start_ms if self._configured_start_ms is not None else self._start_ms
+        assert start_ms is not None, "begin comes first"
+        return max(min(start_ms, self._extended.get(pair, start_ms)), listed_ms) // CANDLE_MS * CANDLE_MS
+
+    def meets(self, pair: str, end_ms: int) -> bool:
+        """Say whether history up to ``end_ms`` leaves no hole before what is covered; so it is before the first run."""
+        start_ms = self._configured_start_ms if self._configured_start_ms is not None else self._start_ms
+        return start_ms is None or end_ms >= min(start_ms, self._extended.get(pair, start_ms))
+
+    def extend(self, pair: str, start_ms: int) -> None:
+        """Cover a pair from ``start_ms`` on: for `backfill`, once the store has what the exchange has from there on.
+
+        What is missing from there on is filled (and the exchange's holes noted) at the running collector's next pass;
+        later it is a gap. So a range that does not reach what was covered before costs requests for what lies between.
+        """
+        self._extended = _read(self._by_backfill)
+        if start_ms < self._extended.get(pair, start_ms + 1):
+            self._extended[pair] = start_ms
+            self._by_backfill.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self._by_backfill, json.dumps(self._extended, ensure_ascii=False).encode())
+
+    def refresh(self) -> None:
+        """Learn what a backfill has extended meanwhile."""
+        self._extended = _read(self._by_backfill)
+
+    def is_fill(self, pair: str, open_ms: int) -> bool:
+        """Say whether a missing candle has yet to be filled for the first time: then it is no gap."""
+        return open_ms < self._filled_from.get(pair, open_ms + 1)
+
+    def checked(self, until_ms: int, filled: Mapping[str, int]) -> None:
+        """Remember a pass up to ``until_ms``; ``filled`` are the pairs it brought up to date, and from where on."""
+        self.checked_until_ms = max(self.checked_until_ms, until_ms)
+        for pair, from_ms in filled.items():
+            self._filled_from[pair] = min(from_ms, self._filled_from.get(pair, from_ms))
+        self._save()
+
+    def _save(self) -> None:
+        known = {
+            "start_ms": self._start_ms,
+            "checked_until_ms": self.checked_until_ms,
+            "filled_from": self._filled_from,
+        }
+        self._own.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(self._own, json.dumps(known, ensure_ascii=False).encode())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    try:
+        known: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: remove it, and the ledger of the store begins anew: {error}") from error
+    return known

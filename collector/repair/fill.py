@@ -1,0 +1,127 @@
+"""Fetches by REST what a store lacks and hands it to ingest: 3m candles, or the exchange's own candle of a window."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from collector.delivery.quarantine import Quarantine
+from collector.delivery.writer import Writer
+from collector.ingest.confirm import is_final
+from collector.ingest.ingest import Ingest
+from collector.model.normalize import candle_from_kline
+from collector.repair.ledger import absent, spans
+from exchange.budget import Priority
+from exchange.client import ExchangeClient, Kline
+from exchange.errors import BadRequest, ExchangeError
+from exchange.universe import SymbolInfo
+from marketdata.serializer import Unserializable
+from marketdata.timeframes import timeframe_ms
+
+log = logging.getLogger(__name__)
+
+REQUESTS_AT_ONCE = 4
+
+FAILURES_AT_MOST = 4
+"""So many failed requests in a row, and the rest is left for the next pass: the exchange is away."""
+
+QUEUE_HEADROOM = 2_000
+"""Rows of a few requests: the fill waits while the writer's queue has less room, live events come first."""
+
+
+@dataclass(slots=True)
+class FillState:
+    """How far the start is: rows fetched of rows the stores lack."""
+
+    stage: str = "waiting"
+    """waiting, newest (hours), candles, windows, done."""
+
+    candles_missing: int = 0
+    candles_fetched: int = 0
+    windows_missing: int = 0
+    windows_fetched: int = 0
+
+    @property
+    def done(self) -> bool:
+        """True once all that was missing is stored and rolled up."""
+        return self.stage == "done"
+
+
+@dataclass(slots=True)
+class Job:
+    """The rows wanted of one pair and timeframe, by open time, and what became of them."""
+
+    info: SymbolInfo
+    timeframe: str
+    opens: set[int]
+    priority: Priority = Priority.HISTORY
+    absent: set[int] = field(default_factory=set)
+    """Rows the exchange does not have, though it has later ones."""
+    invalid: set[int] = field(default_factory=set)
+    """Rows the exchange has, and that cannot be candles."""
+    answered: bool = False
+    """Whether every request was answered."""
+
+
+class Fill:
+    """Asks the exchange for the rows of jobs, a few requests at once."""
+
+    def __init__(self, ingest: Ingest, client: ExchangeClient, writer: Writer, quarantine: Quarantine) -> None:
+        self._ingest = ingest
+        self._client = client
+        self._writer = writer
+        self._quarantine = quarantine
+
+    async def fetch(self, jobs: Sequence[Job], measurement: str, advance: Callable[[int], None]) -> None:
+        """Fetch what the jobs want and write it. ``advance`` hears how many rows were settled.
+
+        Jobs whose requests fail stay unanswered, and so does what follows when the exchange is away.
+        """
+        slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        failures = 0
+
+        async def fetch(job: Job) -> None:
+            nonlocal failures
+            async with slots:
+                if failures >= FAILURES_AT_MOST:
+                    return
+                try:
+                    await self._fetch_job(job, measurement)
+                    failures = 0
+                    advance(len(job.opens))
+                except BadRequest as error:
+                    job.answered = True  # asking again changes nothing
+                    log.warning("the exchange has no candles of pair=%s: %s", job.info.pair, error)
+                except ExchangeError as error:
+                    failures += 1
+                    if failures == 1:
+                        log.warning("history cannot be fetched now, it is asked for again later: %s", error)
+
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(fetch(job))
+
+    async def _fetch_job(self, job: Job, measurement: str) -> None:
+        length_ms = timeframe_ms(job.timeframe)
+        for first_ms, last_ms in spans(sorted(job.opens), length_ms):
+            # One row more than wanted: a later row proves that a missing one does not exist.
+            rows = await self._client.klines_range(
+                job.info.symbol, job.timeframe, first_ms, last_ms + length_ms, priority=job.priority
+            )
+            now_ms = self._ingest.clock.now_ms()
+            if self._writer.queue_free < QUEUE_HEADROOM:
+                await self._writer.flush()
+            for row in rows:
+                if row.open_time_ms in job.opens and is_final(row, now_ms):
+                    await self._store(job, row, measurement, now_ms)
+            asked = {open_ms for open_ms in job.opens if first_ms <= open_ms <= last_ms}
+            job.absent |= absent(asked, {row.open_time_ms for row in rows})
+        job.answered = True
+
+    async def _store(self, job: Job, row: Kline, measurement: str, now_ms: int) -> None:
+        candle = candle_from_kline(job.info.pair, row, final=True, exchange_time_ms=now_ms)
+        try:
+            self._ingest.on_history(candle, measurement)
+        except Unserializable as error:
+            job.invalid.add(row.open_time_ms)
+            await self._quarantine.keep(job.info.pair, job.timeframe, row, f"{error.reason}: {error}")

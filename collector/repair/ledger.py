@@ -1,0 +1,279 @@
+"""The ledger of one store: what is missing, why, what is to be asked, and what the exchange itself does not have. Pure.
+
+A candle is named by its pair and open time (UTC milliseconds). The reasons of a gap:
+
+    collector_down   it closed while no collector of this state folder was running
+    not_received     neither stream nor REST brought it in time
+    undelivered      it was final here, and the store does not have it: dropped at a bound, rejected, lost in a crash
+    vanished         the store had it at an earlier pass
+    not_at_exchange  the exchange has later candles and not this one (an exchange hole)
+    invalid_at_exchange  all that the exchange has of it is a row that cannot be a candle
+
+The last two are no gaps of ours. They are asked for again, ever more rarely (`exchange.again`), and stay what they are
+after that.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, get_args
+
+from collector.model.events import CANDLE_MS
+from exchange.again import AGAIN_MS, Again
+
+type State = Literal["open", "repaired", "exchange_hole", "invalid"]
+type Reason = Literal[
+    "collector_down", "not_received", "undelivered", "vanished", "not_at_exchange", "invalid_at_exchange"
+]
+
+REASONS: tuple[Reason, ...] = get_args(Reason.__value__)
+
+BUCKETS = 480
+"""Rows are counted in stretches of this many windows: a day of 3m candles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One missing candle as the measurement ``gaps`` keeps it."""
+
+    pair: str
+    open_ms: int
+    state: State
+    reason: str
+    again: Again | None = None
+    """Of exchange holes and invalid candles; None of a point written before there was such a thing."""
+
+
+class Ledger:
+    """Every open gap, exchange hole and invalid candle of one store. Each ``note_*`` returns the points to write.
+
+    ``again_after_ms``: when what the exchange does not have is asked for again.
+    """
+
+    def __init__(self, again_after_ms: Sequence[int] = AGAIN_MS) -> None:
+        self.open: dict[str, dict[int, str]] = {}
+        self.holes: dict[str, dict[int, Again]] = {}
+        self.invalid: dict[str, dict[int, Again]] = {}
+        self.found: Counter[str] = Counter()
+        self.repaired = 0
+        self.filled: Counter[str] = Counter()
+        """Candles that the store has after all, by what they were."""
+        self._again_after_ms = again_after_ms
+
+    @property
+    def gaps_open(self) -> int:
+        """Number of open gaps."""
+        return sum(map(len, self.open.values()))
+
+    @property
+    def exchange_holes(self) -> int:
+        """Number of candles that the exchange is known not to have."""
+        return sum(map(len, self.holes.values()))
+
+    @property
+    def invalid_candles(self) -> int:
+        """Number of candles of which the exchange is known to have an impossible row alone."""
+        return sum(map(len, self.invalid.values()))
+
+    def invalid_asked(self, pair: str) -> int:
+        """Return how many invalid candles of a pair the exchange will be asked for again."""
+        return sum(not again.is_over(self._again_after_ms) for again in self.invalid.get(pair, {}).values())
+
+    def recall(self, noted: Iterable[Gap]) -> None:
+        """Know what the store's own ``gaps`` say, and nothing else: at the start, and when others may have written.
+
+        A point that does not say since when counts from the candle's close: an old one is asked for once more.
+        """
+        self.open.clear()
+        self.holes.clear()
+        self.invalid.clear()
+        for gap in noted:
+            if gap.state == "open":
+                self.open.setdefault(gap.pair, {})[gap.open_ms] = gap.reason
+            elif gap.state != "repaired":
+                again = gap.again or Again(gap.open_ms + CANDLE_MS)
+                self._not_at_exchange(gap.state).setdefault(gap.pair, {})[gap.open_ms] = again
+
+    def to_ask(self, pair: str, missing: Collection[int]) -> set[int]:
+        """Return what of the missing the exchange is to be asked for: what it is not known to lack."""
+        return set(missing) - self.holes.get(pair, {}).keys() - self.invalid.get(pair, {}).keys()
+
+    def due_again(self, now_ms: int) -> dict[str, set[int]]:
+        """Return what the exchange did not have and is to be asked for again at ``now_ms`` (its time), by pair."""
+        due: dict[str, set[int]] = {}
+        for known in (self.holes, self.invalid):
+            for pair, absences in known.items():
+                opens = {t for t, again in absences.items() if again.is_due(now_ms, self._again_after_ms)}
+                if opens:
+                    due.setdefault(pair, set()).update(opens)
+        return due
+
+    def note_missing(self, pair: str, missing: Collection[int], reason_of: Callable[[int], Reason]) -> list[Gap]:
+        """Note candles the store lacks; those that are known already keep their reason."""
+        new = sorted(self.to_ask(pair, missing) - self.open.get(pair, {}).keys())
+        gaps = [Gap(pair, open_ms, "open", reason_of(open_ms)) for open_ms in new]
+        for gap in gaps:
+            self.open.setdefault(pair, {})[gap.open_ms] = gap.reason
+            self.found[gap.reason] += 1
+        return gaps
+
+    def note_absent(self, pair: str, absent: Iterable[int], now_ms: int) -> list[Gap]:
+        """Note candles the exchange does not have: they are exchange holes, and no gap of ours any more."""
+        return self._note_not_at_exchange("exchange_hole", "not_at_exchange", pair, absent, now_ms)
+
+    def note_invalid(self, pair: str, invalid: Iterable[int], now_ms: int) -> list[Gap]:
+        """Note candles of which the exchange has an impossible row alone: quarantined, and no gap of ours any more."""
+        return self._note_not_at_exchange("invalid", "invalid_at_exchange", pair, invalid, now_ms)
+
+    def note_never(self, pair: str, opens: Iterable[int], now_ms: int) -> list[Gap]:
+        """Note candles from before the pair's first one: exchange holes that nobody asks for again."""
+        never = Again(now_ms, len(self._again_after_ms))
+        gaps = [Gap(pair, open_ms, "exchange_hole", "not_at_exchange", never) for open_ms in sorted(opens)]
+        _drop(self.open, pair, [gap.open_ms for gap in gaps])
+        for gap in gaps:
+            self.holes.setdefault(pair, {})[gap.open_ms] = never
+        return gaps
+
+    def note_asked(self, pair: str, asked: Set[int], now_ms: int) -> list[Gap]:
+        """Note that the exchange was asked again and answered in vain; what is not known to lack is left alone.
+
+        For an answer that proves nothing: no row, and no later one.
+        """
+        holes, invalid = self.holes.get(pair, {}).keys() & asked, self.invalid.get(pair, {}).keys() & asked
+        return self.note_absent(pair, holes, now_ms) + self.note_invalid(pair, invalid, now_ms)
+
+    def note_stored(self, pair: str, looked_at: Container[int], missing: Container[int]) -> list[Gap]:
+        """Note what was looked at and not found missing: gaps and holes among it are repaired."""
+
+        def stored(open_ms: int) -> bool:
+            return open_ms in looked_at and open_ms not in missing
+
+        gaps = [Gap(pair, t, "repaired", reason) for t, reason in self.open.get(pair, {}).items() if stored(t)]
+        _drop(self.open, pair, [gap.open_ms for gap in gaps])
+        states: tuple[tuple[State, Reason], ...] = (
+            ("exchange_hole", "not_at_exchange"),
+            ("invalid", "invalid_at_exchange"),
+        )
+        for state, reason in states:
+            known = self._not_at_exchange(state)
+            filled = sorted(open_ms for open_ms in known.get(pair, ()) if stored(open_ms))
+            _drop(known, pair, filled)
+            self.filled[state] += len(filled)
+            gaps += [Gap(pair, open_ms, "repaired", reason) for open_ms in filled]
+        self.repaired += len(gaps)
+        return gaps
+
+    def _note_not_at_exchange(
+        self, state: State, reason: Reason, pair: str, opens: Iterable[int], now_ms: int
+    ) -> list[Gap]:
+        gaps = []
+        for open_ms in sorted(opens):
+            known = self.holes.get(pair, {}).get(open_ms) or self.invalid.get(pair, {}).get(open_ms)
+            again = known.asked_at(now_ms, self._again_after_ms) if known else Again(now_ms)
+            gaps.append(Gap(pair, open_ms, state, reason, again))
+            self.found[reason] += open_ms not in self._not_at_exchange(state).get(pair, {})
+        noted = [gap.open_ms for gap in gaps]
+        _drop(self.open, pair, noted)
+        _drop(self.holes, pair, noted)
+        _drop(self.invalid, pair, noted)
+        for gap in gaps:
+            assert gap.again is not None
+            self._not_at_exchange(state).setdefault(pair, {})[gap.open_ms] = gap.again
+        return gaps
+
+    def _not_at_exchange(self, state: State) -> dict[str, dict[int, Again]]:
+        return self.invalid if state == "invalid" else self.holes
+
+
+def _drop[Known](book: dict[str, dict[int, Known]], pair: str, opens: Iterable[int]) -> None:
+    known = book.get(pair, {})
+    for open_ms in opens:
+        known.pop(open_ms, None)
+    if not known:
+        book.pop(pair, None)
+
+
+def compare(
+    opens: range, counts: Mapping[int, int], asked_ms: tuple[int, int], bucket_ms: int
+) -> tuple[set[int], list[tuple[int, int]]]:
+    """Compare what should be stored with how much is: the opens surely missing, and the ranges that must be read.
+
+    ``counts`` are the stored rows of [start, end) = ``asked_ms``, which holds ``opens``, by the open of their bucket
+    (``bucket_ms`` long, a whole number of windows, from the epoch on). A range [start, end) must be read if its bucket
+    is neither full nor empty, or if rows outside of ``opens`` were counted in it.
+    """
+    missing: set[int] = set()
+    unclear: list[tuple[int, int]] = []
+    for bucket in range(opens.start // bucket_ms * bucket_ms, opens.stop, bucket_ms) if opens else ():
+        first, stop = max(bucket, opens.start), min(bucket + bucket_ms, opens.stop)
+        part = range(first, stop, opens.step)
+        counted = counts.get(bucket, 0)
+        whole = (first, stop) == (max(bucket, asked_ms[0]), min(bucket + bucket_ms, asked_ms[1]))
+        if not counted:
+            missing.update(part)
+        elif not whole or counted != len(part):
+            if unclear and unclear[-1][1] == first:
+                unclear[-1] = (unclear[-1][0], stop)
+            else:
+                unclear.append((first, stop))
+    return missing, unclear
+
+
+def slices(start_ms: int, end_ms: int, length_ms: int) -> list[tuple[int, int]]:
+    """Cut [start, end) into pieces of at most ``length_ms`` that meet on its multiples, the newest first."""
+    cuts = [start_ms, *range(start_ms // length_ms * length_ms + length_ms, end_ms, length_ms), end_ms]
+    return [piece for piece in pairwise(cuts) if piece[0] < piece[1]][::-1]
+
+
+def older_windows(covered_ms: int, listed_ms: int, now_ms: int, length_ms: int, most: int) -> range:
+    """Opens of the windows, of the last ``most`` that ended, which our own 3m candles do not cover whole.
+
+    ``covered_ms``: from where on we have 3m candles; the windows from there on are the roll-up script's.
+    """
+    forming_ms = now_ms // length_ms * length_ms
+    first_rolled_ms = -(-max(covered_ms, listed_ms) // length_ms) * length_ms
+    oldest_ms = max(forming_ms - most * length_ms, listed_ms // length_ms * length_ms)
+    return range(oldest_ms, min(first_rolled_ms, forming_ms), length_ms)
+
+
+def windows_with_holes(holes: Iterable[int], now_ms: int, length_ms: int) -> set[int]:
+    """Opens of the windows that ended and hold one of these candles: while it is missing they are not complete."""
+    forming_ms = now_ms // length_ms * length_ms
+    return {open_ms for hole in holes if (open_ms := hole // length_ms * length_ms) < forming_ms}
+
+
+MERGE_ROWS = 99
+"""Holes this near to each other are one request: a request of 99 rows weighs 1 as one of a single row does."""
+
+
+def spans(opens: Sequence[int], length_ms: int) -> list[tuple[int, int]]:
+    """Join ascending open times into few ranges (first, last inclusive) worth a request each."""
+    joined: list[tuple[int, int]] = []
+    for open_ms in opens:
+        if joined and open_ms - joined[-1][1] <= MERGE_ROWS * length_ms:
+            joined[-1] = (joined[-1][0], open_ms)
+        else:
+            joined.append((open_ms, open_ms))
+    return joined
+
+
+def absent(asked: Iterable[int], answered: Collection[int]) -> set[int]:
+    """Return which of the asked opens the exchange does not have: it answered with a later row and not with these."""
+    newest_ms = max(answered, default=0)
+    return {open_ms for open_ms in asked if open_ms < newest_ms} - set(answered)
+
+
+def reason(
+    open_ms: int, *, checked_until_ms: int, watched_from_ms: int, final_before_ms: int
+) -> Literal["collector_down", "not_received", "undelivered", "vanished"]:
+    """Say why a candle may be missing.
+
+    ``checked_until_ms``: what opened before was there at an earlier pass. ``watched_from_ms``: the first candle this
+    process watched. ``final_before_ms``: what opened before and was watched became final here.
+    """
+    if open_ms < checked_until_ms:
+        return "vanished"
+    if open_ms + CANDLE_MS <= watched_from_ms:
+        return "collector_down"
+    return "undelivered" if open_ms < final_before_ms else "not_received"

@@ -1,0 +1,131 @@
+"""Whose turn it is: the newest hours of every store, then each store whole, later its newest part again and again."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from collector.repair.contracts import Contracts
+from collector.repair.fill import FillState
+from collector.repair.repair import Incomplete, StoreRepair, Symbols, in_time
+from collector.store.query import StoreError
+from exchange.errors import ExchangeError
+from service.progress import shown
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = (1.0, 30.0)
+
+
+class Repairer:
+    """Looks at every store: whole at the start and once a day, at the newest part every few minutes.
+
+    One store after the other: what was fetched for one is delivered to all, and so missing in no other. ``symbols`` are
+    the watched pairs; whoever watches or leaves one changes the mapping.
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[StoreRepair],
+        symbols: Symbols,
+        contracts: Contracts,
+        *,
+        every_seconds: float,
+        wall_seconds: Callable[[], float],
+    ) -> None:
+        self.stores = stores
+        self.state = FillState()
+        self.last_pass_seconds = {store.name: 0.0 for store in stores}
+        self._symbols = symbols
+        self._contracts = contracts
+        self._every_seconds = every_seconds
+        self._wall_seconds = wall_seconds
+        self._soon = asyncio.Event()
+        self._due: dict[str, float] = {}
+        self._delay: dict[str, float] = {}
+
+    @property
+    def known(self) -> set[str]:
+        """The pairs whose newest hours a store has."""
+        return set().union(*(store.known for store in self.stores))
+
+    def look_soon(self) -> None:
+        """Begin the next pass now: there is a new pair to be filled."""
+        self._soon.set()
+
+    async def run(self) -> None:
+        """Fill and repair until cancelled."""
+        seconds = asyncio.get_running_loop().time
+        current: set[str] = set()
+        filled: set[str] = set()
+        self._due = {store.name: seconds() for store in self.stores}
+        self._delay = dict.fromkeys(self._due, RETRY_SECONDS[0])
+        while True:
+            # Before the long history of one store the newest hours of all.
+            for store in self._due_now():
+                if store.name not in current and await self._succeeds(store, self._newest(store)):
+                    current.add(store.name)
+            for store in self._due_now():
+                if await self._succeeds(store, self._whole(store, first=store.name not in filled)):
+                    filled.add(store.name)
+                    self.last_pass_seconds[store.name] = self._wall_seconds()
+                    self._due[store.name] = seconds() + self._every_seconds
+            if len(filled) == len(self.stores) and not self.state.done:
+                self.state.stage = "done"
+                log.info("fill complete candles=%d windows=%d", self.state.candles_fetched, self.state.windows_fetched)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(self._due.values()) - seconds())):
+                    await self._soon.wait()
+                self._soon.clear()
+                self._due = dict.fromkeys(self._due, seconds())
+
+    def _due_now(self) -> list[StoreRepair]:
+        now = asyncio.get_running_loop().time()
+        return [store for store in self.stores if self._due[store.name] <= now]
+
+    async def _succeeds(self, store: StoreRepair, work: Awaitable[None]) -> bool:
+        """Do it; False if it could not be brought to its end: the store's next turn is a little later."""
+        first, longest = RETRY_SECONDS
+        delay = self._delay[store.name]
+        try:
+            await work
+        except (Incomplete, StoreError) as error:
+            if delay == first:
+                log.warning("repair waits store=%s: %s", store.name, error)
+            self._due[store.name] = asyncio.get_running_loop().time() + delay
+            self._delay[store.name] = min(delay * 2, longest)
+            return False
+        self._delay[store.name] = first
+        return True
+
+    async def _newest(self, store: StoreRepair) -> None:
+        with store.rollups.held():  # it rolls them itself, once
+            await store.newest(dict(self._symbols), self._counted_again())
+
+    async def _whole(self, store: StoreRepair, *, first: bool) -> None:
+        try:
+            await self._contracts.learn()  # where the pairs begin bounds what a store must hold
+        except ExchangeError as error:
+            raise Incomplete(f"the exchange does not say where pairs begin: {error}") from error
+        if first:
+            await self._fill(store)
+        else:
+            await store.run(dict(self._symbols), FillState())
+
+    async def _fill(self, store: StoreRepair) -> None:
+        """The first pass over a store: shown as it goes on, and rolled up once all of it is delivered."""
+        state = self._counted_again()
+
+        def progress() -> tuple[int, int]:
+            return state.candles_fetched + state.windows_fetched, state.candles_missing + state.windows_missing
+
+        with store.rollups.held():
+            async with shown(f"fill {store.name}", "rows", progress):
+                await store.run(dict(self._symbols), state)
+        await in_time(store.rollups.rolled(), f"the roll-up of store {store.name}")
+
+    def _counted_again(self) -> FillState:
+        """The state, from which what an attempt before left unsettled is counted again."""
+        state = self.state
+        state.candles_missing, state.windows_missing = state.candles_fetched, state.windows_fetched
+        return state

@@ -1,0 +1,114 @@
+"""The roll-up windows that our 3m candles can never make: the exchange's own candles, marked ``candles = 0``.
+
+They are those that begin before our candles do, and those with an exchange hole. The script writes all others; those of
+them that it never reached are found here, too. A window with an invalid candle stays absent: the exchange's own holds
+the impossible row's numbers.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+
+from collector.model.clock import ExchangeClock
+from collector.repair.coverage import Coverage
+from collector.repair.fill import Fill, Job
+from collector.repair.ledger import Ledger, older_windows, windows_with_holes
+from collector.repair.missing import missing, missing_of
+from collector.store.query import StoreReader
+from exchange.again import Again
+from exchange.universe import SymbolInfo
+from marketdata.schema import BUCKET_ROLLUP, ROLLUP_TIMEFRAMES
+from marketdata.timeframes import timeframe_ms
+
+ROLLED_MS = 20 * 60_000
+"""The scheduled script has rolled a window twice when so much has passed since its end."""
+
+
+class OwnWindows:
+    """Fetches such windows for a store that lacks them. ``most`` of each interval are looked at before our candles."""
+
+    def __init__(self, clock: ExchangeClock, fill: Fill, *, most: int) -> None:
+        self._clock = clock
+        self._fill = fill
+        self._most = most
+        self._absent: dict[tuple[str, str, int], Again] = {}  # timeframe, pair, open: the exchange has none either
+
+    async def wanted(
+        self,
+        reader: StoreReader,
+        coverage: Coverage,
+        ledger: Ledger,
+        symbols: Mapping[str, SymbolInfo],
+        late: Mapping[str, Collection[int]],
+    ) -> list[Job]:
+        """Return what the store lacks, a job for each pair and timeframe. Raises StoreError.
+
+        And what it has from before a candle of the window came ``late`` (opens by pair), and still cannot be rolled.
+        """
+        now_ms = self._clock.now_ms()
+        jobs = []
+        for timeframe in ROLLUP_TIMEFRAMES:
+            length_ms, measurement = timeframe_ms(timeframe), f"ohlcv_{timeframe}"
+            older = {
+                pair: older_windows(
+                    coverage.start_ms(pair, info.begins_ms), info.begins_ms, now_ms, length_ms, self._most
+                )
+                for pair, info in symbols.items()
+            }
+            lacks = await missing(reader, BUCKET_ROLLUP, measurement, older, length_ms)
+            for pair in ledger.holes.keys() & symbols.keys():
+                # The window of the first candle is among the older ones, and before it there is nothing.
+                holes = (hole for hole in ledger.holes[pair] if hole >= symbols[pair].begins_ms)
+                opens = windows_with_holes(holes, now_ms, length_ms)
+                lacks.setdefault(pair, set()).update(await missing_of(reader, BUCKET_ROLLUP, measurement, pair, opens))
+            for pair, opens in lacks.items():
+                opens -= {open_ms for open_ms in opens if self._is_absent((timeframe, pair, open_ms), now_ms)}
+            for pair in late.keys() & symbols.keys():
+                own = {*older[pair], *windows_with_holes(ledger.holes.get(pair, ()), now_ms, length_ms)}
+                lacks.setdefault(pair, set()).update(windows_with_holes(late[pair], now_ms, length_ms) & own)
+            for pair, opens in lacks.items():
+                opens -= windows_with_holes(ledger.invalid.get(pair, ()), now_ms, length_ms)
+                if opens:
+                    jobs.append(Job(symbols[pair], timeframe, opens))
+        return jobs
+
+    def _is_absent(self, window: tuple[str, str, int], now_ms: int) -> bool:
+        known = self._absent.get(window)
+        return known is not None and not known.is_due(now_ms)
+
+    async def fetch(self, jobs: list[Job], advance: Callable[[int], None]) -> bool:
+        """Fetch the jobs' windows; True if the exchange answered for all of them."""
+        for timeframe in ROLLUP_TIMEFRAMES:
+            some = [job for job in jobs if job.timeframe == timeframe]
+            await self._fill.fetch(some, f"ohlcv_{timeframe}", advance)
+            now_ms = self._clock.now_ms()
+            for window in ((timeframe, job.info.pair, at) for job in some for at in job.absent | job.invalid):
+                known = self._absent.get(window)
+                self._absent[window] = known.asked_at(now_ms) if known else Again(now_ms)
+        return all(job.answered for job in jobs)
+
+    async def lost(
+        self,
+        reader: StoreReader,
+        coverage: Coverage,
+        ledger: Ledger,
+        symbols: Mapping[str, SymbolInfo],
+        since_ms: int,
+    ) -> list[int]:
+        """Return opens of windows from ``since_ms`` on that our candles make whole and the store lacks all the same.
+
+        Raises StoreError.
+        """
+        rolled_ms = self._clock.now_ms() - ROLLED_MS
+        found: set[int] = set()
+        for timeframe in ROLLUP_TIMEFRAMES:
+            length_ms = timeframe_ms(timeframe)
+            expected = {}
+            for pair, info in symbols.items():
+                first_ms = max(coverage.start_ms(pair, info.begins_ms), since_ms)
+                expected[pair] = range(
+                    -(-first_ms // length_ms) * length_ms, rolled_ms // length_ms * length_ms, length_ms
+                )
+            lacks = await missing(reader, BUCKET_ROLLUP, f"ohlcv_{timeframe}", expected, length_ms)
+            for pair, opens in lacks.items():
+                unknown = (*ledger.holes.get(pair, ()), *ledger.invalid.get(pair, ()), *ledger.open.get(pair, ()))
+                found |= opens - windows_with_holes(unknown, rolled_ms, length_ms)
+        return sorted(found)

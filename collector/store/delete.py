@@ -1,0 +1,43 @@
+"""Deletes single points of one store, each named by measurement, pair and time. Uses the ingest token.
+
+InfluxDB lets a token that may write a bucket delete in it. Only `audit --fix` does, and nothing but what it names.
+API: https://docs.influxdata.com/influxdb/v2/api/#operation/PostDelete (both ends of the time range belong to it).
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import aiohttp
+
+from collector.store.query import TIMEOUT, StoreError
+from marketdata.schema import EXCHANGE
+
+
+class Eraser:
+    """Deletes in one store. `token` is called for each request."""
+
+    def __init__(self, url: str, org: str, token: Callable[[], str], session: aiohttp.ClientSession) -> None:
+        self._url = f"{url}/api/v2/delete"
+        self._org = org
+        self._token = token
+        self._session = session
+
+    async def erase(self, bucket: str, measurement: str, pair: str, time_ms: int) -> None:
+        """Delete one point with all its fields; nothing happens if it is not there. Raises StoreError."""
+        moment = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        quoted = pair.replace("\\", "\\\\").replace('"', '\\"')
+        predicate = f'_measurement="{measurement}" AND exchange="{EXCHANGE}" AND pair="{quoted}"'
+        try:
+            async with self._session.post(
+                self._url,
+                params={"org": self._org, "bucket": bucket},
+                headers={"Authorization": f"Token {self._token()}"},
+                json={"start": moment, "stop": moment, "predicate": predicate},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            ) as response:
+                text = await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise StoreError(f"{self._url} does not answer: {error or type(error).__name__}") from error
+        if response.status != 204:
+            raise StoreError(f"{self._url} answers {response.status}: {text.strip()[:200]}")

@@ -1,0 +1,126 @@
+"""Rolls dirty windows again with the very script the scheduled task runs, with ``now`` set into the past."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from collector.model.clock import ExchangeClock
+from collector.store.dirty import DirtyWindows, runs_for
+from collector.store.query import StoreError, StoreReader
+from influx.scripts import overlap_ms, script_at, task_script
+from marketdata.schema import BUCKET_RAW, OHLCV_3M
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 2.0
+"""Deliveries come in bursts (a repair, a drained spool): wait so long for the next file before rolling."""
+
+MAX_DELAY_SECONDS = 60.0
+
+
+class RollupRepairer:
+    """Keeps one store's roll-ups right: marks what deliveries touched, rolls it again when they pause.
+
+    ``held`` delays the rolling (not the marking) while a fill is delivering a long history; who holds may ``roll``.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        reader: StoreReader,
+        dirty: DirtyWindows,
+        clock: ExchangeClock,
+        *,
+        wall_seconds: Callable[[], float],
+    ) -> None:
+        self.dirty = dirty
+        self.last_rollup_seconds = 0.0
+        self.runs = 0
+        self.failures = 0
+        self._store = store
+        self._reader = reader
+        self._clock = clock
+        self._wall_seconds = wall_seconds
+        self._wake = asyncio.Event()
+        self._free = asyncio.Event()
+        self._free.set()
+        self._clean = asyncio.Event()
+        if not len(dirty):
+            self._clean.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Mark only, until the block ends; then what is dirty is rolled."""
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
+
+    async def on_delivered(self, bucket: str, lines: Sequence[str]) -> None:
+        """The store has these lines: mark the windows whose scheduled run they missed."""
+        if bucket != BUCKET_RAW:
+            return
+        prefix = OHLCV_3M + ","
+        times = [int(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(prefix)]
+        if times:
+            self.mark(times)
+
+    def mark(self, candle_times_ms: Iterable[int]) -> None:
+        """Mark the windows of candles that the store has now, has no more, or whose windows are wrong."""
+        # Before the exchange's time is known every window counts as passed: rolling one too many is harmless.
+        self.dirty.mark(candle_times_ms, self._clock.now_ms() if self._clock.is_set else sys.maxsize)
+        if len(self.dirty):
+            self._clean.clear()
+            self._wake.set()
+
+    async def rolled(self) -> None:
+        """Return when no window is dirty."""
+        await self._clean.wait()
+
+    async def run(self) -> None:
+        """Roll dirty windows until cancelled; a store that fails is tried again with a growing delay."""
+        delay = 1.0
+        if len(self.dirty):  # left by the last process
+            self._wake.set()
+        while True:
+            await self._wake.wait()
+            await self._settled()
+            if not self._free.is_set():
+                await self._free.wait()
+                self._wake.set()  # deliveries may go on: settled anew
+                continue
+            try:
+                await self.roll()
+                delay = 1.0
+            except StoreError as error:
+                self.failures += 1
+                log.warning("roll-up repair waits store=%s retry_seconds=%.0f: %s", self._store, delay, error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, MAX_DELAY_SECONDS)
+                self._wake.set()
+
+    async def _settled(self) -> None:
+        """Return once no delivery has marked a window for SETTLE_SECONDS."""
+        while True:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
+    async def roll(self) -> None:
+        """Roll what is dirty now, few runs for many windows. Raises StoreError; what is not rolled stays dirty."""
+        for timeframe, marks in self.dirty.take().items():
+            script = task_script(timeframe)
+            for now_ms, opens in runs_for(marks, overlap_ms(timeframe)):
+                await self._reader.flux(script_at(script, now_ms))
+                self.runs += 1
+                self.last_rollup_seconds = self._wall_seconds()
+                self.dirty.clean(timeframe, {open_ms: marks[open_ms] for open_ms in opens})
+            log.info("windows rolled again store=%s timeframe=%s windows=%d", self._store, timeframe, len(marks))
+        if not len(self.dirty):
+            self._clean.set()

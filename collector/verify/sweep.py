@@ -1,0 +1,135 @@
+"""The verify sweep: stored 3m candles against REST, each pair's last 99 once an hour; what is wrong is written again.
+
+    each pair in its turn, spread evenly over the hour   its last 99 candles (a request of weight 1)
+    after a spool with files older than an hour          all that came late, of every pair
+
+What is missing is the ledger's business, and so is a row that cannot be a candle; a surplus, or prices that writing
+cannot take away, is the audit's.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from collector.ingest.confirm import is_final
+from collector.ingest.ingest import Ingest
+from collector.model.events import CANDLE_MS
+from collector.model.normalize import candle_from_kline
+from collector.store.query import StoreError, StoreReader
+from collector.verify.compare import Difference, StoredRow, compare, must_shed_fields
+from collector.verify.due import due_opens, stored_candles
+from collector.verify.late import LateDelivery
+from exchange.budget import Priority
+from exchange.client import ExchangeClient, Kline
+from exchange.errors import ExchangeError
+from exchange.rows import flaw
+from exchange.universe import SymbolInfo
+from marketdata.schema import OHLCV_3M
+from marketdata.serializer import Unserializable
+from service.retry import patiently
+
+log = logging.getLogger(__name__)
+
+PERIOD_SECONDS = 3600.0
+ROWS = 99
+"""The most rows a request of weight 1 brings (docs/binance.md 2): almost five hours."""
+
+LATE_POLL_SECONDS = 5.0
+
+
+class Sweep:
+    """Verifies what the stores hold. `symbols` tells the pairs that are watched now."""
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        client: ExchangeClient,
+        readers: Mapping[str, StoreReader],
+        late: Mapping[str, LateDelivery],
+        symbols: Callable[[], Sequence[SymbolInfo]],
+        *,
+        period_seconds: float = PERIOD_SECONDS,
+    ) -> None:
+        self.verified: Counter[str] = Counter()
+        self.corrected: Counter[str] = Counter()
+        self._ingest = ingest
+        self._client = client
+        self._readers = readers
+        self._late = late
+        self._symbols = symbols
+        self._period_seconds = period_seconds
+
+    async def run(self) -> None:
+        """Verify until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._rounds())
+            group.create_task(self._late_spans())
+
+    async def verify(self, info: SymbolInfo, start_ms: int, end_ms: int, stores: Sequence[str]) -> None:
+        """Compare what is due of [start_ms, end_ms) and write again what is wrong. Raises ExchangeError, StoreError."""
+        opens = due_opens("3m", start_ms, end_ms, info.begins_ms, self._ingest.clock.now_ms())
+        if not opens:
+            return
+        rows = await self._client.klines_range(info.symbol, "3m", opens[0], opens[-1], priority=Priority.HISTORY)
+        now_ms = self._ingest.clock.now_ms()
+        exchange = {row.open_time_ms: row for row in rows if is_final(row, now_ms) and not flaw(row)}
+        for store in stores:
+            stored = await stored_candles(self._readers[store], "3m", info.pair, opens.start, opens.stop)
+            found = compare(info.pair, "3m", stored, exchange, quantity_precision=info.quantity_precision)
+            self.verified[store] += len(stored)
+            for difference in found:
+                if difference.kind == "wrong":
+                    self._correct(store, difference, stored, exchange)
+
+    def _correct(
+        self, store: str, difference: Difference, stored: Mapping[int, StoredRow], exchange: Mapping[int, Kline]
+    ) -> None:
+        open_ms = difference.open_time_ms
+        kline = exchange[open_ms]
+        where = f"store={store} pair={difference.pair} open_ms={open_ms}"
+        if must_shed_fields(stored[open_ms], kline):
+            log.warning("a candle without trades has prices, only audit --fix can take them away %s", where)
+            return
+        now_ms = self._ingest.clock.now_ms()
+        candle = candle_from_kline(difference.pair, kline, final=True, exchange_time_ms=now_ms)
+        try:
+            self._ingest.on_history(candle, OHLCV_3M)
+        except Unserializable as error:
+            log.warning("REST row cannot be stored %s: %s", where, error)
+            return
+        self.corrected[store] += 1
+        fields = " ".join(f"{field.name}={field.stored} exchange={field.exchange}" for field in difference.fields)
+        log.warning("a stored candle was wrong and is written again %s %s", where, fields)
+
+    async def _rounds(self) -> None:
+        while True:
+            symbols = self._symbols()
+            slot_seconds = self._period_seconds / max(len(symbols), 1)
+            if not symbols:
+                await asyncio.sleep(slot_seconds)
+            for info in symbols:
+                await asyncio.sleep(slot_seconds)
+                end_ms = self._ingest.clock.now_ms()
+                newest = due_opens("3m", end_ms - (ROWS + 2) * CANDLE_MS, end_ms, info.begins_ms, end_ms)
+                try:
+                    await self.verify(info, newest.stop - ROWS * CANDLE_MS, newest.stop, list(self._readers))
+                except (ExchangeError, StoreError) as error:
+                    log.info("not verified in this round pair=%s: %s", info.pair, error)
+
+    async def _late_spans(self) -> None:
+        while True:
+            await asyncio.sleep(LATE_POLL_SECONDS)
+            for store, late in self._late.items():
+                if span := late.due():
+                    await self._verify_span(store, span)
+                    await asyncio.to_thread(late.verified, span)
+
+    async def _verify_span(self, store: str, span: tuple[int, int]) -> None:
+        log.info("the spool was late: verifying all of it store=%s from_ms=%d to_ms=%d", store, *span)
+        for info in self._symbols():
+
+            async def verify(info: SymbolInfo = info) -> None:
+                await self.verify(info, *span, [store])
+
+            await patiently("verification of a late spool", verify, (ExchangeError, StoreError))

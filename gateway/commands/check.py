@@ -1,0 +1,82 @@
+"""`gateway check`: would `run` serve? One line for each thing that is wrong, exit code 2; only reads."""
+
+import sys
+
+import aiohttp
+
+from exchange.budget import Budget
+from exchange.client import ExchangeClient
+from exchange.errors import ExchangeError
+from gateway.config import CollectorSection, Config, StoreSection, read_tokens
+from gateway.memory import stream_lines
+from gateway.memory.stream_lines import Hello, MalformedLine
+from marketdata.errors import MarketDataError
+from marketdata.reader import AsyncMarketData
+from marketdata.schema import EXCHANGE
+
+FAILED = 2
+SECONDS = 5.0
+
+
+async def run(config: Config) -> int:
+    """Print what is wrong, or one line that says what is right; exit code 0 or 2. Raises ConfigError."""
+    read_tokens(config)
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        problems = [await _collector(collector, session) for collector in config.collector]
+    problems += [await _store(store) for store in config.store]
+    problems.append(await _exchange(config))
+    wrong = [problem for problem in problems if problem]
+    for problem in wrong:
+        print(f"gateway: {problem}", file=sys.stderr)
+    if wrong:
+        return FAILED
+    parts = f"{len(config.collector)} collector(s), {len(config.store)} store(s)"
+    print(f"gateway: configuration, tokens, {parts} and exchange are right")
+    return 0
+
+
+async def _collector(collector: CollectorSection, session: aiohttp.ClientSession) -> str:
+    """Return why a collector cannot be read, in one line; empty if it can."""
+    key = f"collector {collector.name}: collector.url = {collector.url}"
+    try:
+        timeout = aiohttp.ClientTimeout(total=SECONDS)
+        async with session.get(f"{collector.url}/stream", timeout=timeout, allow_redirects=False) as response:
+            if response.status != 200:
+                return f"{key}: /stream answered {response.status}: is this a collector, and has it started?"
+            line = stream_lines.parse(await response.content.readline())
+    except MalformedLine as error:
+        return f"{key}: {error}"
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        return f"{key}: cannot be read: {error or type(error).__name__}"
+    if not isinstance(line, Hello) or line.protocol != stream_lines.PROTOCOL:
+        return f"{key}: tells another protocol than {stream_lines.PROTOCOL}: bring both to one release"
+    if line.exchange != EXCHANGE:
+        return f"{key}: collects {line.exchange}, and this gateway serves {EXCHANGE}: name collectors of that alone"
+    return ""
+
+
+async def _store(store: StoreSection) -> str:
+    try:
+        async with AsyncMarketData(store.opened(), timeout_seconds=SECONDS) as reader:
+            await reader.pairs()
+    except MarketDataError as error:
+        return f"store {store.name}: {error}"
+    return ""
+
+
+async def _exchange(config: Config) -> str:
+    exchange = config.exchange
+    try:
+        client = ExchangeClient(
+            exchange.rest_url,
+            Budget(exchange.weight_share_percent),
+            ca_file=exchange.ca_file,
+            proxy=exchange.proxy,
+            timeout_seconds=SECONDS,
+            patience_seconds=0,
+        )
+        async with client:
+            await client.server_time_ms()
+    except ExchangeError as error:
+        return f"exchange.rest_url = {exchange.rest_url}: {error}"
+    return ""
