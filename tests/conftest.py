@@ -1,4 +1,4 @@
-"""Applies to every test: the integration mark by folder, Hypothesis' profiles. Helpers: tests/support.py.
+"""Applies to every test: the integration mark by folder, Hypothesis' profiles. Helpers: tests/support/__init__.py.
 
 ci      the default: the same examples in every run, so that a commit is judged by its own change
 fuzz    `make fuzz`: random ones, FUZZ_TIMES as many (tools/fuzz.py), with what to paste to see a failure again

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.feeder_files import render
+from tests.support.feeder_files import render
 from tools.clients import environment
 
 OWN = """{ // as a consumer of producers had it

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from tests.faster import by_a_clock_behind, each_second, faster_alertmanager, faster_rules
 from tests.support import REQUEST_SECONDS, end, eventually_async, free_port, tail
+from tests.support.faster import by_a_clock_behind, each_second, faster_alertmanager, faster_rules
 from tools import programs
 from tools.demo.configs import Target
 from tools.demo.monitoring import SHIPPED, prometheus_folder

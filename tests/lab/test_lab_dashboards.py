@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.asking import Asking, every_query_answers
 from tests.lab.machine import Machine
 from tests.support import free_port
+from tests.support.asking import Asking, every_query_answers
 from tools.lab.hosts import USER, Lab
 
 pytestmark = pytest.mark.usefixtures("converged")
