@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from collector.commands.workspace import Workspace, WorkStore
-from collector.ingest.confirm import is_final
+from collector.ingest.finality import is_final
 from collector.model.events import CANDLES
 from collector.store.query import StoreError
 from collector.verify.compare import Difference, compare

@@ -18,7 +18,7 @@ from collector.commands.audit import DAY_MS
 from collector.commands.backfill_progress import BackfillProgress
 from collector.commands.options import TIMEFRAMES
 from collector.commands.workspace import Workspace
-from collector.ingest.confirm import is_final
+from collector.ingest.finality import is_final
 from collector.repair.ledger import windows_with_holes
 from collector.repair.missing import missing
 from collector.store.query import StoreError

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from collector.delivery.quarantine import Quarantine
-from collector.ingest.finality import CLOSE_DEADLINE_MS
+from collector.ingest.finality import CLOSE_DEADLINE_MS, is_final
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
 from collector.model.events import CANDLE_MS
@@ -38,11 +38,6 @@ INVALID_ANSWERS = 3
 
 type Told = Literal["final", "invalid", "absent", "later"]
 """What an answer says of a candle: here it is, it cannot be one, there is none, or nothing yet."""
-
-
-def is_final(kline: Kline, exchange_time_ms: int) -> bool:
-    """A REST row is final once its close is past the close deadline (docs/design.md 5.1)."""
-    return kline.close_time_ms + CLOSE_DEADLINE_MS < exchange_time_ms
 
 
 def told_of(asked: Iterable[int], rows: Sequence[Kline], exchange_time_ms: int) -> Iterator[tuple[int, Told]]:

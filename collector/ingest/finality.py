@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from collector.model.events import CANDLE_MS, Candle, CandleValues
+from exchange.rows import Kline
 
 CLOSE_DEADLINE_MS = 4_000
 """The closing frame comes about 2 s after the close; after 4 s the candle is asked for by REST (docs/design.md 5.1)."""
@@ -128,3 +129,8 @@ class Finality:
     def _advance(state: _PairState) -> None:
         while state.next_open_ms in state.final:
             state.next_open_ms += CANDLE_MS
+
+
+def is_final(kline: Kline, exchange_time_ms: int) -> bool:
+    """A REST row is final once its close is past the close deadline (docs/design.md 5.1)."""
+    return kline.close_time_ms + CLOSE_DEADLINE_MS < exchange_time_ms

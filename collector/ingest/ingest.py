@@ -18,8 +18,8 @@ from collector.ingest.finality import Finality, Verdict
 from collector.ingest.sampling import Sampler
 from collector.model.clock import ExchangeClock
 from collector.model.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, CandleValues, MarkPrice
+from collector.model.gap import Gap
 from collector.model.normalize import Reason
-from collector.repair.ledger import Gap
 from exchange.client import MarkPriceKline
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_3M
 from marketdata.serializer import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from collector.delivery.quarantine import Quarantine
 from collector.delivery.writer import Writer
-from collector.ingest.confirm import is_final
+from collector.ingest.finality import is_final
 from collector.ingest.ingest import Ingest
 from collector.model.normalize import candle_from_kline
 from collector.repair.ledger import absent, spans

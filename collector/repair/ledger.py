@@ -1,48 +1,19 @@
 """The ledger of one store: what is missing, why, what is to be asked, and what the exchange itself does not have. Pure.
 
-A candle is named by its pair and open time (UTC milliseconds). The reasons of a gap:
-
-    collector_down   it closed while no collector of this state folder was running
-    not_received     neither stream nor REST brought it in time
-    undelivered      it was final here, and the store does not have it: dropped at a bound, rejected, lost in a crash
-    vanished         the store had it at an earlier pass
-    not_at_exchange  the exchange has later candles and not this one (an exchange hole)
-    invalid_at_exchange  all that the exchange has of it is a row that cannot be a candle
-
-The last two are no gaps of ours. They are asked for again, ever more rarely (`exchange.again`), and stay what they are
-after that.
+The last two reasons of a gap (`collector/model/gap.py`) are no gaps of ours. They are asked for again, ever more rarely
+(`exchange.again`), and stay what they are after that.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
 
 from collector.model.events import CANDLE_MS
+from collector.model.gap import Gap, Reason, State
 from exchange.again import AGAIN_MS, Again
-
-type State = Literal["open", "repaired", "exchange_hole", "invalid"]
-type Reason = Literal[
-    "collector_down", "not_received", "undelivered", "vanished", "not_at_exchange", "invalid_at_exchange"
-]
-
-REASONS: tuple[Reason, ...] = get_args(Reason.__value__)
 
 BUCKETS = 480
 """Rows are counted in stretches of this many windows: a day of 3m candles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """One missing candle as the measurement ``gaps`` keeps it."""
-
-    pair: str
-    open_ms: int
-    state: State
-    reason: str
-    again: Again | None = None
-    """Of exchange holes and invalid candles; None of a point written before there was such a thing."""
 
 
 class Ledger:
@@ -262,18 +233,3 @@ def absent(asked: Iterable[int], answered: Collection[int]) -> set[int]:
     """Return which of the asked opens the exchange does not have: it answered with a later row and not with these."""
     newest_ms = max(answered, default=0)
     return {open_ms for open_ms in asked if open_ms < newest_ms} - set(answered)
-
-
-def reason(
-    open_ms: int, *, checked_until_ms: int, watched_from_ms: int, final_before_ms: int
-) -> Literal["collector_down", "not_received", "undelivered", "vanished"]:
-    """Say why a candle may be missing.
-
-    ``checked_until_ms``: what opened before was there at an earlier pass. ``watched_from_ms``: the first candle this
-    process watched. ``final_before_ms``: what opened before and was watched became final here.
-    """
-    if open_ms < checked_until_ms:
-        return "vanished"
-    if open_ms + CANDLE_MS <= watched_from_ms:
-        return "collector_down"
-    return "undelivered" if open_ms < final_before_ms else "not_received"

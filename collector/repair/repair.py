@@ -16,9 +16,10 @@ from functools import partial
 from collector.delivery.writer import Writer
 from collector.ingest.ingest import Ingest, forming_open_ms
 from collector.model.events import CANDLES
+from collector.model.gap import Gap, Reason, reason
 from collector.repair.coverage import Coverage
 from collector.repair.fill import QUEUE_HEADROOM, Fill, FillState, Job
-from collector.repair.ledger import Gap, Ledger, Reason, reason, slices
+from collector.repair.ledger import Ledger, slices
 from collector.repair.missing import missing, missing_of
 from collector.repair.windows import OwnWindows
 from collector.store.query import StoreReader

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from collector.repair.ledger import Gap, State
+from collector.model.gap import Gap, State
 from exchange.again import Again
 from marketdata.schema import BUCKET_RAW, EXCHANGE, GAPS, NOT_AT_EXCHANGE, OHLCV_3M
 from service.config_file import ConfigError, read_token

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from collector.ingest.confirm import is_final
+from collector.ingest.finality import is_final
 from collector.ingest.ingest import Ingest
 from collector.model.events import CANDLE_MS
 from collector.model.normalize import candle_from_kline

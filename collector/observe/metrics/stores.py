@@ -1,8 +1,8 @@
 """Metrics of what the stores should hold: roll-ups, ledger, sweep, settled funding and mark price hours, first fill."""
 
+from collector.model.gap import REASONS as GAP_REASONS
 from collector.observe.metrics.families import Families, counter, gauge
 from collector.observe.metrics.parts import Parts
-from collector.repair.ledger import REASONS as GAP_REASONS
 from collector.repair.ledger import Ledger
 from marketdata.schema import EXCHANGE, NOT_AT_EXCHANGE
 

@@ -8,16 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model.events import CANDLE_MS
+from collector.model.gap import Gap, Reason, reason
 from collector.repair.ledger import (
     BUCKETS,
     MERGE_ROWS,
-    Gap,
     Ledger,
-    Reason,
     absent,
     compare,
     older_windows,
-    reason,
     slices,
     spans,
     windows_with_holes,
