@@ -134,3 +134,11 @@ def test_no_answer_ever_leaves_more_than_a_tenth_and_states_follow_the_members(
         assert len(changes.delisted) <= max(1, len(watched) // 10)
         watched = watched - {info.pair for info in changes.delisted} | {info.pair for info in changes.listed}
         assert {pair for pair, state in members.states.items() if state != "delisted"} == watched
+
+
+def test_another_date_of_listing_has_the_first_candle_looked_for_again() -> None:
+    """A correction, or another coin under the same ticker after a delisting that no answer showed."""
+    members = Members([A, B])
+    dated = replace(A, onboard_ms=180 * 86_400_000)
+    assert judge(members, dated, B) == Changes(listed=(dated,))
+    assert judge(members, dated, B) == Changes()
