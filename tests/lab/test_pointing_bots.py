@@ -87,6 +87,19 @@ def test_one_bot_goes_first_with_its_part_of_the_pairs(lab: Lab, host: Machine) 
     assert (commands(host), host.run(FILES)) == (before, "")
 
 
+def test_a_bot_that_is_not_named_any_more_keeps_its_file_when_the_others_go_back(lab: Lab, host: Machine) -> None:
+    before = commands(host)
+    switched = feeders(lab)
+    assert switched, switched.output
+    named = [{"name": name, "unit": BOTS[name]} for name in "ab"]
+    back = feeders(lab, "-e", json.dumps({"feeder_state": "direct", "feeder_bots": named}))
+    assert back, back.output
+    assert host.run("ls /etc/marketdata-feeder").split() == ["c.json"]
+    assert {name for name, command in commands(host).items() if command != before[name]} == {"c"}
+    assert feeders(lab, "-e", "feeder_state=direct")
+    assert (commands(host), host.run(FILES)) == (before, "")
+
+
 def test_a_stopped_bot_stays_stopped(lab: Lab, host: Machine) -> None:
     host.run(f"systemctl stop {BOTS['c']}")
     switched = feeders(lab)
