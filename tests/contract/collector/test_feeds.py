@@ -291,7 +291,7 @@ async def test_a_listing_gets_connections_of_its_own_and_a_left_symbol_is_droppe
         venue.ingest.watch("NEW/USDT:USDT", OPEN_MS)
         venue.feeds.add([symbol("NEW")])
         await eventually_async(lambda: venue.ingest.freshness["NEW/USDT:USDT"].messages[MARK_PRICE] >= 1)
-        assert len(venue.paths) == 4
+        await eventually_async(lambda: len(venue.paths) == 4)  # that of candles opens in its own time
         assert sum("newusdt" in path for path in venue.paths) == 2
         assert not any("newusdt" in path and "btcusdt" in path for path in venue.paths)
 
@@ -308,7 +308,7 @@ async def test_silent_streams_are_subscribed_again_alone_and_merged_later(stream
     async with streaming(deliver_marks, again_life_seconds=1.0) as venue:
         await eventually_async(lambda: venue.open == 2)
         venue.feeds.resubscribe(MARK_PRICE, ["BTCUSDT", "NOTOURSUSDT"])
-        await eventually_async(lambda: len(venue.paths) == 3)
+        await eventually_async(lambda: len(venue.paths) >= 3)
         assert venue.paths[2].endswith("streams=btcusdt@markPrice@1s")
         await eventually_async(lambda: len(venue.paths) == 4 and venue.open == 2)
         assert "ethusdt" in venue.paths[3]
