@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.integration.demo_process import LIVE_SECONDS, demo, live
-from tests.support import BUSY
+from tests.support import BUSY, eventually_async
 from tools.demo.check import check
 from tools.demo.compare import LENGTH_MS
 from tools.demo.exchange_truth import Exchange
@@ -85,7 +85,15 @@ async def test_the_check_of_a_running_demo_finds_each_damage_and_ctrl_c_ends_all
     with demo(folder, DEMO_PAIRS=str(PAIRS)) as process:
         run = live(process, folder)
         async with checker(run) as find:
-            before = await find()
+            found: list[Findings] = []
+
+            async def all_right() -> bool:
+                """A window that ends now is rolled up a little later, on a busy machine later than the check allows."""
+                found.append(await find())
+                return not any(one.wrong or not one.compared for one in found[-1].verdicts.values())
+
+            _: bool = await eventually_async(all_right, 60, what="nothing is wrong")
+            before = found[-1]
             async with Exchange(run.rest_url, run.ca_file) as plain, checked_exchange(run) as exchange:
                 span = run.collector_started_ms - 60 * LENGTH_MS["3m"], run.collector_started_ms - 2 * LENGTH_MS["3m"]
                 truth = await exchange.candles("BTCUSDT", "3m", *span)
@@ -93,7 +101,6 @@ async def test_the_check_of_a_running_demo_finds_each_damage_and_ctrl_c_ends_all
                 assert truth == await plain.candles("BTCUSDT", "3m", *span), "klines and the control API agree"
             assert before.pairs == PAIRS
             assert before.stale == before.failures == []
-            assert not [one for one in before.verdicts.items() if one[1].wrong or not one[1].compared]
 
             minute_ms = 60_000
             altered_ms = run.collector_started_ms // LENGTH_MS["3m"] * LENGTH_MS["3m"] - 600 * minute_ms
