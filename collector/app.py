@@ -30,6 +30,7 @@ from collector.feed.symbols import PairState, UniverseWatch, first_watched_open_
 from collector.history.funding import SettledFunding
 from collector.history.marks import MarkCandles
 from collector.ingest.confirm import Confirmer
+from collector.ingest.history import History
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
 from collector.observe import health, supervision, web
@@ -275,7 +276,7 @@ class _App:
     def _repairer(self, symbols: Mapping[str, SymbolInfo], contracts: Contracts) -> Repairer:
         config = self._config
         watched_from_ms = min(self._ingest.finality.next_open_ms(pair) for pair in symbols)
-        fill = Fill(self._ingest, self._client, self._writer, self._quarantine)
+        fill = Fill(self._client, self._clock, History(self._ingest, self._writer, self._quarantine))
         windows = OwnWindows(self._clock, fill, most=config.fill.rollup_windows)
         stores = []
         for name, reader in self._readers.items():

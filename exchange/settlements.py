@@ -22,6 +22,12 @@ INTERVALS_HOURS = (8, 4, 2, 1)
 USUAL_INTERVAL_HOURS = 8
 """The interval of every symbol that fundingInfo does not list (docs/binance.md 2), unless what settled says less."""
 
+CONTEXT_MS = 17 * HOUR_MS
+"""So far around the hours in question a store is asked as well: what settled there is what these are judged by."""
+
+GIVEN_UP_AFTER_MS = HOUR_MS
+"""A rate the exchange does not have this long after its time was never settled: the interval was another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from marketdata.candles import COLUMNS, Rows, frame, hole_frame, no_rows, roll_up, rows_of, times_of
 from marketdata.errors import EmptyStore, InvalidRequest, UnknownPair
-from marketdata.influxql import Query, Series
+from marketdata.influxql import Query, Series, one_of
 from marketdata.pairs import parse_pair
 from marketdata.schema import (
     CONTRACTS,
@@ -148,8 +148,7 @@ def holes(pair: str, start_ms: int, end_ms: int, now_ms: int) -> Steps[pd.DataFr
 def _exchange_holes(pair: str, start_ms: int, end_ms: int) -> Steps[NDArray[np.int64]]:
     """Return the opens of the candles that the collector knows the exchange not to have, ascending."""
     condition, params = where([pair], start_ms, end_ms)
-    states = " OR ".join(f"\"state\" = '{state}'" for state in NOT_AT_EXCHANGE)
-    of_candles = f"\"channel\" = 'candles_3m' AND ({states})"
+    of_candles = f"\"channel\" = 'candles_3m' AND {one_of('state', NOT_AT_EXCHANGE)}"
     series = yield Query(bucket_of(GAPS), f'SELECT "state" FROM "{GAPS}" WHERE {condition} AND {of_candles}', params)
     return np.array([row[0] for one in series for row in one.values], dtype=np.int64)
 

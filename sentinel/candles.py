@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from marketdata.influxql import Query, Series
+from marketdata.influxql import Query, Series, one_of
 from marketdata.schema import (
     BUCKET_RAW,
     CONTRACTS,
@@ -95,12 +95,12 @@ def question(interval: str, now_ms: int) -> Query:
     ]
     if measurement == OHLCV_3M:
         of_candles = "channel = 'candles_3m'"
-        hole = " OR ".join(f"\"state\" = '{state}'" for state in NOT_AT_EXCHANGE)
+        hole = one_of("state", NOT_AT_EXCHANGE)
         widest_ms = min(span(other, now_ms).start_ms for other in INTERVALS)
         widest = f"time >= {widest_ms}ms AND time < {of.end_ms}ms"
         ever = f"time >= {EARLIEST_MS}ms AND time <= {now_ms}ms"
         statements += [
-            f'SELECT count("state") AS holes FROM "{GAPS}" WHERE {in_span} AND {of_candles} AND ({hole})'
+            f'SELECT count("state") AS holes FROM "{GAPS}" WHERE {in_span} AND {of_candles} AND {hole}'
             " GROUP BY exchange, pair",
             f'SELECT "state" AS invalid FROM "{GAPS}" WHERE {widest} AND {of_candles} AND "state" = \'invalid\''
             " GROUP BY exchange, pair",

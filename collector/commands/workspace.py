@@ -21,9 +21,9 @@ from collector.delivery.quarantine import Quarantine
 from collector.delivery.spool import Spool
 from collector.delivery.writer import Writer
 from collector.feed.known_pairs import KnownPairs, without_gone
+from collector.ingest.history import History
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.normalize import candle_from_kline
 from collector.store.delete import Eraser
 from collector.store.dirty import DirtyWindows
 from collector.store.query import StoreError, StoreReader, token_of
@@ -35,15 +35,11 @@ from exchange.client import ExchangeClient, Kline
 from exchange.first_candles import FirstCandles
 from exchange.universe import SymbolInfo, Universe, fits, parse, select, unreadable_of
 from marketdata.schema import ROLLUP_TIMEFRAMES
-from marketdata.serializer import Unserializable
 from marketdata.timeframes import timeframe_ms
 from service.config_file import ConfigError
 from service.retry import patiently
 
 log = logging.getLogger(__name__)
-
-QUEUE_HEADROOM = 2_000
-"""Rows of a few requests: whoever stores history lets the writer catch up while its queue has less room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +70,11 @@ class Workspace:
         self.symbols = symbols
         self.ingest = ingest
         self._writer = writer
-        self._quarantine = quarantine
+        self._history = History(ingest, writer, quarantine)
 
     async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> set[int]:
         """Hand final candles of the exchange to the writer, for every store; return opens of rows that are none."""
-        if self._writer.queue_free < QUEUE_HEADROOM + len(rows):
-            await self._writer.flush()
-        invalid = set()
-        for row in rows:
-            candle = candle_from_kline(pair, row, final=True, exchange_time_ms=self.clock.now_ms())
-            try:
-                self.ingest.on_history(candle, measurement)
-            except Unserializable as error:
-                invalid.add(row.open_time_ms)
-                await self._quarantine.keep(pair, measurement.removeprefix("ohlcv_"), row, f"{error.reason}: {error}")
-        return invalid
+        return await self._history.store(pair, rows, measurement)
 
     async def deliver(self) -> None:
         """Return when every store has what was handed over; a store that is away is waited for."""

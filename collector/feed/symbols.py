@@ -50,6 +50,8 @@ class Changes:
     """What an answer changes. ``doubted``: so many symbols it would delist, more than is believed."""
 
     listed: tuple[SymbolInfo, ...] = ()
+    dated: tuple[SymbolInfo, ...] = ()
+    """Watched ones whose date of listing has changed: a correction, or another coin under the ticker."""
     delisted: tuple[SymbolInfo, ...] = ()
     halted: tuple[str, ...] = ()
     resumed: tuple[str, ...] = ()
@@ -80,16 +82,13 @@ class Members:
             ended += [symbol for symbol in absent if self._without[symbol] >= ANSWERS_WITHOUT]
         delisted = tuple(self._leave(symbol) for symbol in ended)
         halted, resumed = self._trading(universe)
-        # A date that has changed is a correction, or another coin under the ticker: its first candle is looked for.
-        listed = tuple(
-            info
-            for info in wanted
-            if info.symbol not in self._watched or info.onboard_ms != self._watched[info.symbol].onboard_ms
-        )
-        for info in listed:
+        listed = tuple(info for info in wanted if info.symbol not in self._watched)
+        known = [info for info in wanted if info.symbol in self._watched]
+        dated = tuple(info for info in known if info.onboard_ms != self._watched[info.symbol].onboard_ms)
+        for info in (*listed, *dated):
             self._watched[info.symbol] = info
             self.states[info.pair] = LISTED
-        return Changes(listed, delisted, halted, resumed, leaving if doubted else 0)
+        return Changes(listed, dated, delisted, halted, resumed, leaving if doubted else 0)
 
     def _leave(self, symbol: str) -> SymbolInfo:
         info = self._watched.pop(symbol)
@@ -184,14 +183,13 @@ class UniverseWatch:
             self._leave(info)
         for info in changes.listed:
             self._collect(info)
-        if changes.listed:
-            self._on_listed(changes.listed)
-
-    def _collect(self, info: SymbolInfo) -> None:
-        if info.pair in self._watched and info.pair not in self._last_open_ms:
+        for info in changes.dated:
             log.info("pair has another date of listing, looking for its first candle pair=%s", info.pair)
             self._watched[info.pair] = info
-            return
+        if to_fill := (*changes.listed, *changes.dated):
+            self._on_listed(to_fill)
+
+    def _collect(self, info: SymbolInfo) -> None:
         log.info("pair is listed, collecting it pair=%s", info.pair)
         self._last_open_ms.pop(info.pair, None)
         self._watched[info.pair] = info

@@ -19,7 +19,7 @@ from collector.store.query import StoreError, StoreReader
 from exchange.budget import Priority
 from exchange.client import ExchangeClient, FundingRate
 from exchange.errors import BadRequest, ExchangeError, Unavailable
-from exchange.settlements import HOUR_MS, MINUTE_MS, Stretch, slot_ms
+from exchange.settlements import CONTEXT_MS, HOUR_MS, MINUTE_MS, Stretch, slot_ms
 from exchange.universe import SymbolInfo
 from marketdata.schema import BUCKET_RAW, FUNDING_SETTLED
 from marketdata.serializer import Unserializable
@@ -34,9 +34,6 @@ LOOKS_SECONDS = (0.0, 30.0, 60.0, 120.0, 300.0)
 
 HISTORY_AT_MS = 20 * MINUTE_MS
 """When in the hour the whole history is looked at."""
-
-CONTEXT_MS = 17 * HOUR_MS
-"""So far around the hours in question the stores are asked as well: what settled there is what these are judged by."""
 
 ROUNDS = 4
 """What came may show that a neighboring stretch lacks some, too: 8 h, then 4, 2 and 1."""

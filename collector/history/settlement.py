@@ -25,7 +25,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from exchange.settlements import HOUR_MS, MINUTE_MS, USUAL_INTERVAL_HOURS, Stretch, doubtful, unanswered
+from exchange.settlements import (
+    GIVEN_UP_AFTER_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    USUAL_INTERVAL_HOURS,
+    Stretch,
+    doubtful,
+    unanswered,
+)
 
 MARKET_ROWS_AN_HOUR = 175
 ROWS = 1000
@@ -33,9 +41,6 @@ ROWS = 1000
 
 JOIN_MS = 6 * HOUR_MS
 """Settlements this near to each other are one span: the hours between them are in the same request anyway."""
-
-GIVEN_UP_AFTER_MS = HOUR_MS
-"""A rate the exchange does not have this long after its time was never settled: the pair's interval was another."""
 
 type Slots = Mapping[str, Iterable[int]]
 
@@ -154,23 +159,22 @@ def plan(missing: Slots) -> Plan:
 
 def _runs(slots: Iterable[int]) -> list[Stretch]:
     """Known settlements as stretches; those of a usual interval's distance are one."""
-    runs: list[list[int]] = []
-    for slot in sorted(slots):
-        if runs and slot - runs[-1][-1] <= USUAL_INTERVAL_HOURS * HOUR_MS:
-            runs[-1].append(slot)
-        else:
-            runs.append([slot])
-    return [Stretch(run[0], run[-1], frozenset(run)) for run in runs]
+    return [Stretch(run[0], run[-1], frozenset(run)) for run in _joined(slots, USUAL_INTERVAL_HOURS * HOUR_MS)]
 
 
 def _spans(slots: Iterable[int]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
+    return [(run[0], run[-1]) for run in _joined(slots, JOIN_MS)]
+
+
+def _joined(slots: Iterable[int], distance_ms: int) -> list[list[int]]:
+    """Slots in order, those no further apart than this in one list."""
+    runs: list[list[int]] = []
     for slot in sorted(slots):
-        if joined and slot - joined[-1][1] <= JOIN_MS:
-            joined[-1] = (joined[-1][0], slot)
+        if runs and slot - runs[-1][-1] <= distance_ms:
+            runs[-1].append(slot)
         else:
-            joined.append((slot, slot))
-    return joined
+            runs.append([slot])
+    return runs
 
 
 def _cost(spans: Iterable[tuple[int, int]]) -> int:

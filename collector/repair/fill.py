@@ -5,17 +5,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from collector.delivery.quarantine import Quarantine
-from collector.delivery.writer import Writer
 from collector.ingest.finality import is_final
-from collector.ingest.ingest import Ingest
-from collector.model.normalize import candle_from_kline
+from collector.ingest.history import History
+from collector.model.clock import ExchangeClock
 from collector.repair.ledger import absent, spans
 from exchange.budget import Priority
-from exchange.client import ExchangeClient, Kline
+from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError
 from exchange.universe import SymbolInfo
-from marketdata.serializer import Unserializable
 from marketdata.timeframes import timeframe_ms
 
 log = logging.getLogger(__name__)
@@ -24,9 +21,6 @@ REQUESTS_AT_ONCE = 4
 
 FAILURES_AT_MOST = 4
 """So many failed requests in a row, and the rest is left for the next pass: the exchange is away."""
-
-QUEUE_HEADROOM = 2_000
-"""Rows of a few requests: the fill waits while the writer's queue has less room, live events come first."""
 
 
 @dataclass(slots=True)
@@ -66,11 +60,10 @@ class Job:
 class Fill:
     """Asks the exchange for the rows of jobs, a few requests at once."""
 
-    def __init__(self, ingest: Ingest, client: ExchangeClient, writer: Writer, quarantine: Quarantine) -> None:
-        self._ingest = ingest
+    def __init__(self, client: ExchangeClient, clock: ExchangeClock, history: History) -> None:
         self._client = client
-        self._writer = writer
-        self._quarantine = quarantine
+        self._clock = clock
+        self._history = history
 
     async def fetch(self, jobs: Sequence[Job], measurement: str, advance: Callable[[int], None]) -> None:
         """Fetch what the jobs want and write it. ``advance`` hears how many rows were settled.
@@ -108,20 +101,9 @@ class Fill:
             rows = await self._client.klines_range(
                 job.info.symbol, job.timeframe, first_ms, last_ms + length_ms, priority=job.priority
             )
-            now_ms = self._ingest.clock.now_ms()
-            if self._writer.queue_free < QUEUE_HEADROOM:
-                await self._writer.flush()
-            for row in rows:
-                if row.open_time_ms in job.opens and is_final(row, now_ms):
-                    await self._store(job, row, measurement, now_ms)
+            now_ms = self._clock.now_ms()
+            wanted = [row for row in rows if row.open_time_ms in job.opens and is_final(row, now_ms)]
+            job.invalid |= await self._history.store(job.info.pair, wanted, measurement)
             asked = {open_ms for open_ms in job.opens if first_ms <= open_ms <= last_ms}
             job.absent |= absent(asked, {row.open_time_ms for row in rows})
         job.answered = True
-
-    async def _store(self, job: Job, row: Kline, measurement: str, now_ms: int) -> None:
-        candle = candle_from_kline(job.info.pair, row, final=True, exchange_time_ms=now_ms)
-        try:
-            self._ingest.on_history(candle, measurement)
-        except Unserializable as error:
-            job.invalid.add(row.open_time_ms)
-            await self._quarantine.keep(job.info.pair, job.timeframe, row, f"{error.reason}: {error}")

@@ -14,11 +14,12 @@ from collections.abc import Awaitable, Callable, Collection, Container, Mapping,
 from functools import partial
 
 from collector.delivery.writer import Writer
+from collector.ingest.history import QUEUE_HEADROOM
 from collector.ingest.ingest import Ingest, forming_open_ms
 from collector.model.events import CANDLES
 from collector.model.gap import Gap, Reason, reason
 from collector.repair.coverage import Coverage
-from collector.repair.fill import QUEUE_HEADROOM, Fill, FillState, Job
+from collector.repair.fill import Fill, FillState, Job
 from collector.repair.ledger import Ledger, slices
 from collector.repair.missing import missing, missing_of
 from collector.repair.windows import OwnWindows

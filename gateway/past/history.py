@@ -55,7 +55,6 @@ class History:
         self, state: PairState, info: SymbolInfo, grid: Grid, first_ms: int, stop_ms: int
     ) -> list[tuple[int, Row]]:
         """Return every final window that opens in [first_ms, stop_ms), oldest first; those are over."""
-        info = self._contracts.told(info)
         if first_ms < grid.open_of(info.begins_ms):
             info = await self._contracts.find(info)
             first_ms = max(first_ms, grid.open_of(info.begins_ms))

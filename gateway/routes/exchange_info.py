@@ -16,6 +16,7 @@ from exchange.universe import Universe
 from gateway.api.answers import AGE_LIMIT_MS, Answer, Query, Refused, State, json_bytes, not_now
 from gateway.memory.memory import Memory
 from gateway.upstream.upstream import Upstream
+from service.durable_files import write_durably
 
 log = logging.getLogger(__name__)
 
@@ -137,18 +138,8 @@ class ExchangeInfoRoute:
     async def _save(self) -> None:
         version, info = self._memory.exchange_info_version, self._memory.exchange_info
         try:
-            await asyncio.to_thread(_write, self._file, json_bytes(info))
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(write_durably, self._file, json_bytes(info))
         except OSError as error:
             log.warning("%s cannot be written, and the next start will not have it: %s", self._file, error)
         self._saved_version = version
-
-
-def _write(file: Path, body: bytes) -> None:
-    """Replace a file as a whole: a reader sees the old one or the new one, whenever the power fails."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_suffix(".new")
-    with new.open("wb") as stream:
-        stream.write(body)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)

@@ -14,7 +14,15 @@ import msgspec
 
 from exchange import weights
 from exchange.budget import Priority
-from exchange.settlements import HOUR_MS, MINUTE_MS, USUAL_INTERVAL_HOURS, Stretch, slot_ms
+from exchange.settlements import (
+    CONTEXT_MS,
+    GIVEN_UP_AFTER_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    USUAL_INTERVAL_HOURS,
+    Stretch,
+    slot_ms,
+)
 from exchange.universe import SymbolInfo
 from gateway.api import params
 from gateway.api.answers import AGE_LIMIT_MS, Answer, Query, Refused, json_bytes
@@ -31,12 +39,8 @@ from marketdata.ohlcv import where
 from marketdata.reader import AsyncMarketData
 from marketdata.schema import EARLIEST_MS, FUNDING_SETTLED, bucket_of
 
-#: So far around a question the store is read as well: what settled there is what the answer is judged by.
-CONTEXT_MS = 17 * HOUR_MS
-#: More settlements than two such pieces can have.
+#: More settlements than two pieces of CONTEXT_MS can have.
 CONTEXT_ROWS = 40
-#: A settlement that the exchange does not have so long after its hour was none: the interval was another.
-GIVEN_UP_AFTER_MS = HOUR_MS
 
 _NAMES = ("startTime", "endTime", "limit")
 _DEFAULT_LIMIT = 100

@@ -13,22 +13,6 @@ FIRST_MS = 1_770_000_120_000 // DAY_MS * DAY_MS + 7 * 3_600_000
 """Open of the symbol's first candle, 07:00 of a day."""
 
 
-def symbol_row(onboard_ms: int, symbol: str = "BTCUSDT") -> dict[str, Any]:
-    """Return the row of exchangeInfo, in which only the date matters."""
-    return {
-        "symbol": symbol,
-        "contractType": "PERPETUAL",
-        "status": "TRADING",
-        "baseAsset": symbol.removesuffix("USDT"),
-        "quoteAsset": "USDT",
-        "marginAsset": "USDT",
-        "underlyingType": "COIN",
-        "pricePrecision": 1,
-        "quantityPrecision": 0,
-        "onboardDate": onboard_ms,
-    }
-
-
 class DatedExchange:
     """Answers klines of what traded in some spans [start, stop), to the whole candle, and counts what was asked."""
 

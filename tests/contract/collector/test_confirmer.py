@@ -24,21 +24,11 @@ from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.universe import parse
 from tests.support import eventually_async, http_server
+from tests.support.exchange_rows import symbol_row
 
 OPEN_MS = 1_790_000_100_000 // CANDLE_MS * CANDLE_MS
 BTC = "BTC/USDT:USDT"
-SYMBOL = {
-    "symbol": "BTCUSDT",
-    "contractType": "PERPETUAL",
-    "status": "TRADING",
-    "baseAsset": "BTC",
-    "quoteAsset": "USDT",
-    "marginAsset": "USDT",
-    "underlyingType": "COIN",
-    "pricePrecision": 1,
-    "quantityPrecision": 0,
-    "onboardDate": OPEN_MS - 100 * CANDLE_MS,
-}
+SYMBOL = symbol_row(OPEN_MS - 100 * CANDLE_MS)
 BAD: dict[str, tuple[int, Any]] = {
     "volume without a trade": (8, 0),
     "high below low": (2, "0.5"),

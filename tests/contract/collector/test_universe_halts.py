@@ -22,6 +22,7 @@ from exchange.budget import Budget
 from exchange.client import ExchangeClient
 from exchange.universe import parse
 from tests.support import eventually_async, http_server
+from tests.support.exchange_rows import symbol_row
 
 PAIR = "BTC/USDT:USDT"
 START_MS = 1_790_000_100_000 // CANDLE_MS * CANDLE_MS
@@ -29,19 +30,7 @@ HALT_SECONDS = 7_200
 
 
 def exchange_info(status: str) -> dict[str, Any]:
-    row = {
-        "symbol": "BTCUSDT",
-        "baseAsset": "BTC",
-        "quoteAsset": "USDT",
-        "marginAsset": "USDT",
-        "status": status,
-        "contractType": "PERPETUAL",
-        "underlyingType": "COIN",
-        "pricePrecision": 2,
-        "quantityPrecision": 3,
-        "onboardDate": 0,
-    }
-    return {"symbols": [row]}
+    return {"symbols": [symbol_row(0) | {"status": status}]}
 
 
 class Exchange:

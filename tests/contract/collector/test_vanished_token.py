@@ -15,6 +15,7 @@ from collector.commands import audit_command, backfill_command
 from collector.config import Config
 from collector.store.query import StoreError, token_of
 from tests.support import http_server
+from tests.support.exchange_rows import symbol_row
 
 MINUTE_MS = 60_000
 CANDLE_MS = 3 * MINUTE_MS
@@ -59,18 +60,7 @@ def kline(open_ms: int, length_ms: int) -> list[object]:
     return [open_ms, "1.5", "1.5", "1.5", "1.5", "2", open_ms + length_ms - 1, "3", 1, "2", "3", "0"]
 
 
-SYMBOL: dict[str, Any] = {
-    "symbol": "BTCUSDT",
-    "baseAsset": "BTC",
-    "quoteAsset": "USDT",
-    "marginAsset": "USDT",
-    "status": "TRADING",
-    "contractType": "PERPETUAL",
-    "underlyingType": "COIN",
-    "pricePrecision": 2,
-    "quantityPrecision": 3,
-    "onboardDate": NOW_MS // CANDLE_MS * CANDLE_MS - 10 * CANDLE_MS,
-}
+SYMBOL = symbol_row(NOW_MS // CANDLE_MS * CANDLE_MS - 10 * CANDLE_MS)
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ from exchange.errors import ExchangeError
 from exchange.first_candles import FILE, FirstCandles
 from exchange.universe import SymbolInfo, parse
 from marketdata.timeframes import BASE_MS, DAY_MS
-from tests.contract.dated_exchange import FIRST_MS, DatedExchange, listening, symbol_row
+from tests.contract.dated_exchange import FIRST_MS, DatedExchange, listening
+from tests.support.exchange_rows import symbol_row
 
 NOW_MS = FIRST_MS + 20 * DAY_MS
 YEAR_MS = 365 * DAY_MS

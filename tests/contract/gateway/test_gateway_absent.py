@@ -33,24 +33,14 @@ from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from marketdata.timeframes import BASE_MS, TIMEFRAME_MS
 from tests.support import eventually_async, http_server
+from tests.support.exchange_rows import symbol_row
 
 NOWHERE = "http://127.0.0.1:1"
 HOUR_MS, QUARTER = 3_600_000, 5
 START_MS = 9_951_000 * BASE_MS // (24 * HOUR_MS) * 24 * HOUR_MS
 LISTED = 480  # candles of 3m before START_MS
 BAD = 2
-SYMBOL = {
-    "symbol": "BTCUSDT",
-    "contractType": "PERPETUAL",
-    "status": "TRADING",
-    "baseAsset": "BTC",
-    "quoteAsset": "USDT",
-    "marginAsset": "USDT",
-    "underlyingType": "COIN",
-    "pricePrecision": 1,
-    "quantityPrecision": 0,
-    "onboardDate": START_MS - LISTED * BASE_MS,
-}
+SYMBOL = symbol_row(START_MS - LISTED * BASE_MS)
 
 
 def at(number: int) -> int:

@@ -24,22 +24,12 @@ from gateway.upstream.upstream import Upstream
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from marketdata.timeframes import BASE_MS
+from tests.support.exchange_rows import symbol_row
 
 NOWHERE = "http://127.0.0.1:1"
 START_MS = 9_951_000 * BASE_MS
 CANDLES = 20
-SYMBOL = {
-    "symbol": "BTCUSDT",
-    "contractType": "PERPETUAL",
-    "status": "TRADING",
-    "baseAsset": "BTC",
-    "quoteAsset": "USDT",
-    "marginAsset": "USDT",
-    "underlyingType": "COIN",
-    "pricePrecision": 1,
-    "quantityPrecision": 0,
-    "onboardDate": START_MS,
-}
+SYMBOL = symbol_row(START_MS)
 QUERY = {"symbol": "btcusdt", "interval": "3m"}
 
 

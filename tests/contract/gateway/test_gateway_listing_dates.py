@@ -24,7 +24,8 @@ from gateway.upstream.upstream import Upstream
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
 from marketdata.timeframes import BASE_MS, DAY_MS
-from tests.contract.dated_exchange import FIRST_MS, DatedExchange, listening, symbol_row
+from tests.contract.dated_exchange import FIRST_MS, DatedExchange, listening
+from tests.support.exchange_rows import symbol_row
 
 NOWHERE = "http://127.0.0.1:1"
 NOW_MS = FIRST_MS + 10 * DAY_MS + BASE_MS // 2

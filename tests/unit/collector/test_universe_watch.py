@@ -140,5 +140,5 @@ def test_another_date_of_listing_has_the_first_candle_looked_for_again() -> None
     """A correction, or another coin under the same ticker after a delisting that no answer showed."""
     members = Members([A, B])
     dated = replace(A, onboard_ms=180 * 86_400_000)
-    assert judge(members, dated, B) == Changes(listed=(dated,))
+    assert judge(members, dated, B) == Changes(dated=(dated,))
     assert judge(members, dated, B) == Changes()

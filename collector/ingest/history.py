@@ -1,0 +1,38 @@
+"""Final candles of the past, as REST answered them, on their way to every store; a row that is none is kept apart."""
+
+from collections.abc import Sequence
+
+from collector.delivery.quarantine import Quarantine
+from collector.delivery.writer import Writer
+from collector.ingest.ingest import Ingest
+from collector.model.normalize import candle_from_kline
+from exchange.client import Kline
+from marketdata.serializer import Unserializable
+
+QUEUE_HEADROOM = 2_000
+"""Rows of a few requests: history waits while the writer's queue has less room, live events come first."""
+
+
+class History:
+    """Hands rows of one pair at a time to ingest, no faster than the writer takes them."""
+
+    def __init__(self, ingest: Ingest, writer: Writer, quarantine: Quarantine) -> None:
+        self._ingest = ingest
+        self._writer = writer
+        self._quarantine = quarantine
+
+    async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> set[int]:
+        """Hand final candles over, for every store; return the open times, UTC ms, of rows that are none."""
+        if self._writer.queue_free < QUEUE_HEADROOM + len(rows):
+            await self._writer.flush()
+        now_ms = self._ingest.clock.now_ms()
+        invalid = set()
+        for row in rows:
+            candle = candle_from_kline(pair, row, final=True, exchange_time_ms=now_ms)
+            try:
+                self._ingest.on_history(candle, measurement)
+            except Unserializable as error:
+                invalid.add(row.open_time_ms)
+                timeframe = measurement.removeprefix("ohlcv_")
+                await self._quarantine.keep(pair, timeframe, row, f"{error.reason}: {error}")
+        return invalid
