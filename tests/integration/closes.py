@@ -19,6 +19,9 @@ MANY = 4
 LONGEST_LEAD_SECONDS = 170
 """Less than a candle."""
 
+AFTER_MS = 6_000
+"""How long after a close to start where none is to come: its candle is past the 4 s in which it is the confirmer's."""
+
 CLOSE_SECONDS = 240
 """How long to wait for a close: the next one comes within 180 s, and REST has it soon after."""
 
@@ -36,6 +39,12 @@ def before_a_close(lead_seconds: int) -> int:
     """
     today_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
     return today_ms - DAY_MS // 2 - lead_seconds * 1000
+
+
+def after_a_close() -> int:
+    """A start of the simulated clock: two days ago, 14:30:06 UTC. The next candle closes after three minutes."""
+    today_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
+    return today_ms - 2 * DAY_MS + DAY_MS // 48 * 29 + AFTER_MS
 
 
 def forming_ms(simulator: Simulator) -> int:

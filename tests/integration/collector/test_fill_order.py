@@ -1,20 +1,20 @@
 """The newest hours come first, of every pair and in the roll-ups, and a pair that nobody trades is live with them."""
 
 import io
-import time
 import urllib.error
 from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 
 from collector.repair.repair import NEWEST_MS
+from tests.integration.closes import after_a_close
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.rest_proxy import Query, rest_proxy
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, differences, stored
 from tests.support import eventually
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+HOUR_MS = 3_600_000
 PAIRS = ("BTC/USDT:USDT", "ETH/USDT:USDT")
 QUIET = PAIRS[1]
 FILL_HOURS = 9
@@ -24,8 +24,7 @@ type Start = Callable[..., Simulator]
 def test_newest_hours_and_their_roll_ups_are_there_and_all_pairs_live_before_older_history_can_be_had(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    midnight_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
-    start_ms = midnight_ms - 2 * DAY_MS + 14 * HOUR_MS + 30 * 60_000 + 6_000  # just after a close: the next is far
+    start_ms = after_a_close()
     forming_ms = start_ms // CANDLE_MS * CANDLE_MS
     newest_ms = forming_ms - NEWEST_MS
     simulator = start_simulator("--pairs", "8", "--seed", "31", "--start-ms", str(start_ms))

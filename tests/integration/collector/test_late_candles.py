@@ -1,12 +1,12 @@
 """What the exchange lacks at first, or has as a row that cannot be a candle: noted, asked for again, stored at last."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from collector.__main__ import main
+from tests.integration.closes import after_a_close
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.damage import alter
 from tests.integration.servers import InfluxStack, Simulator
@@ -21,12 +21,6 @@ SETTINGS = [
     *("[ledger]", "check_seconds = 5", f"ask_again_seconds = {AGAIN}"),
 ]
 type Start = Callable[..., Simulator]
-
-
-def after_a_close() -> int:
-    """A start of the simulated clock: two days ago, 14:30:06 UTC. The next candle closes after three minutes."""
-    midnight_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
-    return midnight_ms - 2 * DAY_MS + 14 * HOUR_MS + 30 * 60_000 + 6_000
 
 
 def order(simulator: Simulator, kind: str, start_ms: int, candles: int = 1, **more: str) -> int:

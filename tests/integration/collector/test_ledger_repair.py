@@ -1,13 +1,13 @@
 """What is missing in the middle of the store is found and put right; what the exchange lacks is asked for once."""
 
 import json
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.integration.closes import after_a_close
 from tests.integration.collector_process import CollectorProcess, collector_process, second_store, write_config
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, INTERVAL_MS, differences, stored
@@ -18,12 +18,6 @@ PAIR, SYMBOL = "BTC/USDT:USDT", "BTCUSDT"
 OTHER = "ETH/USDT:USDT"
 SETTINGS = ["[fill]", "hours = 9", "rollup_windows = 20", "[ledger]", "check_seconds = 5"]
 type Start = Callable[..., Simulator]
-
-
-def after_a_close() -> int:
-    """A start of the simulated clock: two days ago, 14:30:06 UTC. The next candle closes after three minutes."""
-    midnight_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
-    return midnight_ms - 2 * DAY_MS + 14 * HOUR_MS + 30 * 60_000 + 6_000
 
 
 def delete(influx: InfluxStack, bucket: str, measurement: str, pair: str, start_ms: int, end_ms: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from marketdata.serializer import gap_line
+from tests.integration.closes import AFTER_MS
 from tests.integration.collector.test_ledger_repair import gaps, wait_for_passes
 from tests.integration.collector_process import collector_process, write_config
 from tests.integration.reader_truth import write
@@ -37,7 +38,7 @@ def test_what_lies_before_the_first_candle_is_no_gap_and_what_lies_before_the_da
 ) -> None:
     now_ms = time.time_ns() // 1_000_000
     start_ms = now_ms // DAY_MS * DAY_MS - DAY_MS + 9 * HOUR_MS
-    simulator = start_simulator("--pairs", "22", "--seed", "23", "--start-ms", str(start_ms))
+    simulator = start_simulator("--pairs", "22", "--seed", "23", "--start-ms", str(start_ms + AFTER_MS))
     true_ms = listed_ms(simulator)
     young = max((name for name in true_ms if true_ms[name] < start_ms), key=true_ms.__getitem__)
     early, late = f"{young.removesuffix('USDT')}/USDT:USDT", "BTC/USDT:USDT"
