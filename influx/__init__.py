@@ -1,6 +1,6 @@
-"""The store's schema, the rollup tasks, and the command that makes an InfluxDB equal to both.
+"""The store's schema, the roll-up tasks, and the command that makes an InfluxDB match both.
 
-`provision()` is the one call for the command, the demo and the tests; `influx.scripts` gives the rollup scripts.
+The command, the demo and the tests all call `provision()`; `influx.scripts` returns the roll-up scripts.
 """
 
 from influx.provisioning import Provisioned, provision

@@ -1,6 +1,6 @@
-"""`influx-reconcile`: make an InfluxDB 2 equal to schema.yml and the task files.
+"""`influx-reconcile`: make an InfluxDB 2 match schema.yml and the task files.
 
-Prints one line for each change, none where nothing had to change. Exit codes: 0 done, 1 failed, 2 bad input.
+Prints one line per change. Exit codes: 0 done, 1 failed, 2 invalid input.
 """
 
 import argparse
@@ -47,23 +47,23 @@ def _show(done: Provisioned, *, check: bool) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="influx-reconcile", description="Make an InfluxDB 2 equal to schema.yml and the task files."
+        prog="influx-reconcile", description="Make an InfluxDB 2 match schema.yml and the task files."
     )
     parser.add_argument("--url", required=True, help="http[s]://host:port of the server")
-    parser.add_argument("--ca-file", type=Path, help="an authority (PEM) to trust besides the system's")
+    parser.add_argument("--ca-file", type=Path, help="CA certificate (PEM) to trust in addition to the system's")
     parser.add_argument(
         "--secrets-dir", type=Path, required=True, help="folder of the token files <kind>-<consumer>.token"
     )
     parser.add_argument("--operator-token-file", type=Path, help="default: operator.token in the secrets folder")
-    parser.add_argument("--schema", type=Path, default=SCHEMA_FILE, help="default: the schema.yml beside this program")
-    parser.add_argument("--tasks-dir", type=Path, default=TASKS_DIR, help="default: the tasks beside this program")
-    parser.add_argument("--check", action="store_true", help="show what would change, change nothing")
+    parser.add_argument("--schema", type=Path, default=SCHEMA_FILE, help="default: the schema.yml of this program")
+    parser.add_argument("--tasks-dir", type=Path, default=TASKS_DIR, help="default: the tasks of this program")
+    parser.add_argument("--check", action="store_true", help="print what would change, change nothing")
     parser.add_argument(
         "--allow-destructive",
         action="append",
         default=[],
         metavar="BUCKET",
-        help="may be deleted or lose data by a shorter retention",
+        help="bucket that may be deleted or lose data to a shorter retention",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""From schema.yml and the task files to a provisioned server: what the command, the demo and the tests call."""
+"""Provisions a server from schema.yml and the task files, for the command, the demo and the tests."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Consumers = Mapping[str, Iterable[str]]
 
 @dataclass(frozen=True)
 class Provisioned:
-    """A server that holds what the schema wants. changes and reports are lines for a person; none holds a secret."""
+    """A server that matches the schema. changes and reports are lines for humans and contain no secrets."""
 
     url: str
     org: str
@@ -42,11 +42,11 @@ def provision(
     allow_destructive: Iterable[str] = (),
     check: bool = False,
 ) -> Provisioned:
-    """Make the InfluxDB at url equal to the schema; a second call changes nothing.
+    """Make the InfluxDB at url match the schema; a second call changes nothing.
 
-    consumers takes the place of the schema's consumers, for the kinds it names. allow_destructive names the buckets
-    that may be deleted or may lose data by a shorter retention. With check nothing is changed anywhere, and changes are
-    those that would be made. Raises influx_reconcile.ReconcileError: one line that says what to do.
+    consumers replaces the schema's consumers for the token kinds it names. allow_destructive names the buckets that may
+    be deleted or may lose data to a shorter retention. With check, nothing is changed, and changes lists what would be
+    done. Raises influx_reconcile.ReconcileError with a one-line message that says what to do.
     """
     operator_token_file = operator_token_file or secrets_dir / "operator.token"
     desired = load(schema_file, tasks_dir, consumers=consumers, allow_destructive=allow_destructive)
@@ -61,7 +61,7 @@ def load(
     consumers: Consumers | None = None,
     allow_destructive: Iterable[str] = (),
 ) -> Desired:
-    """The desired state in the files. Raises InvalidInput: file, key, value, what is allowed."""
+    """Load the desired state from the files. Raises InvalidInput with the file, key, value and what is allowed."""
     try:
         schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
         scripts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(tasks_dir.glob("*.flux"))}

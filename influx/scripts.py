@@ -1,4 +1,4 @@
-"""The rollup scripts: the text each task runs, and the same text for any other moment."""
+"""The roll-up scripts: the text of each task, and the same text for any other point in time."""
 
 import re
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def task_names() -> list[str]:
-    """Every task, shortest window first."""
+    """Return the names of all tasks, shortest window first."""
     return sorted(
         (path.stem for path in TASKS_DIR.glob("*.flux")), key=lambda name: _duration_ms(_script(name), "window")
     )
 
 
 def task_script(timeframe: str) -> str:
-    """The Flux of the task that writes `ohlcv_<timeframe>`.
+    """Return the Flux of the task that writes `ohlcv_<timeframe>`.
 
     Raises ValueError for a timeframe that no task rolls up.
     """
@@ -27,10 +27,11 @@ def task_script(timeframe: str) -> str:
 
 
 def script_at(script: str, now_ms: int) -> str:
-    """The script as it would run at now_ms: for POST /api/v2/query with the repair token.
+    """Return the script as it would run at now_ms, for POST /api/v2/query with the repair token.
 
-    It rolls up every complete window of [now - overlap, now), with now cut down to a whole window: any now_ms from a
-    window's end on reaches it, as long as its open lies within the overlap. Flux wants options right after the imports.
+    It rolls up every complete window in [now - overlap, now), with now truncated to a whole window. To reach a window,
+    use any now_ms after its end, as long as its open is within the overlap. Flux requires options right after the
+    imports.
     """
     now = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     lines = script.splitlines(keepends=True)
@@ -40,7 +41,7 @@ def script_at(script: str, now_ms: int) -> str:
 
 
 def overlap_ms(timeframe: str) -> int:
-    """How far back one run reaches, in whole windows."""
+    """Return how far back one run reaches, in whole windows."""
     return _duration_ms(task_script(timeframe), "overlap")
 
 

@@ -13,14 +13,14 @@ from service.logs import BAD_CONFIG, log_to_stderr
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, or 2 (bad configuration, or a check failed)."""
+    """Run a command; returns the exit code: 0, or 2 if the configuration is invalid or a check failed."""
     arguments = _parser().parse_args(argv)
     try:
         config = load(arguments.config)
         log_to_stderr(config.sentinel.log_level)
         if arguments.command == "check" and arguments.offline:
             trusted(config)
-            print("sentinel: the configuration is right; stores were not asked")
+            print("sentinel: the configuration is valid (no connections were made)")
             return 0
         return asyncio.run(check.run(config) if arguments.command == "check" else _watch(config))
     except ConfigError as error:
@@ -39,13 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, help_text in (
-        ("run", "watch until stopped"),
-        ("check", "check configuration, stores and tokens; write nothing"),
+        ("run", "watch the stores until stopped"),
+        ("check", "check configuration, stores and tokens; writes nothing"),
     ):
         command = commands.add_parser(name, help=help_text)
-        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
+        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML configuration file")
         if name == "check":
-            command.add_argument("--offline", action="store_true", help="the configuration alone")
+            command.add_argument("--offline", action="store_true", help="check only the configuration")
     return parser
 
 

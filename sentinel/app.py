@@ -1,4 +1,4 @@
-"""Builds the sentinel, runs it, and stops it in order: one watch a store, one HTTP server."""
+"""Builds, runs and stops the sentinel: one watch per store, one HTTP server."""
 
 import asyncio
 import logging
@@ -20,16 +20,16 @@ from service.config_file import ConfigError
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 2.0
-"""How long a stop waits for open requests."""
+"""How long to wait for open requests when stopping."""
 
 
 async def run(config: Config) -> None:
-    """Watch the stores until SIGTERM or SIGINT. Raises ConfigError if the address is taken."""
+    """Watch the stores until SIGTERM or SIGINT. Raises ConfigError if the address is in use."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
-        # A store is one of ours: no proxy from the environment.
+        # The stores are on our own network: ignore proxies set in the environment.
         connector = aiohttp.TCPConnector(ssl=trusted(config))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=False))
         timeout = config.sentinel.timeout_seconds
@@ -57,7 +57,7 @@ async def run(config: Config) -> None:
 
 
 async def _until(stop: asyncio.Event, watches: list[StoreWatch], every_seconds: float) -> None:
-    """Run the watches until told to stop; an unexpected end of one ends the process, systemd starts it again."""
+    """Run the watches until stopped; if one of them fails unexpectedly, the process exits and systemd restarts it."""
     work = asyncio.create_task(_work(watches, every_seconds))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)

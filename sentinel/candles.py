@@ -1,7 +1,7 @@
-"""What is asked about the candles of one interval, and what the answers mean. Pure; times in UTC ms.
+"""Decides what to query about the candles of one interval, and what the results mean. Pure; times are UTC ms.
 
-How late a candle is, its end time says. What is *missing* is a hole: a candle that the pair should have, between its
-first and its newest 3m candle, and has not although it is due.
+The end time of the newest candle shows how late a pair is. *Missing* candles are holes: candles between the pair's
+first and newest 3m candle that are due but not stored.
 """
 
 from collections.abc import Mapping, Set
@@ -24,22 +24,22 @@ from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, timeframe_ms
 INTERVALS = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)
 
 CANDLE_DUE_MS = 60_000
-"""A 3m candle is due this long after its close (docs/design.md 5.1)."""
+"""How long after its close a 3m candle is due (docs/design.md 5.1)."""
 
 WINDOW_DUE_MS = 1_000_000
-"""Tasks run every 15 minutes, 40 s late; a minute for the run and for windows rolled again after a late candle."""
+"""Tasks run every 15 minutes, 40 s late; one more minute covers the run and re-rolls after a late candle."""
 
 COMPLETENESS_MS = 7_200_000
 COMPLETENESS_WINDOWS = 3
-"""Completeness looks at the 3m candles of 2 h, and at the last three windows that are due."""
+"""Completeness is checked for the 3m candles of the last 2 h, and for the last three windows that are due."""
 
 CURRENT_MS = 7_200_000
 """A pair is current while its newest 3m candle is at most this much older than the newest one of its exchange. So the
-series of a delisted pair end, and those of a store nobody writes to stay and grow old."""
+series of a delisted pair end, while those of a store that receives no writes stay and grow old."""
 
 LOOKBACK_MS = 7 * DAY_MS
 LOOKBACK_WINDOWS = 10
-"""No query reaches farther back than the longer of these two."""
+"""No query looks back further than the longer of these two."""
 
 type Key = tuple[str, str]
 """Exchange and pair."""
@@ -47,12 +47,12 @@ type Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a store has of one interval: by exchange and pair, open times of the first and the newest candle in the
-    lookback, and the number of candles in the span (and, of 3m candles, those the exchange itself does not have, and
-    the open time of the first one of the present contract: a ticker may have been another coin's before).
+    """The content of a store for one interval, by exchange and pair: open times of the first and newest candle in the
+    lookback, and the number of candles in the span. For 3m candles also the number of exchange holes in the span, and
+    the open time of the present contract's first candle (the ticker may have belonged to another coin before).
 
-    `invalid_ms`, of 3m candles: opens in the longest span of those of which the exchange has an impossible row. No
-    window over them can be rolled.
+    `invalid_ms`, for 3m candles: open times, within the longest span, of candles for which the exchange has an
+    impossible row. Windows that contain them cannot be rolled up.
     """
 
     first_ms: Mapping[Key, int]
@@ -65,7 +65,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Completeness is judged for candles that open in [start_ms, end_ms)."""
+    """Completeness is checked for candles that open in [start_ms, end_ms)."""
 
     interval_ms: int
     start_ms: int
@@ -73,7 +73,7 @@ class Span:
 
 
 def span(interval: str, now_ms: int) -> Span:
-    """Return the span whose candles are all due."""
+    """Return the newest span whose candles are all due."""
     interval_ms = timeframe_ms(interval)
     is_base = interval == BASE_TIMEFRAME
     end_ms = (now_ms - (CANDLE_DUE_MS if is_base else WINDOW_DUE_MS)) // interval_ms * interval_ms
@@ -82,7 +82,7 @@ def span(interval: str, now_ms: int) -> Span:
 
 
 def question(interval: str, now_ms: int) -> Query:
-    """Return the one request that asks for all of `Stored`. ``trades`` is the field that every candle has."""
+    """Return the single query that fetches all of `Stored`. ``trades`` is the one field every candle has."""
     of = span(interval, now_ms)
     measurement = f"ohlcv_{interval}"
     since_ms = now_ms - max(LOOKBACK_MS, LOOKBACK_WINDOWS * of.interval_ms)
@@ -106,12 +106,12 @@ def question(interval: str, now_ms: int) -> Query:
             " GROUP BY exchange, pair",
             f'SELECT last("onboard_date") AS begins FROM "{CONTRACTS}" WHERE {ever} GROUP BY exchange, pair',
         ]
-    assert bucket_of(GAPS) == bucket_of(CONTRACTS) == BUCKET_RAW  # one request asks one bucket
+    assert bucket_of(GAPS) == bucket_of(CONTRACTS) == BUCKET_RAW  # a query reads from one bucket
     return Query(bucket_of(measurement), "; ".join(statements))
 
 
 def read(answer: list[Series]) -> Stored:
-    """Sort the series of an answer to `question` by what they tell."""
+    """Parse the series returned for `question`."""
     told: dict[str, dict[Key, int]] = {"first": {}, "last": {}, "count": {}, "holes": {}, "begins": {}}
     invalid: dict[Key, frozenset[int]] = {}
     for series in answer:
@@ -122,13 +122,13 @@ def read(answer: list[Series]) -> Stored:
             continue
         time_ms, value = series.values[0]
         number = time_ms if what in {"first", "last", "begins"} else value
-        assert isinstance(number, int | float)  # what InfluxQL answers to these functions
+        assert isinstance(number, int | float)  # what InfluxQL returns for these functions
         told[what][series.tags["exchange"], series.tags["pair"]] = int(number)
     return Stored(told["first"], told["last"], told["count"], told["holes"], told["begins"], invalid)
 
 
 def current(candles: Stored) -> dict[Key, int]:
-    """Return the pairs whose 3m candles go on, with the end time of the newest."""
+    """Return the pairs that are current, with the end time of their newest 3m candle."""
     front: dict[str, int] = {}
     for (exchange, _), open_ms in candles.newest_ms.items():
         front[exchange] = max(front.get(exchange, 0), open_ms)
@@ -138,7 +138,7 @@ def current(candles: Stored) -> dict[Key, int]:
 
 
 def ends(of: Span, stored: Stored, current_ends: Mapping[Key, int]) -> dict[Key, int]:
-    """Return the end time of the newest candle of each current pair that has one."""
+    """Return the end time of the newest candle of each current pair that has any."""
     return {key: open_ms + of.interval_ms for key, open_ms in stored.newest_ms.items() if key in current_ends}
 
 
@@ -149,11 +149,11 @@ def missing(
     begins_ms: Mapping[Key, int] = MappingProxyType({}),
     invalid_ms: Mapping[Key, Set[int]] = MappingProxyType({}),
 ) -> dict[str, int]:
-    """Return by exchange how many candles of the span its current pairs lack.
+    """Return, by exchange, how many candles of the span its current pairs lack.
 
-    `begins_ms` and `invalid_ms` are those of the 3m candles: windows over invalid ones nobody owes. A pair owes those
-    from its contract's first on whose end its 3m candles reach: nothing before it was listed, and no window that was
-    cut off when it was delisted.
+    `begins_ms` and `invalid_ms` are those of the 3m candles; windows that contain invalid candles are not expected. For
+    each pair, candles are expected from its contract's first one up to the end of its newest 3m candle: nothing from
+    before the listing, and no window cut off by a delisting.
     """
     lacking = {exchange: 0 for exchange, _ in current_ends}
     for key, first_ms in stored.first_ms.items():
@@ -162,7 +162,7 @@ def missing(
         contract_ms = begins_ms.get(key, 0) // of.interval_ms * of.interval_ms
         start_ms = max(of.start_ms, first_ms, contract_ms)
         end_ms = min(of.end_ms, current_ends[key] // of.interval_ms * of.interval_ms)
-        owed = (end_ms - start_ms) // of.interval_ms  # below zero for a pair whose first candle is not due yet
+        owed = (end_ms - start_ms) // of.interval_ms  # negative if the pair's first candle is not due yet
         has = stored.in_span.get(key, 0) + stored.holes_in_span.get(key, 0)
         if of.interval_ms > BASE_MS:
             over = {open_ms // of.interval_ms * of.interval_ms for open_ms in invalid_ms.get(key, ())}

@@ -1,4 +1,4 @@
-"""`sentinel check`: would `run` see anything? One line for each thing that is wrong, exit code 2; only reads."""
+"""`sentinel check`: verifies that `run` could read every store. One line per problem; only reads."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ FAILED = 2
 
 
 async def run(config: Config) -> int:
-    """Print what is wrong, or one line that says what is right; exit code 0 or 2."""
+    """Print the problems, or one line if there are none; returns exit code 0 or 2."""
     try:
         context = trusted(config)
     except ConfigError as error:
@@ -30,12 +30,12 @@ async def run(config: Config) -> int:
         print(f"sentinel: {problem}", file=sys.stderr)
     if problems:
         return FAILED
-    print(f"sentinel: configuration, {len(config.store)} store(s) and tokens are right")
+    print(f"sentinel: configuration, {len(config.store)} store(s) and tokens are valid")
     return 0
 
 
 async def _store(store: StoreSection, session: aiohttp.ClientSession, timeout_seconds: float) -> str:
-    """Return why the store cannot be watched, in one line; empty if it can."""
+    """Return why the store cannot be read, in one line; empty if it can."""
     reader = StoreReader(store.url, store.token_file, session, timeout_seconds=timeout_seconds)
     now_ms = time.time_ns() // 1_000_000
     try:

@@ -1,4 +1,4 @@
-"""The sentinel's configuration: one TOML file, read once, wrong input told in one line."""
+"""The sentinel's configuration: one TOML file, read at startup. Invalid input is reported in one line."""
 
 import ssl
 from pathlib import Path
@@ -13,7 +13,7 @@ from service.config_file import ConfigError, HttpAddress, Listen, LocalPath, Nam
 
 
 class SentinelSection(ServiceSection):
-    """Where it listens and how often it looks."""
+    """Listen address and interval between rounds."""
 
     listen: Listen = "127.0.0.1:9109"
     every_seconds: Annotated[int, Field(ge=1, le=600)] = 60
@@ -21,7 +21,7 @@ class SentinelSection(ServiceSection):
 
 
 class StoreSection(Section):
-    """One InfluxDB. The token file is read at every round: a new token needs no restart."""
+    """One InfluxDB. The token file is read in each round, so a new token does not require a restart."""
 
     name: Name
     url: HttpAddress
@@ -30,7 +30,7 @@ class StoreSection(Section):
 
 
 class Config(Section):
-    """The whole file."""
+    """The configuration file."""
 
     sentinel: SentinelSection = SentinelSection()
     store: Annotated[list[StoreSection], Field(min_length=1)]
@@ -42,7 +42,7 @@ class Config(Section):
 
 
 def trusted(config: Config) -> ssl.SSLContext:
-    """Read each store's `ca_file`. Raises ConfigError."""
+    """Load each store's `ca_file`. Raises ConfigError."""
     try:
         return trust(store.ca_file for store in config.store)
     except InvalidRequest as error:
@@ -50,5 +50,5 @@ def trusted(config: Config) -> ssl.SSLContext:
 
 
 def load(path: Path) -> Config:
-    """Read and check the file. Raises ConfigError with one line."""
+    """Read and validate the file. Raises ConfigError with a one-line message."""
     return config_file.load(path, Config)

@@ -1,4 +1,4 @@
-"""Every metric of the sentinel, read from the watches at scrape time; documented in docs/metrics.md (generated)."""
+"""All metrics of the sentinel, read from the watches at scrape time; documented in docs/metrics.md (generated)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
@@ -12,13 +12,13 @@ from sentinel.watch import StoreWatch
 
 
 def candles(watches: Sequence[StoreWatch]) -> Iterator[Metric]:
-    """Age and completeness of what is stored."""
+    """Age and completeness of the stored candles."""
     labels = ("store", "exchange", "pair", "interval")
-    ends = _gauge("stored_candle_timestamp_seconds", "End time of the newest stored candle or window of a pair"
-                  " whose 3m candles go on", labels)  # fmt: skip
+    ends = _gauge("stored_candle_timestamp_seconds", "End time of the newest stored candle or window of each current"
+                  " pair", labels)  # fmt: skip
     missing = _gauge(
         "stored_candles_missing",
-        "Candles that those pairs lack up to their newest: of the last 2 h, or of the last 3 windows due",
+        "Candles missing before the newest one of each current pair: of the last 2 h, or the last 3 windows due",
         ("store", "exchange", "interval"),
     )
     lengths = _gauge("stored_candle_interval_seconds", "Length of the interval", ("interval",))
@@ -35,13 +35,13 @@ def candles(watches: Sequence[StoreWatch]) -> Iterator[Metric]:
 
 
 def itself(watches: Sequence[StoreWatch]) -> Iterator[Metric]:
-    """Whether the sentinel can see."""
-    last = _gauge("sentinel_last_success_timestamp_seconds", "When the store last answered a whole round; 0 if"
+    """Whether the sentinel can read the stores."""
+    last = _gauge("sentinel_last_success_timestamp_seconds", "When the store was last read completely; 0 if"
                   " never", ("store",))  # fmt: skip
-    took = _gauge("sentinel_query_duration_seconds", "How long the newest answer took", ("store", "interval"))
-    failures = CounterMetricFamily("marketdata_sentinel_failures", "Rounds that failed, by reason",
+    took = _gauge("sentinel_query_duration_seconds", "Duration of the latest query", ("store", "interval"))
+    failures = CounterMetricFamily("marketdata_sentinel_failures", "Failed rounds, by reason",
                                    labels=["store", "reason"])  # fmt: skip
-    buckets = _gauge("bucket_info", "1; the name of a bucket whose id InfluxDB's own metrics carry as bucket",
+    buckets = _gauge("bucket_info", "1; maps a bucket's id, which InfluxDB's own metrics use as bucket, to its name",
                      ("store", "bucket", "name"))  # fmt: skip
     for watch in watches:
         last.add_metric([watch.name], watch.last_success_seconds)
@@ -51,17 +51,17 @@ def itself(watches: Sequence[StoreWatch]) -> Iterator[Metric]:
             failures.add_metric([watch.name, reason], count)
         for bucket, name in watch.buckets.items():
             buckets.add_metric([watch.name, bucket, name], 1)
-    info = _gauge("sentinel_build_info", "1, with the version as label", ("version",))
+    info = _gauge("sentinel_build_info", "1; the version is a label", ("version",))
     info.add_metric([version("marketdata-platform")], 1)
     yield from (last, took, failures, buckets, info)
 
 
-SECTIONS = {"Sentinel: what is stored": candles, "Sentinel: whether it can see": itself}
-"""What is exported, by the headings of docs/metrics.md."""
+SECTIONS = {"Sentinel: what is stored": candles, "Sentinel: its own health": itself}
+"""The metrics by their heading in docs/metrics.md."""
 
 
 class Exposition(Collector):
-    """Turns what the watches saw into metric families."""
+    """Converts the watches' results to metric families."""
 
     def __init__(self, watches: Sequence[StoreWatch]) -> None:
         self._watches = watches

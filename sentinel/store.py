@@ -1,4 +1,4 @@
-"""One InfluxDB as the sentinel reads it: InfluxQL over HTTP with the reader token, which is read at each request."""
+"""Reads one InfluxDB with InfluxQL over HTTP. The reader token is read from its file for each request."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class _Buckets(msgspec.Struct, frozen=True):
 
 
 class StoreReader:
-    """Questions to one store. Every method raises a MarketDataError when it cannot be answered."""
+    """Queries to one store. Every method raises a MarketDataError if the store gives no usable answer."""
 
     def __init__(self, url: str, token_file: Path, session: aiohttp.ClientSession, *, timeout_seconds: float) -> None:
         self._store = Store(url, token_file=token_file)
@@ -32,22 +32,23 @@ class StoreReader:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
 
     async def ask(self, query: Query) -> list[Series]:
-        """Return the series of the answer, those of every statement one after the other."""
+        """Return the series of all statements in the query, in order."""
         status, content_type, body = await self._request("POST", "/query", data=query.form(), headers=HEADERS)
         return parse(self._store.url, status, content_type, body)
 
     async def buckets(self) -> dict[str, str]:
-        """Return the name of each bucket the token may read, by its id. Raises Unauthorized if one we read is missing.
+        """Return the name of each bucket the token may read, by id. Raises Unauthorized if one that we need is missing.
 
-        To several statements at once InfluxDB 2.7 answers "not executed" where a bucket is missing, without the cause.
+        This is checked separately because InfluxDB 2.7 answers several statements with "not executed" if a bucket is
+        missing, without giving the cause.
         """
         status, _, body = await self._request("GET", "/api/v2/buckets", params={"limit": "100"}, headers={})
         if status in (401, 403):
-            raise Unauthorized(f"store {self._store.url} refused the token ({status}): write the right one to its file")
+            raise Unauthorized(f"store {self._store.url} rejected the token ({status}): write a valid one to its file")
         try:
             buckets = {bucket.id: bucket.name for bucket in msgspec.json.decode(body, type=_Buckets).buckets}
         except msgspec.DecodeError as error:
-            raise StoreUnavailable(f"store {self._store.url} answered {status} to a list of buckets") from error
+            raise StoreUnavailable(f"store {self._store.url} answered {status} when listing buckets") from error
         for bucket in (BUCKET_RAW, BUCKET_ROLLUP):
             if bucket not in buckets.values():
                 raise Unauthorized(f"store {self._store.url}: bucket {bucket} is missing or the token may not read it")

@@ -1,6 +1,7 @@
-"""Looks at one store each round and keeps what it saw. A store that is away is a counted failure, never a crash.
+"""Reads one store in each round and keeps the results. An unreachable store is a counted failure, never a crash.
 
-What was seen last stays when a round fails: a time that grows old is true, one that vanishes would end its alert.
+The last results are kept when a round fails: a timestamp that grows old is true, but one that disappears would resolve
+its alert.
 """
 
 import asyncio
@@ -20,14 +21,14 @@ REASONS = ("unavailable", "unauthorized", "refused")
 
 
 class StoreWatch:
-    """What one store holds, as of the last round that succeeded."""
+    """The content of one store, as of the last successful round."""
 
     def __init__(self, name: str, reader: StoreReader, *, wall_seconds: Callable[[], float]) -> None:
         self.name = name
         self.ends_ms: dict[str, dict[Key, int]] = {}
         """By interval: the end time of each current pair's newest candle."""
         self.missing: dict[str, dict[str, int]] = {}
-        """By interval and exchange: candles that current pairs lack."""
+        """By interval and exchange: how many candles the current pairs lack."""
         self.query_seconds: dict[str, float] = {}
         self.buckets: dict[str, str] = {}
         self.failures = Counter(dict.fromkeys(REASONS, 0))
@@ -37,7 +38,7 @@ class StoreWatch:
         self._trouble = ""
 
     async def run(self, every_seconds: float) -> None:
-        """Look, wait for the rest of the round, look again; until cancelled."""
+        """Run a round every `every_seconds` until cancelled."""
         seconds = asyncio.get_running_loop().time
         while True:
             started = seconds()
@@ -45,19 +46,19 @@ class StoreWatch:
             await asyncio.sleep(max(started + every_seconds - seconds(), 0.0))
 
     async def look(self) -> None:
-        """Ask the store everything once. A failure is counted and told when it begins, changes and ends."""
+        """Run one round. Failures are counted, and logged when they start, change and end."""
         try:
             await self._ask()
         except MarketDataError as error:
             reason = _reason(error)
             self.failures[reason] += 1
             if reason != self._trouble:
-                log.warning("store=%s %s: %s", self.name, reason, error)
+                log.warning("store cannot be read store=%s reason=%s: %s", self.name, reason, error)
             self._trouble = reason
             return
         self.last_success_seconds = self._wall_seconds()
         if self._trouble:
-            log.info("store=%s answers again", self.name)
+            log.info("store can be read again store=%s", self.name)
         self._trouble = ""
 
     async def _ask(self) -> None:
@@ -65,7 +66,7 @@ class StoreWatch:
         current: dict[Key, int] = {}
         begins_ms: Mapping[Key, int] = {}
         invalid_ms: Mapping[Key, Set[int]] = {}
-        for interval in INTERVALS:  # the 3m candles first: they say which pairs are current
+        for interval in INTERVALS:  # 3m first: it determines which pairs are current
             now_ms = round(self._wall_seconds() * 1000)
             started = asyncio.get_running_loop().time()
             stored = candles.read(await self._reader.ask(candles.question(interval, now_ms)))

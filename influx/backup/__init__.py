@@ -1,4 +1,6 @@
-"""Backups of an InfluxDB 2: made, verified, restored, compared. Points alone: no token, user or task is in them.
+"""Creates, verifies, restores and compares backups of an InfluxDB 2. They contain only points: no tokens, users or
+tasks.
 
-Standard library only: the role backup copies this folder to the InfluxDB host. docs/adr/0012-backups-hold-points.md.
+Standard library only, because the role backup copies this folder to the InfluxDB host.
+docs/adr/0012-backups-hold-points.md.
 """

@@ -1,6 +1,6 @@
-"""Backups of the InfluxDB of this host: `python3 -m influx.backup create|list|verify|restore|test`.
+"""Backups of this host's InfluxDB: `python3 -m influx.backup create|list|verify|restore|test`.
 
-Exit codes: 0 done, 1 failed or something differs, 2 wrong arguments.
+Exit codes: 0 done, 1 failed or differences found, 2 invalid arguments.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def _show(told: dict[str, object]) -> int:
 
 
 def _backup(arguments: argparse.Namespace) -> Path:
-    """The backup that was named, or the newest."""
+    """Return the backup named on the command line, or the newest."""
     if arguments.backup:
         return Path(arguments.folder / arguments.backup)
     found = folder.complete(arguments.folder)
@@ -98,7 +98,7 @@ def _server(arguments: argparse.Namespace) -> Server:
 
 
 def _write(file: Path, text: str) -> None:
-    """At once: whoever reads it sees all of it."""
+    """Write atomically, so that readers never see a partial file."""
     fresh = file.with_name(f".{file.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.chmod(0o644)
@@ -109,33 +109,33 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="influx.backup", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--folder", type=Path, required=True, help="where the backups are")
+    common.add_argument("--folder", type=Path, required=True, help="folder of the backups")
     server = argparse.ArgumentParser(add_help=False)
     server.add_argument("--url", required=True, help="http[s]://host:port of the server")
-    server.add_argument("--ca-file", type=Path, help="an authority (PEM) to trust besides the system's")
+    server.add_argument("--ca-file", type=Path, help="CA certificate (PEM) to trust in addition to the system's")
     server.add_argument("--token-file", type=Path, required=True, help="file with the operator's token")
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("--backup", help="name of a backup; default: the newest")
 
-    made = commands.add_parser("create", parents=[common, server], help="make one, verify it, remove old ones")
-    made.add_argument("--keep", type=_positive, required=True, help="how many backups stay")
-    made.add_argument("--checksum-days", type=_positive, default=3, help="days of which rows are compared, not counts")
-    made.add_argument("--metrics", type=Path, help="file for node_exporter's textfile folder")
+    made = commands.add_parser("create", parents=[common, server], help="create and verify a backup, remove old ones")
+    made.add_argument("--keep", type=_positive, required=True, help="how many backups to keep")
+    made.add_argument("--checksum-days", type=_positive, default=3, help="days to compare by row, not only by count")
+    made.add_argument("--metrics", type=Path, help="file in node_exporter's textfile folder")
     made.set_defaults(run=_create)
 
-    listed = commands.add_parser("list", parents=[common], help="tell which there are")
+    listed = commands.add_parser("list", parents=[common], help="list the backups")
     listed.set_defaults(run=_list)
 
-    verified = commands.add_parser("verify", parents=[common, chosen], help="read every file of one back")
+    verified = commands.add_parser("verify", parents=[common, chosen], help="read every file of a backup")
     verified.set_defaults(run=_verify)
 
-    restored = commands.add_parser("restore", parents=[common, server, chosen], help="into a server that is empty")
+    restored = commands.add_parser("restore", parents=[common, server, chosen], help="restore to an empty server")
     restored.set_defaults(run=_restore)
 
-    tested = commands.add_parser("test", parents=[common, chosen], help="restore into an influxd that is gone after")
-    tested.add_argument("--influxd", type=Path, required=True, help="the executable")
-    tested.add_argument("--work", type=Path, required=True, help="folder with room for the data")
-    tested.add_argument("--user", help="as whom influxd runs")
+    tested = commands.add_parser("test", parents=[common, chosen], help="restore to a temporary influxd and compare")
+    tested.add_argument("--influxd", type=Path, required=True, help="the influxd executable")
+    tested.add_argument("--work", type=Path, required=True, help="folder with enough space for the data")
+    tested.add_argument("--user", help="user that runs influxd")
     tested.set_defaults(run=_test)
     return parser
 

@@ -1,7 +1,7 @@
-"""What a server holds, in numbers that a restored server must give again.
+"""Counts what a server holds, so that a restored server can be compared with it.
 
-A day of a measurement is the count of its values (points times fields) and, for the newest days, the SHA-256 of its
-rows. All of it is about points older than a cutoff: what is newer changes under the eyes of whoever counts.
+For each day of a measurement this is the number of values (points times fields) and, for the newest days, the SHA-256
+of the rows. Only points older than a cutoff are counted, because newer ones may still change.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from .server import Server
 
-FIRST_DAY = datetime(2019, 1, 1, tzinfo=UTC)  # no point of ours is older (marketdata.serializer)
+FIRST_DAY = datetime(2019, 1, 1, tzinfo=UTC)  # we have no older points (marketdata.serializer)
 Census = dict[str, dict[str, dict[str, list[Any]]]]
 """bucket -> measurement -> day (2026-01-31) -> [values, checksum or None]"""
 
@@ -35,7 +35,7 @@ def take(server: Server, buckets: list[str], cutoff: datetime, checksum_days: in
 
 
 def agreed(before: Census, after: Census) -> Census:
-    """The days that did not change in between."""
+    """Return the days that are the same in both."""
     return {
         bucket: {
             name: {day: told for day, told in days.items() if after.get(bucket, {}).get(name, {}).get(day) == told}
@@ -46,9 +46,9 @@ def agreed(before: Census, after: Census) -> Census:
 
 
 def differences(wanted: Census, server: Server, cutoff: datetime, kept_from: Mapping[str, datetime]) -> Iterator[str]:
-    """A line for each day on which the server does not hold what the census says.
+    """Yield a line for each day on which the server's content differs from the census.
 
-    Days before `kept_from` of a bucket are left out: their points leave by the bucket's retention.
+    Days before `kept_from` of a bucket are skipped, because retention deletes their points.
     """
     for bucket, measured in wanted.items():
         for name, days in measured.items():
@@ -63,7 +63,7 @@ def differences(wanted: Census, server: Server, cutoff: datetime, kept_from: Map
 
 
 def total(census: Census, bucket: str) -> int:
-    """All values of a bucket."""
+    """Return the number of values in a bucket."""
     return sum(values for days in census[bucket].values() for values, _ in days.values())
 
 

@@ -1,4 +1,4 @@
-"""One backup of a running server: every shard of every bucket, verified before it counts."""
+"""Backs up all shards of all buckets of a running server; a backup is verified before it counts."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,15 +10,15 @@ from .errors import BackupError
 from .server import Server
 
 SETTLED = timedelta(minutes=15)
-"""Younger points are in the backup and not in its census: they were still being written."""
+"""Younger points are backed up but not counted in the census: they may still have been written."""
 
 
 def create(
     server: Server, into: Path, *, keep: int, checksum_days: int, now: datetime, say: Callable[[str], None]
 ) -> tuple[Path, folder.Manifest]:
-    """Make a backup, read it back, and remove all but the newest `keep`.
+    """Make a backup, verify it, and remove all but the newest `keep`.
 
-    Raises BackupError: the earlier backups are all there, and nothing new is.
+    Raises BackupError; earlier backups are then untouched and there is no new one.
     """
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     cutoff = (now - SETTLED).replace(microsecond=0)
@@ -53,13 +53,13 @@ def _download(server: Server, shard: int, file: Path) -> None:
     try:
         server.download(f"/api/v2/backup/shards/{shard}", file)
     except BackupError:
-        # A shard whose retention ended since the buckets were listed is no loss.
+        # A shard may have expired by retention since the buckets were listed; that is no loss.
         if shard in {left for bucket in server.buckets() for left in folder.shards_of(bucket)}:
             raise
 
 
 def _with_files(bucket: dict[str, Any], files: dict[str, list[Any]]) -> dict[str, Any]:
-    """The bucket's description, without the shards that were not taken."""
+    """Return the bucket's description without the shards that were not backed up."""
     policies = [
         {
             **policy,

@@ -1,5 +1,5 @@
-"""The one exception of this package."""
+"""The exception of this package."""
 
 
 class BackupError(Exception):
-    """A backup, restore or comparison did not succeed; one line says what and why."""
+    """A backup, restore or comparison failed; the message says what and why in one line."""

@@ -1,4 +1,4 @@
-"""Backups on disk: `<folder>/<UTC time>/` with one tar a shard and manifest.json, which is written last."""
+"""Backups on disk: `<folder>/<UTC time>/` with one tar per shard and manifest.json, which is written last."""
 
 import hashlib
 import json
@@ -22,9 +22,9 @@ TSM_MAGIC = b"\x16\xd1\x16\xd1"
 
 @dataclass(frozen=True)
 class Manifest:
-    """made, cutoff: when it was begun, and the time before which the census counts; buckets: as a restore wants them.
+    """made: start time; cutoff: the time up to which the census counts; buckets: as a restore needs them.
 
-    files: name -> [bytes, SHA-256]; census: what the server held, where it did not change while the backup was made.
+    files: name -> [bytes, SHA-256]; census: the server's content, for days that did not change during the backup.
     """
 
     made: str
@@ -43,7 +43,7 @@ class Manifest:
 
 
 def shards_of(bucket: dict[str, Any]) -> list[int]:
-    """The ids of a bucket's shards in the server's own description of it."""
+    """Return the ids of a bucket's shards from the server's description of the bucket."""
     policies = bucket["retentionPolicies"]
     return [shard["id"] for policy in policies for group in policy["shardGroups"] for shard in group["shards"]]
 
@@ -53,12 +53,12 @@ def shard_file(shard: int) -> str:
 
 
 def complete(folder: Path) -> list[Path]:
-    """The backups that were finished, the oldest first."""
+    """Return the finished backups, oldest first."""
     return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}") if path.parent.suffix != PARTIAL)
 
 
 def begin(folder: Path, now: datetime) -> Path:
-    """A place for a new backup; what earlier ones left unfinished is removed."""
+    """Create the folder for a new backup and remove unfinished ones."""
     for left in folder.glob(f"*{PARTIAL}"):
         shutil.rmtree(left)
     path = folder / f"{now.strftime(NAME)}{PARTIAL}"
@@ -67,7 +67,7 @@ def begin(folder: Path, now: datetime) -> Path:
 
 
 def finish(partial: Path, manifest: Manifest) -> Path:
-    """Write the manifest and give the backup its name."""
+    """Write the manifest and rename the backup to its final name."""
     with (partial / MANIFEST).open("x", encoding="utf-8") as file:
         json.dump(asdict(manifest), file, indent=1)
     os.sync()
@@ -77,11 +77,11 @@ def finish(partial: Path, manifest: Manifest) -> Path:
 
 
 def read(backup: Path) -> Manifest:
-    """Raises BackupError where there is no complete backup."""
+    """Read the manifest. Raises BackupError if the backup is not complete."""
     try:
         return Manifest(**json.loads((backup / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise BackupError(f"{backup}: no backup that can be used: {error}") from error
+        raise BackupError(f"{backup}: not a usable backup: {error}") from error
 
 
 def digest(file: Path) -> list[Any]:
@@ -91,20 +91,20 @@ def digest(file: Path) -> list[Any]:
 
 
 def faults(backup: Path, manifest: Manifest) -> Iterator[str]:
-    """A line for each file that is missing, is not what was written, or is not what InfluxDB writes."""
+    """Yield a line for each file that is missing, differs from what was written, or is not an InfluxDB data file."""
     for bucket in manifest.buckets:
         for name in map(shard_file, shards_of(bucket)):
             try:
                 if name not in manifest.files or digest(backup / name) != manifest.files[name]:
                     yield f"{backup / name}: not the file that was backed up"
                 elif not _has_points(backup / name):
-                    yield f"{backup / name}: no data file of InfluxDB is in it"
+                    yield f"{backup / name}: does not contain an InfluxDB data file"
             except (OSError, tarfile.TarError) as error:
                 yield f"{backup / name}: {error}"
 
 
 def share(backup: Path, earlier: Path | None) -> None:
-    """Keep files that did not change since the earlier backup once on disk."""
+    """Replace files that are identical in the earlier backup by hard links."""
     known = read(earlier).files if earlier else {}
     for file in backup.glob("*.tar"):
         if earlier and known.get(file.name) == digest(file) and (earlier / file.name).exists():
@@ -113,7 +113,7 @@ def share(backup: Path, earlier: Path | None) -> None:
 
 
 def prune(folder: Path, keep: int) -> list[Path]:
-    """Remove all but the newest `keep` backups, and tell which."""
+    """Remove all but the newest `keep` backups and return the removed ones."""
     old = complete(folder)[:-keep]
     for backup in old:
         shutil.rmtree(backup)

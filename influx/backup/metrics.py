@@ -1,4 +1,4 @@
-"""What node_exporter reads of its textfile folder: written when a backup has succeeded, and not before."""
+"""Metrics for node_exporter's textfile folder, written only after a backup has succeeded."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,14 +7,14 @@ from typing import Any
 from .folder import Manifest
 
 METRICS = {
-    "marketdata_backup_last_success_timestamp_seconds": "When the newest verified backup was begun",
+    "marketdata_backup_last_success_timestamp_seconds": "Start time of the newest verified backup",
     "marketdata_backup_size_bytes": "Size of the bucket in the newest backup, for diagnostics",
 }
-"""name -> meaning; gauges by bucket"""
+"""name -> meaning; gauges, one per bucket"""
 
 
 def text(manifest: Manifest) -> str:
-    """Both metrics of every bucket, in Prometheus' text format."""
+    """Return both metrics for every bucket, in Prometheus' text format."""
     made = datetime.fromisoformat(manifest.made).timestamp()
     values: tuple[Callable[[dict[str, Any]], float], ...] = (lambda _bucket: made, manifest.size_bytes)
     lines = []

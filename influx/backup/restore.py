@@ -1,4 +1,4 @@
-"""A backup into a server that is set up and holds nothing; and whether all of it is there afterwards."""
+"""Restores a backup to an empty server that is set up, and compares the result."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +10,10 @@ from .server import Server
 
 
 def restore(server: Server, backup: Path, manifest: folder.Manifest) -> None:
-    """Bring every bucket back, under new ids: tokens for the old ones do not fit any more.
+    """Restore every bucket. Buckets get new ids, so existing tokens no longer apply to them.
 
-    Empty buckets of the same names are replaced. Raises BackupError, before anything is touched, where a bucket holds
-    data or a file of the backup is not what was written.
+    Empty buckets with the same names are replaced. Raises BackupError, before anything is changed, if a bucket contains
+    data or a file of the backup is damaged.
     """
     if faults := list(folder.faults(backup, manifest)):
         raise BackupError("; ".join(faults))
@@ -22,7 +22,7 @@ def restore(server: Server, backup: Path, manifest: folder.Manifest) -> None:
     replaced = [bucket["bucketName"] for bucket in manifest.buckets if bucket["bucketName"] in present]
     for name in replaced:
         if census.measurements(server, name):
-            raise BackupError(f"{server.url}: bucket {name} holds data: a backup is restored into empty buckets alone")
+            raise BackupError(f"{server.url}: bucket {name} holds data: a backup can only be restored to empty buckets")
     for name in replaced:
         server.json("DELETE", f"/api/v2/buckets/{present[name]}")
     for bucket in manifest.buckets:
@@ -33,13 +33,13 @@ def restore(server: Server, backup: Path, manifest: folder.Manifest) -> None:
 
 
 def differences(server: Server, manifest: folder.Manifest, now: datetime) -> list[str]:
-    """A line for each day on which the server does not hold what the backup's server held."""
+    """Return a line for each day on which the server's content differs from the backed-up server's."""
     kept_from = {bucket["bucketName"]: kept for bucket in manifest.buckets if (kept := _kept_from(bucket, now))}
     return list(census.differences(manifest.census, server, manifest.cutoff_time, kept_from))
 
 
 def report(manifest: folder.Manifest, found: list[str]) -> dict[str, Any]:
-    """What a person or a play is told: the backup's age, what is in it, and what of it is not right."""
+    """Return a summary for a person or a play: the backup's age, its content and the differences."""
     buckets = {
         bucket["bucketName"]: {
             "shards": len(folder.shards_of(bucket)),
@@ -58,7 +58,7 @@ def report(manifest: folder.Manifest, found: list[str]) -> dict[str, Any]:
 
 
 def _kept_from(bucket: dict[str, Any], now: datetime) -> datetime | None:
-    """The first day of which retention has taken nothing; None where all is kept."""
+    """Return the first day that retention has not touched; None if everything is kept."""
     nanoseconds = bucket["retentionPolicies"][0]["duration"]
     if not nanoseconds:
         return None

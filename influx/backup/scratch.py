@@ -1,4 +1,4 @@
-"""An influxd of its own, on loopback and in a new folder, that is gone afterwards: where a backup is tried."""
+"""A temporary influxd on the loopback interface, with its own folder, for testing a backup."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ STOP_SECONDS = 60
 
 @contextmanager
 def scratch(influxd: Path, work: Path, user: str | None) -> Iterator[Server]:
-    """Run it, set it up with a token that nobody else knows, and end it. user: as whom, if not as the caller."""
+    """Run it, set it up with a random token, and remove it afterwards. user: run it as this user, not as the caller."""
     place = Path(tempfile.mkdtemp(prefix="restore-test-", dir=work))
     try:
         if user:
@@ -30,7 +30,7 @@ def scratch(influxd: Path, work: Path, user: str | None) -> Iterator[Server]:
         arguments = [f"--bolt-path={place}/influxd.bolt", f"--sqlite-path={place}/influxd.sqlite"]
         arguments += [f"--engine-path={place}/engine", f"--http-bind-address=127.0.0.1:{port}"]
         arguments += ["--reporting-disabled", "--ui-disabled", "--log-level=error", "--no-tasks"]
-        # Without a bus address influxd says on each start that it misses one.
+        # Without a bus address influxd complains about a missing one at each start.
         environment = {"PATH": os.environ["PATH"], "HOME": str(place), "DBUS_SESSION_BUS_ADDRESS": "/dev/null"}
         process = subprocess.Popen([str(influxd), *arguments], env=environment, cwd=place, user=user, group=user)
         try:
@@ -51,9 +51,9 @@ def _set_up(url: str, process: subprocess.Popen[bytes]) -> Server:
             return Server(url, token)
         except BackupError as error:
             if process.poll() is not None:
-                raise BackupError(f"the scratch influxd ended with code {process.returncode}") from error
+                raise BackupError(f"the temporary influxd exited with code {process.returncode}") from error
             if time.monotonic() > deadline:
-                raise BackupError(f"the scratch influxd does not answer: {error}") from error
+                raise BackupError(f"the temporary influxd does not respond: {error}") from error
             time.sleep(0.2)
 
 

@@ -1,4 +1,4 @@
-"""The InfluxDB 2 of a backup or a restore, by its HTTP API."""
+"""HTTP client for the InfluxDB 2 that is backed up or restored."""
 
 import http.client
 import json
@@ -12,15 +12,15 @@ from urllib.parse import urlencode, urlsplit
 
 from .errors import BackupError
 
-TIMEOUT_SECONDS = 600.0  # a count over years takes a minute
+TIMEOUT_SECONDS = 600.0  # counting several years takes a minute
 BLOCK_BYTES = 1 << 20
 METADATA = "/api/v2/backup/metadata"
 
 
 class Server:
-    """Requests to one server with a token that may do everything. Each raises BackupError where it is not answered.
+    """Requests to one server, with an all-access token. Each raises BackupError if it fails.
 
-    ca_file (PEM) is trusted besides the system's authorities. Raises BackupError if it cannot be read.
+    ca_file (PEM) is trusted in addition to the system's CAs. Raises BackupError if it cannot be read.
     """
 
     def __init__(self, url: str, token: str = "", *, ca_file: Path | None = None) -> None:
@@ -30,7 +30,7 @@ class Server:
         self._context = _trust(ca_file)
 
     def json(self, method: str, path: str, body: Any = None, **params: str) -> Any:
-        """The answer's content; None if it has none."""
+        """Send a request and return the decoded body; None if there is none."""
         target = f"{path}?{urlencode(params)}" if params else path
         data = None if body is None else json.dumps(body).encode()
         with self._answer(method, target, data, {"Content-Type": "application/json"}) as answer:
@@ -38,9 +38,9 @@ class Server:
         return json.loads(content) if content else None
 
     def buckets(self) -> list[dict[str, Any]]:
-        """What the server says of every bucket of its own users, with the shards in it, for a restore.
+        """Return the server's description of every user bucket and its shards, as a restore needs it.
 
-        The same answer has the server's database with every token: it is not kept.
+        The same response contains the server's database with all tokens; that part is discarded.
         """
         with self._answer("GET", METADATA, None, {}) as answer:
             header = f"Content-Type: {answer.headers['Content-Type']}\r\n\r\n".encode()
@@ -49,10 +49,10 @@ class Server:
             if part.get_param("name", header="Content-Disposition") == "buckets":
                 buckets: list[dict[str, Any]] = json.loads(part.get_payload(decode=True))  # type: ignore[arg-type]
                 return [bucket for bucket in buckets if not bucket["bucketName"].startswith("_")]
-        raise BackupError(f"{self.url}: GET {METADATA}: there is no part `buckets` in the answer")
+        raise BackupError(f"{self.url}: GET {METADATA}: the response has no part `buckets`")
 
     def query(self, bucket: str, influxql: str) -> Any:
-        """The series of an InfluxQL statement."""
+        """Return the series of an InfluxQL statement."""
         body = urlencode({"db": bucket, "q": influxql, "epoch": "ms"}).encode()
         with self._answer("POST", "/query", body, {"Content-Type": "application/x-www-form-urlencoded"}) as answer:
             result = json.load(answer)["results"][0]
@@ -61,20 +61,20 @@ class Server:
         return result.get("series", [])
 
     def rows(self, bucket: str, influxql: str) -> Iterator[bytes]:
-        """The lines of the statement's answer as CSV, as they come, without those that name columns."""
+        """Yield the CSV lines of the statement's result as they arrive, without the header lines."""
         body = urlencode({"db": bucket, "q": influxql, "epoch": "ns", "chunked": "true"}).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/csv"}
         with self._answer("POST", "/query", body, headers) as answer:
             yield from (line for line in answer if not line.startswith(b"name,tags,") and line != b"\n")
 
     def download(self, path: str, file: Path) -> None:
-        """Write the answer to a new file."""
+        """Write the response body to a new file."""
         with self._answer("GET", path, None, {}) as answer, file.open("xb") as target:
             while block := answer.read(BLOCK_BYTES):
                 target.write(block)
 
     def upload(self, path: str, file: Path) -> None:
-        """Send a file as it is."""
+        """Upload a file unchanged."""
         with file.open("rb") as source:
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
             with self._answer("POST", path, source, headers) as answer:
@@ -112,6 +112,6 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is not None:
         try:
             context.load_verify_locations(ca_file)
-        except OSError as error:  # ssl.SSLError is one
-            raise BackupError(f"{ca_file}: holds no readable certificate: {error}") from error
+        except OSError as error:  # includes ssl.SSLError
+            raise BackupError(f"{ca_file}: contains no readable certificate: {error}") from error
     return context

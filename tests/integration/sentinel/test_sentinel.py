@@ -228,7 +228,7 @@ def test_check_says_each_wrong_thing_in_a_line_of_its_own(
     url, right = reader(influx)
     assert check(write_config(tmp_path, {"main": (url, right)}), capsys) == (0, [])
     cases = {
-        "refused the token (401)": (url, wrong),
+        "rejected the token (401)": (url, wrong),
         "cannot be read": (url, tmp_path / "none.token"),
         "bucket market_data is missing or the token may not read it": (url, influx.token_file("ingest", "collector-1")),
         "is InfluxDB running?": (f"http://127.0.0.1:{free_port()}", right),
