@@ -1,5 +1,5 @@
 """Read candles, funding rates and mark prices from the market-data store.
 
-Import the module you need, `marketdata.reader` first of all. Nothing is imported here: those who only write to the
-store should not have to load pandas.
+Import the module you need, usually `marketdata.reader`. This file imports nothing, so that code that only writes to the
+store does not have to load pandas.
 """

@@ -1,8 +1,8 @@
-"""Candles as arrays: stored rows in, windows and DataFrames out. Pure.
+"""Candles as arrays: converts stored rows to windows and DataFrames. Pure.
 
-A row is (time_ms, open, high, low, close, volume); rows are in the order of time. A candle without trades is stored
-without open, high and low: it is carried as NaN through every window, so that first, max and min see trades only, and
-takes its close at the very end.
+A row is (time_ms, open, high, low, close, volume); rows are sorted by time. A candle without trades is stored without
+open, high and low. It stays NaN through every window, so that first, max and min only see trades, and gets its close as
+all prices at the very end.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Rows = NDArray[np.float64]
 _PRICES = ("open", "high", "low", "close")
 COLUMNS = (*_PRICES, "volume")
 
-# What pandas' own constructors give: nanoseconds before pandas 3, microseconds since. merge_asof takes no other.
+# The resolution of pandas' own constructors: ns before pandas 3, us since. merge_asof accepts no other.
 _DATES = pd.date_range("2026-01-01", periods=1).to_numpy().dtype
 
 _TIME, _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = range(6)
 
 
 def rows_of(values: Sequence[Sequence[Value]]) -> Rows:
-    """Return the rows of an answer with the columns time and COLUMNS.
+    """Return the rows of a query result with the columns time and COLUMNS.
 
-    A row without close or volume, or with some of open, high and low but not all, is no candle and left out.
+    Rows without close or volume, or with only some of open, high and low, are not candles and are skipped.
     """
     if not values:
         return no_rows()
@@ -44,7 +44,7 @@ def rows_of(values: Sequence[Sequence[Value]]) -> Rows:
 
 
 def no_rows() -> Rows:
-    """Return rows without a candle."""
+    """Return an empty Rows."""
     return np.empty((0, 6))
 
 
@@ -54,10 +54,10 @@ def times_of(rows: Rows) -> NDArray[np.int64]:
 
 
 def roll_up(rows: Rows, source_ms: int, window_ms: int, offset_ms: int = 0) -> Rows:
-    """Return the windows of `window_ms` that `rows`, candles of `source_ms`, cover completely.
+    """Return the windows of `window_ms` that are completely covered by `rows`, candles of `source_ms`.
 
-    Windows start at `offset_ms` after a multiple of `window_ms`. One with a candle missing is left out, and so is the
-    one that is still forming, since its last candle is not there yet.
+    Windows start at `offset_ms` after a multiple of `window_ms`. Incomplete windows are left out, including the one
+    that is still forming.
     """
     if len(rows) == 0 or source_ms == window_ms:
         return rows
@@ -82,7 +82,7 @@ def roll_up(rows: Rows, source_ms: int, window_ms: int, offset_ms: int = 0) -> R
 
 
 def frame(rows: Rows) -> pd.DataFrame:
-    """Return `date` (UTC) and COLUMNS; a candle without trades has its close as open, high and low."""
+    """Return `date` (UTC) and COLUMNS; candles without trades have their close as open, high and low."""
     untraded = np.isnan(rows[:, _OPEN])
     if untraded.any():
         rows = rows.copy()
@@ -92,14 +92,14 @@ def frame(rows: Rows) -> pd.DataFrame:
 
 
 def dates(times_ms: NDArray[np.int64]) -> pd.DatetimeIndex:
-    """Return UTC dates, of the resolution that `pd.date_range` gives."""
+    """Return UTC dates with the resolution of `pd.date_range`."""
     return pd.DatetimeIndex(times_ms.astype("datetime64[ms]").astype(_DATES)).tz_localize("UTC")
 
 
 def hole_frame(times_ms: NDArray[np.int64], absent_ms: NDArray[np.int64]) -> pd.DataFrame:
-    """Return every hole in ascending 3m opens: `start` (first missing), `end` (next stored), `candles` (missing).
+    """Return every hole in the given 3m open times: `start` (first missing), `end` (next stored), `candles` (missing).
 
-    `exchange_holes` is how many of them are in `absent_ms` (ascending): the exchange itself does not have them.
+    `exchange_holes` counts those that are in `absent_ms` (ascending): the exchange does not have them either.
     """
     before = np.flatnonzero(np.diff(times_ms) > BASE_MS)
     starts, ends = times_ms[before] + BASE_MS, times_ms[before + 1]

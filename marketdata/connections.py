@@ -1,4 +1,4 @@
-"""HTTP connections to stores, made where they are used: no other process or event loop inherits them."""
+"""HTTP connections to stores, opened where they are used; never shared between processes or event loops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONNECT_SECONDS = 3.0
 
 
 class _Settings:
-    """What connections are made of. All that is pickled, so that a copy makes connections of its own."""
+    """The settings for connections. Only these are pickled, so that a copy opens its own connections."""
 
     def __init__(self, stores: Sequence[Store], timeout_seconds: float) -> None:
         self._stores = stores
@@ -28,11 +28,11 @@ class _Settings:
         return type(self), (self._stores, self._timeout_seconds)
 
     def check(self) -> None:
-        """Raise InvalidRequest for a certificate file that cannot be used."""
+        """Raise InvalidRequest if a certificate file cannot be used."""
         self._trusted[os.getpid()] = trust(store.ca_file for store in self._stores)
 
     def _options(self) -> dict[str, Any]:
-        """What both kinds of client take. A store is one of ours, so neither takes a proxy from the environment."""
+        """Options for both kinds of client. Stores are on our own network, so the environment's proxies are ignored."""
         if os.getpid() not in self._trusted:
             self.check()
         return {
@@ -43,19 +43,19 @@ class _Settings:
 
 
 class Connections(_Settings):
-    """One client in each process. A child leaves its parent's alone: its sockets are shared, and a lock may be held."""
+    """One client per process. A child process never uses its parent's: sockets are shared and a lock may be held."""
 
     def __init__(self, stores: Sequence[Store], timeout_seconds: float) -> None:
         super().__init__(stores, timeout_seconds)
         self._clients: dict[int, httpx.Client] = {}
 
     def client(self) -> httpx.Client:
-        """Return this process's client; may be called from several threads. Raises InvalidRequest."""
+        """Return this process's client. Thread-safe. Raises InvalidRequest."""
         process = os.getpid()
         client = self._clients.get(process)
         if client is None:
             made = httpx.Client(trust_env=False, **self._options())
-            client = self._clients.setdefault(process, made)  # of two threads the first one's
+            client = self._clients.setdefault(process, made)  # if two threads race, the first one's
             if client is not made:
                 made.close()
         return client
@@ -68,7 +68,7 @@ class Connections(_Settings):
 
 
 class AsyncConnections(_Settings):
-    """One client in each event loop of a process."""
+    """One client per event loop of a process."""
 
     def __init__(self, stores: Sequence[Store], timeout_seconds: float) -> None:
         super().__init__(stores, timeout_seconds)

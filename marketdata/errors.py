@@ -1,4 +1,4 @@
-"""What can go wrong for a reader of market data, one type each; every message says what to do."""
+"""The errors a reader of market data can get, one type each; every message says what to do."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 
 class MarketDataError(Exception):
-    """The base of every error this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # As its text: a worker process must be able to hand it back, whatever __init__ takes.
+        # Pickled as its text, so that a worker process can return it whatever arguments __init__ takes.
         return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class InvalidPair(MarketDataError, ValueError):
-    """A text that is not a pair; the message names it and the notation expected."""
+    """A string that is not a pair; the message quotes it and shows the expected notation."""
 
 
 class InvalidTimeframe(MarketDataError, ValueError):
-    """A timeframe that is not served; the message names it and what is."""
+    """A timeframe that is not supported; the message quotes it and lists those that are."""
 
 
 class InvalidRequest(MarketDataError, ValueError):
-    """A limit, a range or a configuration that makes no sense."""
+    """An invalid limit, range or configuration."""
 
 
 class UnknownPair(MarketDataError, LookupError):
-    """Pairs the store has nothing of. `pairs` are their names."""
+    """The store has no data for these pairs. `pairs` are their names."""
 
     def __init__(self, pairs: Iterable[str], known: Iterable[str]) -> None:
         self.pairs = tuple(pairs)
@@ -39,15 +39,15 @@ class UnknownPair(MarketDataError, LookupError):
 
 
 class EmptyStore(MarketDataError):
-    """The store answers and holds nothing of what was asked: no collector has written yet."""
+    """The store responds but has no data of the requested kind: no collector has written yet."""
 
 
 class Unauthorized(MarketDataError):
-    """The store refused the token, or the token may not read the bucket."""
+    """The store rejected the token, or the token may not read the bucket."""
 
 
 class StoreUnavailable(MarketDataError):
-    """No store gave an answer that can be used: dead, unreachable, overloaded or not InfluxDB."""
+    """No store gave a usable answer: it is down, unreachable, overloaded, or not InfluxDB."""
 
 
 def _nearest(pair: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""How funding rates and mark prices are asked for, and what they are returned as. Pure, like `marketdata.ohlcv`."""
+"""Decides how to query funding rates and mark prices, and builds the results. Pure, like `marketdata.ohlcv`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from marketdata.pairs import parse_pair
 from marketdata.schema import FUNDING_RATE, FUNDING_SETTLED, MARK_PRICE, bucket_of
 from marketdata.timeframes import DAY_MS
 
-# Samples are kept 30 days by default. The newest one is asked for over all of them: its age is the caller's to see.
+# Samples are kept for 30 days by default. The query covers all of them; callers can check the age of the newest one.
 _SAMPLES_MS = 30 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
 class FundingRate:
-    """The newest estimate of a pair's running funding period.
+    """The newest estimate for a pair's current funding period.
 
-    `rate` is a fraction (0.0001 is 0.01 %), `time` the exchange's event time (UTC), `age_seconds` how long before the
-    read that was: the store samples once a minute.
+    `rate` is a fraction (0.0001 is 0.01 %), `time` the exchange's event time (UTC), `age_seconds` the sample's age at
+    the time of the read. The store has one sample per minute.
     """
 
     pair: str
@@ -41,8 +41,8 @@ class FundingRate:
 class MarkPrice:
     """The newest mark and index price of a pair, in the quote currency.
 
-    `time` is the exchange's event time (UTC), `age_seconds` how long before the read that was: the store samples every
-    10 s.
+    `time` is the exchange's event time (UTC), `age_seconds` the sample's age at the time of the read. The store has one
+    sample per 10 s.
     """
 
     pair: str
@@ -71,7 +71,7 @@ def newest_mark(pair: str, now_ms: int) -> Steps[MarkPrice]:
 
 
 def settled(pair: str, start_ms: int, end_ms: int, now_ms: int, contract: Contract = "present") -> Steps[pd.DataFrame]:
-    """Return `date`, `rate`, `mark_price` (NaN where the exchange has none) settled in [start_ms, end_ms)."""
+    """Return `date`, `rate`, `mark_price` (NaN if the exchange has none) of rates settled in [start_ms, end_ms)."""
     first_ms, until_ms = (yield from spans([pair], contract, now_ms))[pair]
     condition, params = where([pair], max(start_ms, first_ms), min(end_ms, until_ms))
     text = f'SELECT "rate", "mark_price" FROM "{FUNDING_SETTLED}" WHERE {condition}'
@@ -86,10 +86,10 @@ def settled(pair: str, start_ms: int, end_ms: int, now_ms: int, contract: Contra
 def _newest(
     measurement: str, fields: tuple[str, str], pairs: Sequence[str], now_ms: int
 ) -> Steps[dict[str, tuple[float, float, float]]]:
-    """Return (time_ms, field, field) of each pair's newest sample; of every pair that has one when none is named."""
+    """Return (time_ms, field, field) of the newest sample of each pair, or of every pair if `pairs` is empty."""
     for pair in pairs:
         parse_pair(pair)
-    # The end lies ahead of now: the exchange's clock may be ahead of ours, and its newest sample is the one wanted.
+    # The range ends after now: the exchange's clock may be ahead of ours, and we want its newest sample.
     condition, params = where(pairs, now_ms - _SAMPLES_MS, now_ms + DAY_MS)
     columns = ", ".join(f'"{name}"' for name in fields)
     text = f'SELECT {columns} FROM "{measurement}" WHERE {condition} GROUP BY "pair" ORDER BY time DESC LIMIT 1'

@@ -1,7 +1,7 @@
-"""How candles are asked for: which stored interval serves a timeframe, how far back, what is patched. Pure.
+"""Decides how to query candles: which stored interval serves a timeframe, how far to look back, what to compute. Pure.
 
-Each function is a generator of queries that is sent the answers and returns the result, so that the sync and the async
-client share every decision and differ in the transport alone.
+Each function is a generator that yields queries, receives their results, and returns the final result. So the sync and
+async clients share all decisions and differ only in the transport.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ T = TypeVar("T")
 Steps = Generator[Query, list[Series], T]
 
 Contract = Literal["present", "previous"]
-"""Of a ticker that was delisted and listed again for another coin: what trades now, or what traded before."""
+"""Which contract of a reused ticker: the one trading now, or those that traded before."""
 
 Spans = Mapping[str, tuple[int, int]]
-"""By pair: candles of the contract that is meant lie in [start, stop), UTC ms."""
+"""By pair: the contract's candles are in [start, stop), UTC ms."""
 
-#: Rows asked for in one query: about 5 MB of JSON, a tenth of a second.
+#: Rows per query: about 5 MB of JSON, a tenth of a second.
 _ROWS_PER_QUERY = 50_000
 
-#: How far back windows are computed from 3m candles where no rollup is stored yet: the longest overlap of the tasks.
+#: How far back windows are computed from 3m candles if no roll-up is stored yet: the longest overlap of the tasks.
 _PATCH_MS = 3 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The stored candles a timeframe is served from."""
+    """The stored candles that serve a timeframe."""
 
     timeframe: str
     window_ms: int
@@ -74,7 +74,7 @@ def source_of(timeframe: str) -> Source:
 
 
 def spans(pairs: Sequence[str], contract: Contract, now_ms: int) -> Steps[Spans]:
-    """Return where the candles of a contract of each pair lie: its first candle is noted in the store."""
+    """Return where the candles of each pair's contract are; the store has the first candle of each contract."""
     for pair in pairs:
         parse_pair(pair)
     if not pairs:
@@ -91,7 +91,7 @@ def spans(pairs: Sequence[str], contract: Contract, now_ms: int) -> Steps[Spans]
 def newest(pairs: Sequence[str], timeframe: str, limit: int, now_ms: int) -> Steps[dict[str, pd.DataFrame]]:
     """Return up to `limit` of the newest candles of each pair's present contract.
 
-    Looks back a little further than `limit` candles reach, and once more, five times as far, for a pair that has fewer.
+    Looks back slightly further than `limit` candles, and once more, five times as far, for pairs that have fewer.
     """
     source = source_of(timeframe)
     count = whole(limit)
@@ -114,7 +114,7 @@ def newest(pairs: Sequence[str], timeframe: str, limit: int, now_ms: int) -> Ste
 def between(
     pairs: Sequence[str], timeframe: str, start_ms: int, end_ms: int, now_ms: int, contract: Contract = "present"
 ) -> Steps[dict[str, pd.DataFrame]]:
-    """Return every candle of each pair's contract that opens in [start_ms, end_ms) and has ended."""
+    """Return every candle of each pair's contract that opens in [start_ms, end_ms) and has closed."""
     source = source_of(timeframe)
     of = yield from spans(pairs, contract, now_ms)
     stop_ms = min(_round_up(end_ms, timeframe), window_open_ms(now_ms, timeframe))
@@ -124,9 +124,9 @@ def between(
 
 
 def holes(pair: str, start_ms: int, end_ms: int, now_ms: int) -> Steps[pd.DataFrame]:
-    """Return the runs of 3m candles missing between those stored of a pair's present contract in [start_ms, end_ms).
+    """Return the runs of missing 3m candles between those stored for a pair's present contract in [start_ms, end_ms).
 
-    Counts by day first and reads only the days that have fewer than 480.
+    Counts by day first, and reads only the days with fewer than 480.
     """
     of = yield from spans([pair], "present", now_ms)
     start_ms = max(start_ms, of[pair][0])
@@ -146,7 +146,7 @@ def holes(pair: str, start_ms: int, end_ms: int, now_ms: int) -> Steps[pd.DataFr
 
 
 def _exchange_holes(pair: str, start_ms: int, end_ms: int) -> Steps[NDArray[np.int64]]:
-    """Return the opens of the candles that the collector knows the exchange not to have, ascending."""
+    """Return the open times of candles that the exchange does not have, according to the collector, ascending."""
     condition, params = where([pair], start_ms, end_ms)
     of_candles = f"\"channel\" = 'candles_3m' AND {one_of('state', NOT_AT_EXCHANGE)}"
     series = yield Query(bucket_of(GAPS), f'SELECT "state" FROM "{GAPS}" WHERE {condition} AND {of_candles}', params)
@@ -154,14 +154,14 @@ def _exchange_holes(pair: str, start_ms: int, end_ms: int) -> Steps[NDArray[np.i
 
 
 def known_pairs(measurement: str) -> Steps[list[str]]:
-    """Return the pairs that a measurement has anything of, in order."""
+    """Return the pairs that have data in a measurement, sorted."""
     text = f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "pair" WHERE "exchange" = $exchange'
     series = yield Query(bucket_of(measurement), text, {"exchange": EXCHANGE})
     return sorted(str(value) for one in series for _, value in one.values)
 
 
 def check_known(pairs: Sequence[str], measurement: str) -> Steps[None]:
-    """Raise EmptyStore or UnknownPair unless the store knows each of `pairs`; asks nothing if there are none."""
+    """Raise EmptyStore or UnknownPair unless the store has all `pairs`; sends no query if `pairs` is empty."""
     if not pairs:
         return
     known = yield from known_pairs(measurement)
@@ -173,12 +173,12 @@ def check_known(pairs: Sequence[str], measurement: str) -> Steps[None]:
 
 
 def answer(query: Query) -> Steps[list[Series]]:
-    """Return the answer to one query as it is."""
+    """Return the result of a single query unchanged."""
     return (yield query)
 
 
 def newest_candle_ms(now_ms: int) -> Steps[int]:
-    """Return the open time of the newest 3m candle of any pair in the last hour, 0 if there is none."""
+    """Return the open time of the newest 3m candle of any pair within the last hour, 0 if there is none."""
     condition, params = where((), now_ms - 3_600_000, now_ms + BASE_MS)
     text = f'SELECT "close" FROM "{OHLCV_3M}" WHERE {condition} ORDER BY time DESC LIMIT 1'
     series = yield Query(bucket_of(OHLCV_3M), text, params)
@@ -186,7 +186,7 @@ def newest_candle_ms(now_ms: int) -> Steps[int]:
 
 
 def where(pairs: Sequence[str], start_ms: int, stop_ms: int) -> tuple[str, dict[str, str]]:
-    """Return the condition, and what is bound in it, for [start_ms, stop_ms) of `pairs`, or of every pair if none."""
+    """Return the condition for [start_ms, stop_ms) of `pairs`, or of every pair if empty, and its bound parameters."""
     params = {"exchange": EXCHANGE} | {f"pair{index}": pair for index, pair in enumerate(pairs)}
     any_pair = " OR ".join(f'"pair" = $pair{index}' for index in range(len(pairs)))
     of_pairs = f" AND ({any_pair})" if pairs else ""
@@ -222,7 +222,7 @@ def _patch(stored: dict[str, Rows], source: Source, of: Spans, start_ms: int, st
 def _rows(
     pairs: Sequence[str], measurement: str, step_ms: int, of: Spans, start_ms: int, stop_ms: int
 ) -> Steps[dict[str, Rows]]:
-    """Return the stored rows of each pair's contract that open in [start_ms, stop_ms), a bounded number by a query."""
+    """Return the stored rows of each pair's contract that open in [start_ms, stop_ms), limited in size per query."""
     if not pairs:
         return {}
     parts: dict[str, list[Rows]] = {pair: [no_rows()] for pair in pairs}
@@ -238,7 +238,7 @@ def _rows(
 
 
 def _within(rows: Rows, step_ms: int, from_ms: int, until_ms: int) -> Rows:
-    """Return the rows of a contract; the window that its first candle is in is its own."""
+    """Return the rows that belong to a contract, including the window that contains its first candle."""
     opens = rows[:, 0]
     return rows[(opens + step_ms > from_ms) & (opens < until_ms // step_ms * step_ms)]
 
@@ -253,6 +253,6 @@ def _round_up(time_ms: int, timeframe: str) -> int:
 
 
 def _runs(days: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return (start, stop) in ms of every run of consecutive days."""
+    """Return (start, stop) in ms for every run of consecutive days."""
     breaks = np.flatnonzero(np.diff(days) != DAY_MS) + 1
     return [(int(run[0]), int(run[-1]) + DAY_MS) for run in np.split(days, breaks) if len(run)]

@@ -22,9 +22,9 @@ class Pair(NamedTuple):
 
 
 def pair_of(base: str, quote: str, margin: str) -> str:
-    """Return the pair of the exchange's ``baseAsset``, ``quoteAsset`` and ``marginAsset``.
+    """Return the pair for the exchange's ``baseAsset``, ``quoteAsset`` and ``marginAsset``.
 
-    Raises InvalidPair if one of them cannot stand in a pair.
+    Raises InvalidPair if one of them cannot be part of a pair.
     """
     pair = f"{base}/{quote}:{margin}"
     parse_pair(pair)
@@ -35,9 +35,9 @@ def pair_of(base: str, quote: str, margin: str) -> str:
 def parse_pair(pair: str) -> Pair:
     """Split ``BASE/QUOTE:SETTLE``; raises InvalidPair.
 
-    A base is what the exchange calls a coin: printable text of any script (``币安人生``, ``T$``), but for ``/`` and
-    ``:``, which part a pair, and the backslash, which line protocol cannot escape. Quote and settle are letters and
-    digits of any script and ``_ - .``.
+    The base is the exchange's name for the coin: printable text in any script (``币安人生``, ``T$``), except for ``/`` and
+    ``:``, which separate the parts of a pair, and the backslash, which line protocol cannot escape. Quote and settle
+    are letters and digits of any script and ``_ - .``.
     """
     base, _, rest = pair.partition("/")
     quote, _, settle = rest.partition(":")

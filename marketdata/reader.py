@@ -3,9 +3,9 @@
     with MarketData(Store("http://127.0.0.1:8086", token_file="reader.token")) as market:
         candles = market.get_ohlcv("BTC/USDT:USDT", "1h", limit=500)
 
-Both have the same methods and decide everything in the same place: `marketdata.ohlcv` and `marketdata.funding` yield
-queries and are sent the answers; here they are carried over HTTP. Every method may raise, besides what it names:
-Unauthorized, StoreUnavailable and EmptyStore; all of them are MarketDataError.
+Both have the same methods and share all decisions: `marketdata.ohlcv` and `marketdata.funding` yield queries and
+receive the results; this module sends them over HTTP. In addition to the errors it lists, every method may raise
+Unauthorized, StoreUnavailable and EmptyStore. All of them are MarketDataErrors.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _system_clock_ms() -> int:
 
 
 class MarketData:
-    """The data of one store or of several, for scripts, notebooks and bots. May be used from several threads."""
+    """Reads from one store or several; for scripts, notebooks and bots. Thread-safe."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class MarketData:
         clock_ms: Callable[[], int] = _system_clock_ms,
         timeout_seconds: float = 10.0,
     ) -> None:
-        """Take one store, or several: the first fresh one answers, or else the one with the newest candle.
+        """Take one store or several. The first fresh one answers, or if none is fresh, the one with the newest candle.
 
-        `clock_ms` gives the current time in ms; it says which windows have ended and how old a sample is.
-        Pickles, and is copied deeply, as these arguments: each process makes its own connections, on first use, in a
-        child after a fork too. Raises InvalidRequest.
+        `clock_ms` returns the current time in ms; it determines which windows have closed and how old a sample is. A
+        pickle or deep copy contains only these arguments: each process opens its own connections on first use,
+        including after a fork. Raises InvalidRequest.
         """
         self._stores = _listed(stores)
         self._ranking = Ranking(self._stores)
@@ -83,14 +83,14 @@ class MarketData:
         end: Time | None = None,
         contract: Contract = "present",
     ) -> pd.DataFrame:
-        """Return a pair's candles: the newest `limit`, or all that open in [start, end) (`end`: now).
+        """Return a pair's candles: the newest `limit`, or all that open in [start, end) (default `end`: now).
 
         `timeframe` is a multiple of 3m up to 1d, or 1w (from Monday). Columns: `date` (the window's open, UTC), open,
-        high, low, close (quote currency), volume (base currency); ascending. A window is there if every one of its 3m
-        candles is final and stored: the forming one never is, and one with a hole is not (see `gaps`). There may be
-        fewer rows than `limit`, and none. Where the ticker was another coin's before, the answer begins with the
-        present contract; `contract="previous"` and a `start` read what traded before it. Raises UnknownPair,
-        InvalidPair, InvalidTimeframe, InvalidRequest.
+        high, low, close (quote currency), volume (base currency); ascending. A window is returned only if all its 3m
+        candles are final and stored: never the forming one, and never one with a hole (see `gaps`). There may be fewer
+        rows than `limit`, or none. If the ticker belonged to another coin before, the result starts with the present
+        contract; `contract="previous"` and a `start` read what traded before it. Raises UnknownPair, InvalidPair,
+        InvalidTimeframe, InvalidRequest.
         """
         many = self.get_ohlcv_many([pair], timeframe, limit=limit, start=start, end=end, contract=contract)
         return many[pair]
@@ -105,34 +105,34 @@ class MarketData:
         end: Time | None = None,
         contract: Contract = "present",
     ) -> dict[str, pd.DataFrame]:
-        """Return what `get_ohlcv` returns, for several pairs in a few queries. UnknownPair names all unknown ones."""
+        """Like `get_ohlcv`, for several pairs in a few queries. UnknownPair lists all unknown pairs."""
         return self._run(_candles(pairs, timeframe, limit, start, end, contract, _now_ms(self._clock_ms)))
 
     def gaps(self, pair: str, *, start: Time | None = None, end: Time | None = None) -> pd.DataFrame:
         """Return the holes between a pair's stored 3m candles that open in [start, end), by default in all of them.
 
-        Columns: `start` (open of the first missing candle, UTC), `end` (open of the next stored one), `candles`
-        (missing), `exchange_holes` (how many of them the exchange itself does not have, or not as a candle). What is
-        missing before the first or after the last stored candle is no hole. Raises UnknownPair, InvalidPair,
+        Columns: `start` (open of the first missing candle, UTC), `end` (open of the next stored one), `candles` (number
+        missing), `exchange_holes` (how many of them the exchange does not have, or only as an impossible row). Candles
+        missing before the first or after the last stored one are not holes. Raises UnknownPair, InvalidPair,
         InvalidRequest.
         """
         return self._run(_holes(pair, start, end, _now_ms(self._clock_ms)))
 
     def get_funding_rate(self, pair: str) -> FundingRate:
-        """Return the newest estimate of a pair's running funding period. Raises UnknownPair, InvalidPair."""
+        """Return the newest estimate for a pair's current funding period. Raises UnknownPair, InvalidPair."""
         return self._run(partial(funding.newest_rate, pair, _now_ms(self._clock_ms)))
 
     def get_all_pairs_funding_rates(self) -> dict[str, FundingRate]:
-        """Return the newest estimate of every pair that has one of the last 30 days: look at `age_seconds`."""
+        """Return the newest estimate within the last 30 days for every pair that has one; check `age_seconds`."""
         return self._run(partial(funding.newest_rates, _now_ms(self._clock_ms)))
 
     def get_funding_history(
         self, pair: str, start: Time, end: Time | None = None, *, contract: Contract = "present"
     ) -> pd.DataFrame:
-        """Return the funding a pair settled in [start, end) (`end`: now), ascending.
+        """Return a pair's settled funding in [start, end) (default `end`: now), ascending.
 
-        Columns: `date` (UTC; the exchange's own time, some ms off the hour), `rate`, `mark_price` (NaN where the
-        exchange has none). Raises UnknownPair, InvalidPair, InvalidRequest.
+        Columns: `date` (UTC; the exchange's own time, a few ms off the hour), `rate`, `mark_price` (NaN if the exchange
+        has none). Raises UnknownPair, InvalidPair, InvalidRequest.
         """
         return self._run(_settled(pair, start, end, contract, _now_ms(self._clock_ms)))
 
@@ -141,11 +141,11 @@ class MarketData:
         return self._run(partial(funding.newest_mark, pair, _now_ms(self._clock_ms)))
 
     def query(self, query: Query) -> list[Series]:
-        """Return the answer to one query in InfluxQL, for what has no method here. Values are floats, times in ms."""
+        """Run an InfluxQL query, for anything that has no method here. Values are floats, times are in ms."""
         return self._run(partial(ohlcv.answer, query))
 
     def pairs(self) -> list[str]:
-        """Return the pairs the store has 3m candles of, in order."""
+        """Return the pairs that have 3m candles in the store, sorted."""
         return self._run(partial(ohlcv.known_pairs, OHLCV_3M))
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class MarketData:
 
 
 class AsyncMarketData:
-    """`MarketData` for asyncio: the same methods with the same results, to be awaited."""
+    """`MarketData` for asyncio: the same methods with the same results, as coroutines."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the store holds: every bucket, measurement, tag and field as plain data. docs/schema.md is tested against it."""
+"""The schema of the store: all buckets, measurements, tags and fields. A test compares docs/schema.md with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 EXCHANGE = "BINANCE_FUTURES"
 
-#: Binance listed its first USDT-M perpetual in September 2019: nothing stored is older than this, 2019-01-01 in ms.
+#: Binance listed its first USDT-M perpetual in September 2019. No stored data is older than this: 2019-01-01 in ms.
 EARLIEST_MS = 1_546_300_800_000
 
 BUCKET_RAW = "market_data"
@@ -23,15 +23,15 @@ CONTRACTS = "contracts"
 MARK_PRICE = "mark_price"
 FUNDING_RATE = "funding_rate"
 
-#: The timeframes the store's tasks roll up, shortest first; measurement `ohlcv_<timeframe>`.
+#: The timeframes that tasks in the store roll up, shortest first; measurement `ohlcv_<timeframe>`.
 ROLLUP_TIMEFRAMES = ("15m", "1h", "4h", "1d")
 
-#: What a pair is watched on; the tag `channel` of `gaps` and the metrics' label.
+#: The channels of a pair; the tag `channel` of `gaps` and the label of metrics.
 CHANNELS = ("candles_3m", "mark_price", "funding")
 
 GAP_STATES = ("open", "repaired", "exchange_hole", "invalid")
 
-#: Of these, what the exchange does not have: no row, or one that cannot be a candle.
+#: The states of candles that the exchange does not have: no row, or an impossible one.
 NOT_AT_EXCHANGE = ("exchange_hole", "invalid")
 
 FieldType = Literal["float", "int", "string"]
@@ -39,7 +39,7 @@ FieldType = Literal["float", "int", "string"]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: its type in InfluxDB, its unit and its meaning."""
+    """A field: its type in InfluxDB, unit and meaning."""
 
     name: str
     type: FieldType
@@ -49,7 +49,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement: the bucket it is in, what its time (ms) is, its tags and fields."""
+    """A measurement: its bucket, the meaning of its time (ms), its tags and fields."""
 
     name: str
     bucket: str
@@ -79,11 +79,11 @@ _ALL = (
     Measurement(
         FUNDING_SETTLED,
         BUCKET_RAW,
-        "funding time; jitters by some ms",
+        "funding time; off by a few ms",
         _TAGS,
         (
             Field("rate", "float", "1", "settled funding rate of the period that ended"),
-            Field("mark_price", "float", "quote", "mark price it was settled at; missing where the exchange has none"),
+            Field("mark_price", "float", "quote", "mark price at settlement; missing if the exchange has none"),
         ),
     ),
     Measurement(
@@ -111,8 +111,8 @@ _ALL = (
                 "open, repaired, exchange_hole or invalid (the exchange's row cannot be a candle)",
             ),
             Field("reason", "string", "-", "why it is missing"),
-            Field("since_ms", "int", "ms", "of exchange_hole and invalid: when that was found"),
-            Field("asked", "int", "1", "of exchange_hole and invalid: how often the exchange was asked again since"),
+            Field("since_ms", "int", "ms", "exchange_hole and invalid only: when this was detected"),
+            Field("asked", "int", "1", "exchange_hole and invalid only: how often the exchange has been asked again"),
         ),
     ),
     Measurement(
@@ -120,7 +120,7 @@ _ALL = (
         BUCKET_RAW,
         "open of a contract's first 3m candle",
         _TAGS,
-        (Field("onboard_date", "int", "ms", "the exchange's own date for it, which may be days or months off"),),
+        (Field("onboard_date", "int", "ms", "the exchange's listing date, which may be days or months off"),),
     ),
     *(
         Measurement(f"ohlcv_{timeframe}", BUCKET_ROLLUP, "open of the window", _TAGS, (*_CANDLE, _CANDLES))
@@ -152,5 +152,5 @@ MEASUREMENTS = MappingProxyType({measurement.name: measurement for measurement i
 
 
 def bucket_of(measurement: str) -> str:
-    """Return the bucket a measurement is written to. Raises KeyError for a name the schema does not have."""
+    """Return the bucket of a measurement. Raises KeyError for an unknown name."""
     return MEASUREMENTS[measurement].bucket

@@ -1,8 +1,8 @@
-"""The one writer of line protocol, time precision ms.
+"""The only writer of line protocol; time precision is ms.
 
-Numbers are written as the exchange's own decimal text, so what is stored is what the exchange said. InfluxDB takes a
-wrong unit of time or type in silence, and refuses a whole batch for one malformed line: so everything is checked here.
-Line protocol: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
+Numbers are written as the exchange's own decimal text, so the stored values are exactly what the exchange sent.
+InfluxDB silently accepts wrong time units and types, and rejects a whole batch for one malformed line, so everything is
+checked here. Line protocol: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ REASONS: frozenset[str] = frozenset(get_args(Reason))
 _CANDLE_MS = {OHLCV_3M: BASE_MS} | {f"ohlcv_{timeframe}": TIMEFRAME_MS[timeframe] for timeframe in ROLLUP_TIMEFRAMES}
 _HOUR_MS = TIMEFRAME_MS["1h"]
 
-# Plain decimals only. 30 digits on each side are far beyond any price and far below what overflows a float.
+# Plain decimals only. 30 digits on each side are far more than any price has and far less than what overflows a float.
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{1,30})?")
 _TAG_SPECIAL = re.compile(r"([,= ])")
 _INT64_MAX = 2**63 - 1
 
 
 class Unserializable(ValueError):
-    """A point that must not be written. `reason` is one of REASONS: fit for a metric's label."""
+    """A point that must not be written. `reason` is one of REASONS, suitable as a metric label."""
 
     def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(reason, message)  # all arguments, so that it pickles
+        super().__init__(reason, message)  # all arguments, so that it can be pickled
         self.reason: Reason = reason
 
     def __str__(self) -> str:
@@ -63,10 +63,10 @@ def check_candle(
     taker_buy_quote_volume: str,
     trades: int,
 ) -> None:
-    """Raise Unserializable if no candle has these numbers: the one judge of frames, REST rows and what is stored.
+    """Raise Unserializable if no candle can have these numbers: the only check for frames, REST rows and stored points.
 
-    Plain decimals; 0 < low <= open, close <= high; no volume below zero; takers bought no more than was traded; nothing
-    was traded without a trade.
+    Plain decimals; 0 < low <= open, close <= high; no negative volume; takers bought no more than was traded; no volume
+    without a trade.
     """
     _check_prices(open, high, low, close)
     traded = _count("trades", trades) > 0
@@ -91,11 +91,11 @@ def candle_line(
     candles: int | None = None,
     exchange: str = EXCHANGE,
 ) -> str:
-    """Return the line of one final candle of `ohlcv_3m` or a rollup (`ohlcv_15m 1h 4h 1d`).
+    """Return the line for a final candle of `ohlcv_3m` or a roll-up (`ohlcv_15m 1h 4h 1d`).
 
-    Prices in the quote currency, `volume` and `taker_buy_volume` in the base currency, all as decimal text.
-    `candles` is the number of 3m candles of a rollup window, 0 if it is the exchange's own; None for `ohlcv_3m`.
-    A candle without trades is written without open, high and low: first, max and min of a rollup are then right.
+    Prices are in the quote currency, `volume` and `taker_buy_volume` in the base currency, all as decimal text.
+    `candles` is the number of 3m candles in a roll-up window, 0 if it is the exchange's own; None for `ohlcv_3m`.
+    A candle without trades is written without open, high and low, so that first, max and min of a roll-up are right.
     Raises Unserializable.
     """
     length_ms = _CANDLE_MS.get(measurement)
@@ -113,7 +113,7 @@ def candle_line(
 
 
 def mark_price_line(pair: str, event_time_ms: int, mark: str, index: str, *, now_ms: int) -> str:
-    """Return the line of one sampled mark price and index price (quote currency). Raises Unserializable."""
+    """Return the line for a sampled mark price and index price (quote currency). Raises Unserializable."""
     tags = _tags(EXCHANGE, pair)
     _check_time(event_time_ms, now_ms)
     if _number("mark", mark) <= 0 or _number("index", index) < 0:
@@ -122,7 +122,7 @@ def mark_price_line(pair: str, event_time_ms: int, mark: str, index: str, *, now
 
 
 def funding_rate_line(pair: str, event_time_ms: int, rate: str, next_funding_time_ms: int, *, now_ms: int) -> str:
-    """Return the line of one sampled funding rate, the estimate for the running period. Raises Unserializable."""
+    """Return the line for a sampled funding rate, the estimate for the current period. Raises Unserializable."""
     tags = _tags(EXCHANGE, pair)
     _check_time(event_time_ms, now_ms)
     _check_time(next_funding_time_ms, now_ms)
@@ -131,7 +131,7 @@ def funding_rate_line(pair: str, event_time_ms: int, rate: str, next_funding_tim
 
 
 def funding_settled_line(pair: str, funding_time_ms: int, rate: str, mark_price: str | None, *, now_ms: int) -> str:
-    """Return the line of one settled funding rate; the exchange has no `mark_price` for early ones: None.
+    """Return the line for a settled funding rate. `mark_price` is None for early rates: the exchange has none for them.
 
     Raises Unserializable.
     """
@@ -155,7 +155,7 @@ def mark_ohlcv_line(
     *,
     now_ms: int,
 ) -> str:
-    """Return the line of one hour of mark prices (quote currency, decimal text). Raises Unserializable."""
+    """Return the line for one hour of mark prices (quote currency, decimal text). Raises Unserializable."""
     tags = _tags(EXCHANGE, pair)
     _check_grid(open_time_ms, _HOUR_MS, now_ms)
     _check_prices(open, high, low, close)
@@ -173,10 +173,10 @@ def gap_line(
     since_ms: int | None = None,
     asked: int | None = None,
 ) -> str:
-    """Return the line of one missing candle; `state` is one of GAP_STATES, `channel` of CHANNELS.
+    """Return the line for a missing candle; `state` is one of GAP_STATES, `channel` one of CHANNELS.
 
-    `since_ms` and `asked`, of a candle that the exchange does not have: when that was found, and how often it was asked
-    again since. Raises Unserializable.
+    `since_ms` and `asked`, for a candle that the exchange does not have: when this was detected, and how often the
+    exchange has been asked again. Raises Unserializable.
     """
     if channel not in CHANNELS:
         raise Unserializable("tag", f"channel {channel!r} is not one of {' '.join(CHANNELS)}")
@@ -193,7 +193,7 @@ def gap_line(
 
 
 def contract_line(pair: str, first_open_ms: int, onboard_ms: int, *, now_ms: int) -> str:
-    """Return the line of a contract that trades since the candle that opens at `first_open_ms`.
+    """Return the line for a contract that has traded since the candle that opens at `first_open_ms`.
 
     Raises Unserializable.
     """
@@ -218,7 +218,7 @@ def _escape_tag(text: str) -> str:
 
 
 def _check_time(time_ms: int, now_ms: int) -> None:
-    # A float or a bool is not a time: InfluxDB refuses a batch for the one and stores 1970 for the other.
+    # Times must not be float or bool: InfluxDB rejects a whole batch for a float and stores 1970 for a bool.
     if type(time_ms) is not int or not EARLIEST_MS <= time_ms <= now_ms + DAY_MS:
         raise Unserializable("time", f"{time_ms!r} is not a time in ms between 2019 and a day from now ({now_ms})")
 
@@ -236,7 +236,7 @@ def _number(name: str, text: str) -> float:
 
 
 def _check_prices(open_: str, high: str, low: str, close: str) -> None:
-    # Conversion to float keeps order, so these comparisons cannot refuse what holds in decimals.
+    # Conversion to float preserves order, so these comparisons never refuse a valid decimal.
     first, highest, lowest, last = (
         _number("open", open_),
         _number("high", high),

@@ -1,4 +1,4 @@
-"""Where to read: the stores' addresses and tokens, and which of several answers."""
+"""The stores to read from: addresses, tokens, and which of several to use."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from marketdata.errors import InvalidRequest, MarketDataError, StoreUnavailable, Unauthorized
 
-#: A store is fresh while its newest final candle opened less than this before now: two candles and the 60 s after
-#: which a missing candle counts as stale.
+#: A store is fresh if its newest final candle opened less than this long ago: two candles and the 60 s after which a
+#: missing candle counts as stale.
 FRESH_MS = 2 * 180_000 + 60_000
 
 _RECHECK_MS = 10_000
@@ -20,10 +20,11 @@ _RECHECK_DEAD_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One InfluxDB 2. Give `token_file`, read at each query so that a new token needs no restart, or `token`.
+    """An InfluxDB 2. Give either `token_file`, which is read for each query so that a new token needs no restart, or
+    `token`.
 
-    For an https address `ca_file` (PEM) is trusted besides the system's authorities. The token alone decides the
-    organization: `/query` takes no notice of one.
+    For an https address, `ca_file` (PEM) is trusted in addition to the system's CAs. The token determines the
+    organization; `/query` ignores the parameter.
     """
 
     url: str
@@ -38,7 +39,7 @@ class Store:
             raise InvalidRequest(f"store {self.url}: give either token_file or token")
 
     def read_token(self) -> str:
-        """Return the token. Raises Unauthorized if its file cannot be read or the token is empty or not one line."""
+        """Return the token. Raises Unauthorized if the file cannot be read or the token is empty or has several lines."""
         token = self.token
         if self.token_file is not None:
             try:
@@ -52,7 +53,8 @@ class Store:
 
 
 def stores_from_env(environ: Mapping[str, str]) -> list[Store]:
-    """Return the one store of MARKETDATA_URL, MARKETDATA_TOKEN_FILE (or MARKETDATA_TOKEN) and MARKETDATA_CA_FILE.
+    """Return the store configured by MARKETDATA_URL, MARKETDATA_TOKEN_FILE (or MARKETDATA_TOKEN) and
+    MARKETDATA_CA_FILE.
 
     Raises InvalidRequest.
     """
@@ -64,7 +66,7 @@ def stores_from_env(environ: Mapping[str, str]) -> list[Store]:
 
 
 def stores_from_file(path: Path | str) -> list[Store]:
-    """Return the stores of a TOML file, one `[[store]]` with `url` and `token_file` each. Raises InvalidRequest."""
+    """Return the stores in a TOML file, each a `[[store]]` with `url` and `token_file`. Raises InvalidRequest."""
     try:
         entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))["store"]
         return [Store(**entry) for entry in entries]
@@ -73,38 +75,38 @@ def stores_from_file(path: Path | str) -> list[Store]:
 
 
 def trust(ca_files: Iterable[Path | str | None]) -> ssl.SSLContext:
-    """Return what checks the stores' certificates: the system's authorities and the files'. Raises InvalidRequest."""
+    """Return a TLS context that trusts the system's CAs and these files. Raises InvalidRequest."""
     context = ssl.create_default_context()
     for ca_file in ca_files:
         if ca_file is None:
             continue
         try:
             context.load_verify_locations(ca_file)
-        except OSError as e:  # ssl.SSLError is one
+        except OSError as e:  # includes ssl.SSLError
             raise InvalidRequest(f"ca_file {ca_file} holds no readable certificate ({e}): name a PEM file") from e
     return context
 
 
 class Ranking:
-    """Which store answers: the first fresh one, else the one with the newest candle; a dead one is asked last."""
+    """Which store to use: the first fresh one, or else the one with the newest candle; failed ones come last."""
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self._newest_ms: list[int | None] = [None] * len(stores)
         self._checked_ms: list[int | None] = [None] * len(stores)
 
     def due(self, now_ms: int) -> list[int]:
-        """Return the stores whose freshness is to be asked again; none of them where there is only one store."""
+        """Return the stores whose freshness is to be checked again; empty if there is only one store."""
         if len(self._newest_ms) == 1:
             return []
         return [index for index in range(len(self._newest_ms)) if self._is_due(index, now_ms)]
 
     def note(self, index: int, newest_ms: int | None, now_ms: int) -> None:
-        """Note a store's newest candle (open time in ms; 0: it has none), or None when it did not answer."""
+        """Record a store's newest candle (open time in ms; 0: it has none), or None if it did not respond."""
         self._newest_ms[index] = newest_ms
         self._checked_ms[index] = now_ms
 
     def order(self, now_ms: int) -> list[int]:
-        """Return the stores in the order in which they are to be asked."""
+        """Return the stores in the order in which to try them."""
         newest = [-1 if newest_ms is None else newest_ms for newest_ms in self._newest_ms]
         fresh = [index for index in range(len(newest)) if now_ms - newest[index] < FRESH_MS]
         others = [index for index in range(len(newest)) if index not in fresh]
@@ -117,7 +119,7 @@ class Ranking:
 
 
 def all_failed(failures: Sequence[MarketDataError]) -> MarketDataError:
-    """Return the one error to raise when no store could answer; its message says why for each."""
+    """Return the error to raise if no store could answer; its message gives the reason for each."""
     if len(failures) == 1:
         return failures[0]
     refused = all(isinstance(failure, Unauthorized) for failure in failures)

@@ -1,4 +1,4 @@
-"""Timeframes and the windows they cut time into: aligned to the epoch in UTC, weeks from Monday."""
+"""Timeframes and their windows, aligned to the epoch in UTC; weeks start on Monday."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ BASE_MS = 180_000
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
 
-# The epoch was a Thursday; the Monday before it is three days earlier, so weeks start four days into the epoch's week.
+# The epoch was a Thursday, three days after a Monday; so weeks start four days into the epoch's week.
 _MONDAY_MS = 4 * DAY_MS
 
-#: The exchange's own intervals among the timeframes served, in milliseconds. `timeframe_ms` takes every other one too.
+#: The exchange's own intervals among the supported timeframes, in ms. `timeframe_ms` accepts all the others, too.
 TIMEFRAME_MS = MappingProxyType(
     {
         "3m": BASE_MS,
@@ -65,7 +65,7 @@ def timeframe_ms(timeframe: str) -> int:
 
 
 def window_open_ms(time_ms: int, timeframe: str) -> int:
-    """Return the open time (ms) of the window that holds `time_ms`. Raises InvalidTimeframe."""
+    """Return the open time (ms) of the window that contains `time_ms`. Raises InvalidTimeframe."""
     length_ms = timeframe_ms(timeframe)
     offset_ms = _MONDAY_MS if length_ms == WEEK_MS else 0
     return time_ms - (time_ms - offset_ms) % length_ms
