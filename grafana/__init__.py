@@ -1,1 +1,1 @@
-"""The dashboards, as Python. `python -m grafana` writes dashboards/<uid>.json; what Grafana loads is the JSON."""
+"""The dashboards as Python. `python -m grafana` writes dashboards/<uid>.json, which Grafana loads."""

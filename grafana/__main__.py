@@ -1,8 +1,8 @@
-"""Write the dashboards' JSON, or see whether it is what the source says.
+"""Write the dashboards' JSON, or check that it matches the source.
 
     python -m grafana [--check]
 
-Exit code 1 with --check if a file differs from its source, is missing, or has no source.
+With --check, the exit code is 1 if a file differs from its source, is missing, or has no source.
 """
 
 import argparse
@@ -28,7 +28,7 @@ BUILDERS = (
 
 
 def documents() -> dict[str, str]:
-    """The JSON of every dashboard, by file name. Grafana numbers and versions dashboards itself: no id, no version."""
+    """Return the JSON of every dashboard, by file name. Without id and version, which Grafana assigns itself."""
     found = {}
     for build in BUILDERS:
         document = json.loads(json.dumps(build(), cls=JSONEncoder))
@@ -49,7 +49,7 @@ def main() -> int:
     different = sorted(name for name in wanted.keys() | there if wanted.get(name) != there.get(name))
     if check:
         for name in different:
-            print(f"grafana/dashboards/{name} is not what the source says: run `python -m grafana`")
+            print(f"grafana/dashboards/{name} does not match its source: run `python -m grafana`")
         return 1 if different else 0
     for name in different:
         if name in wanted:

@@ -1,4 +1,4 @@
-"""What all dashboards have in common: frame, variables, links, annotations, and the grid their panels stand on."""
+"""What all dashboards share: frame, variables, links, annotations, and the grid of panels."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ TAG = "marketdata"
 RUNBOOKS = "https://github.com/marketdata-platform/marketdata-platform/blob/main/docs/runbooks"
 
 type Row = str | tuple[int, Sequence[tuple[int, Panel]]]
-"""A heading, or a height and the panels side by side with their widths, which add up to 24."""
+"""A heading, or a height and panels side by side with their widths, which add up to 24."""
 
 
 def board(
@@ -25,7 +25,7 @@ def board(
     rows: Sequence[Row],
     annotations: Sequence[dashboard.AnnotationQuery] = (),
 ) -> models.Dashboard:
-    """A dashboard of rows: the last 6 hours, refreshed every 30 s, linked with the others, not to be edited."""
+    """A dashboard of rows: last 6 hours, refreshed every 30 s, linked to the others, read-only."""
     built = (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -52,7 +52,7 @@ def board(
 
 
 def laid_out(rows: Sequence[Row]) -> list[models.Panel | models.RowPanel]:
-    """The panels of the rows with their places on the grid, numbered from 1. Raises ValueError on a hole."""
+    """Return the panels of the rows with their grid positions, numbered from 1. Raises ValueError for a gap."""
     placed: list[models.Panel | models.RowPanel] = []
     y = 0
     for row in rows:
@@ -76,36 +76,36 @@ def laid_out(rows: Sequence[Row]) -> list[models.Panel | models.RowPanel]:
 
 
 def prometheus_source() -> dashboard.DatasourceVariable:
-    """Where metrics come from."""
+    """The data source for metrics."""
     return dashboard.DatasourceVariable("prometheus_datasource").label("Prometheus data source").type("prometheus")
 
 
 def influxdb_source() -> dashboard.DatasourceVariable:
-    """Where candles, mark prices and funding rates come from; its query language is Flux."""
+    """The data source for candles, mark prices and funding rates; its query language is Flux."""
     return dashboard.DatasourceVariable("influxdb_datasource").label("InfluxDB data source").type("influxdb")
 
 
 def exchange() -> dashboard.QueryVariable:
-    """The exchange shown."""
+    """The selected exchange."""
     return _labels("exchange", "Exchange", "label_values(marketdata_pairs_watched, exchange)")
 
 
 def pair() -> dashboard.QueryVariable:
-    """The pair shown: every pair that a collector watched in the time shown."""
+    """The selected pair: any pair that a collector watched in the selected time range."""
     first = models.VariableOption(selected=True, text="BTC/USDT:USDT", value="BTC/USDT:USDT")
     query = 'label_values(marketdata_messages_total{exchange="$exchange"}, pair)'
     return _labels("pair", "Pair", query).current(first)
 
 
 def host(metric: str) -> dashboard.QueryVariable:
-    """The hosts shown, all to begin with; a target without the label counts."""
+    """The selected hosts, by default all, including targets without the label."""
     every = models.VariableOption(selected=True, text=["All"], value=["$__all"])
     hosts = _labels("host", "Host", f"label_values({metric}, host)")
     return hosts.multi(True).include_all(True).all_value(".*").current(every)
 
 
 def dashboard_url(uid: str, *variables: str) -> str:
-    """A link to a dashboard that keeps the time and these variables."""
+    """A link to a dashboard that keeps the time range and these variables."""
     carried = "".join(f"&${{{name}:queryparam}}" for name in variables)
     return f"/d/{uid}?${{__url_time_range}}{carried}"
 
@@ -113,13 +113,13 @@ def dashboard_url(uid: str, *variables: str) -> str:
 def pair_link(
     exchange_field: str = "${exchange}", pair_field: str = "${__data.fields.pair:percentencode}"
 ) -> list[dict[str, object]]:
-    """The links of a table's pair column: to the pair, in the same time."""
+    """The links in a table's pair column: to the pair, with the same time range."""
     url = f"/d/marketdata-pair?${{__url_time_range}}&var-exchange={exchange_field}&var-pair={pair_field}"
     return [{"title": "Show the pair", "url": url}]
 
 
 def restarts() -> dashboard.AnnotationQuery:
-    """When a collector started."""
+    """Collector starts."""
     return (
         _annotation("Collector starts", "purple")
         .datasource(PROMETHEUS)
@@ -132,7 +132,7 @@ def restarts() -> dashboard.AnnotationQuery:
 
 
 def firing(selector: str) -> dashboard.AnnotationQuery:
-    """While alerts fire; `selector` is inside the braces of ALERTS."""
+    """Periods in which alerts fire; `selector` goes inside the braces of ALERTS."""
     return (
         _annotation("Alerts", "red")
         .datasource(PROMETHEUS)
@@ -145,7 +145,7 @@ def firing(selector: str) -> dashboard.AnnotationQuery:
 
 
 def counted(name: str, color: str, expr: str, text: str) -> dashboard.AnnotationQuery:
-    """When a PromQL expression has a value."""
+    """Points in time at which a PromQL expression has a value."""
     return _annotation(name, color).datasource(PROMETHEUS).expr(expr).title_format(name).text_format(text).step("60s")
 
 

@@ -1,4 +1,4 @@
-"""Exchange: connections, frames, latency, and how much of its limits is spent."""
+"""Exchange: connections, frames, latency, and how much of its limits is used."""
 
 from grafana_foundation_sdk.models import dashboard as models
 
@@ -12,11 +12,11 @@ WEIGHT_SHARE = f"max(marketdata_exchange_weight_used{{{OF}}} / marketdata_exchan
 
 
 def build() -> models.Dashboard:
-    """The dashboard marketdata-exchange."""
+    """Build the dashboard marketdata-exchange."""
     return board.board(
         "marketdata-exchange",
         "Exchange",
-        "What comes from the exchange, how late, and what its limits leave.",
+        "What arrives from the exchange, how late, and how much of its limits is left.",
         variables=[board.prometheus_source(), board.exchange()],
         annotations=[
             board.restarts(),
@@ -38,7 +38,7 @@ def build() -> models.Dashboard:
 def _open() -> Panel:
     return number(
         "Connections open",
-        "Share of the WebSocket connections that there should be.",
+        "Share of the configured WebSocket connections that are open.",
         now(
             f"sum(marketdata_connections_open{{{OF}}}) / sum(marketdata_connections_configured{{{OF}}})",
         ),
@@ -51,7 +51,7 @@ def _open() -> Panel:
 def _silent() -> Panel:
     return number(
         "Silent streams",
-        "Streams that deliver nothing on connections that live; REST serves their pairs.",
+        "Streams that deliver nothing on a working connection; REST updates their pairs instead.",
         now(f"sum(max by (channel) (marketdata_streams_silent{{{OF}}}))"),
         unit="none",
         colors=steps(GOOD, (1, CAREFUL)),
@@ -62,7 +62,7 @@ def _silent() -> Panel:
 def _p99() -> Panel:
     return number(
         "Latency, p99",
-        "Exchange event time to our receipt, 99 of 100 frames of the last 5 minutes. Clocks that differ show here too.",
+        "Exchange event time to our receipt, 99 % of the frames of the last 5 minutes. Clock differences are included.",
         now(f"histogram_quantile(0.99, sum by (le) (rate(marketdata_receive_latency_seconds_bucket{{{OF}}}[5m])))"),
         unit="s",
         decimals=2,
@@ -72,8 +72,8 @@ def _p99() -> Panel:
 
 def _weight() -> Panel:
     return number(
-        "Weight used of our share",
-        "Of the collector that used most, in the running minute. At 100 % its requests wait for the next minute.",
+        "Weight used, of our share",
+        "On the collector that used the most, in the current minute. At 100 % its requests wait for the next minute.",
         now(WEIGHT_SHARE),
         unit="percentunit",
         decimals=0,
@@ -84,8 +84,8 @@ def _weight() -> Panel:
 def _address() -> Panel:
     return number(
         "Weight of the address",
-        "What everybody behind this address used in the minute, as the exchange last told it. It bans at 2,400; "
-        "we stop at 80 % of that.",
+        "Weight used in the minute by everyone behind this address, as last reported by the exchange. It bans at "
+        "2,400; we stop at 80 % of that.",
         now(f"max(marketdata_exchange_address_weight_used{{{OF}}})"),
         unit="none",
         colors=steps(GOOD, (1440, CAREFUL), (1920, BAD)),
@@ -94,8 +94,8 @@ def _address() -> Panel:
 
 def _circuit() -> Panel:
     return state(
-        "May we ask?",
-        "After a refusal (403, 418, 429) no request leaves until the exchange's Retry-After has passed.",
+        "Requests allowed?",
+        "After a refusal (403, 418, 429) no requests are sent until the exchange's Retry-After is over.",
         now(f"max(marketdata_exchange_circuit_open{{{OF}}})"),
         words={0: ("yes", GOOD), 1: ("refused", BAD)},
     )
@@ -104,8 +104,8 @@ def _circuit() -> Panel:
 def _connections() -> Panel:
     return graph(
         "Connections",
-        "Open WebSocket connections by channel, and how many there should be. A replacement opens before the old one "
-        "ends: one more for a while is right.",
+        "Open WebSocket connections by channel, and how many are configured. A replacement opens before the old one "
+        "closes, so one more for a while is normal.",
         over_time(f"sum by (channel) (marketdata_connections_open{{{OF}}})", "{{channel}} open"),
         over_time(f"sum by (channel) (marketdata_connections_configured{{{OF}}})", "{{channel}} wanted", "B"),
         unit="none",
@@ -127,7 +127,7 @@ def _ended() -> Panel:
 
 def _frames() -> Panel:
     return graph(
-        "Frames a second",
+        "Frames per second",
         "By channel, all collectors together.",
         over_time(
             f"sum by (channel) (rate(marketdata_frames_received_total{{{OF}}}[$__rate_interval]))", "{{channel}}"
@@ -139,7 +139,7 @@ def _frames() -> Panel:
 def _latency_heatmap() -> Panel:
     return density(
         "How late do frames come?",
-        "Frames by exchange event time to our receipt. Closing frames of candles come about 2 s late by nature.",
+        "Frames by exchange event time to our receipt. Closing frames of candles normally arrive about 2 s late.",
         buckets(f"sum by (le) (increase(marketdata_receive_latency_seconds_bucket{{{OF}}}[$__rate_interval]))"),
         unit="s",
         counted=True,
@@ -160,8 +160,8 @@ def _latency() -> Panel:
 
 def _budget() -> Panel:
     return graph(
-        "Weight in the minute",
-        "Used by each collector against its share, and by the whole address as the exchange tells it.",
+        "Weight per minute",
+        "Used by each collector compared with its share, and by the whole address as reported by the exchange.",
         over_time(f"max by (host, instance) (marketdata_exchange_weight_used{{{OF}}})", "{{host}} {{instance}}"),
         over_time(f"max(marketdata_exchange_weight_share{{{OF}}})", "share", "B"),
         over_time(f"max(marketdata_exchange_address_weight_used{{{OF}}})", "address", "C"),
@@ -171,9 +171,9 @@ def _budget() -> Panel:
 
 def _spent() -> Panel:
     return graph(
-        "Weight a minute, by purpose",
-        "confirm: closes that are overdue; repair: gaps; universe: symbols; history: fills and backfills. "
-        "Saved: what closes would have cost had they not come by stream.",
+        "Weight per minute, by purpose",
+        "confirm: overdue closes; repair: gaps; universe: symbols; history: fills and backfills. "
+        "Saved: what the closes would have cost if they had not come by stream.",
         over_time(
             f"60 * sum by (priority) (rate(marketdata_exchange_weight_spent_total{{{OF}}}[$__rate_interval]))",
             "{{priority}}",
@@ -187,7 +187,7 @@ def _spent() -> Panel:
 
 def _requests() -> Panel:
     return graph(
-        "Requests a minute, by route",
+        "Requests per minute, by route",
         "REST requests of all collectors.",
         over_time(
             f"60 * sum by (route) (rate(marketdata_exchange_requests_total{{{OF}}}[$__rate_interval]))", "{{route}}"
@@ -212,7 +212,7 @@ def _waits() -> Panel:
 def _refused() -> Panel:
     return graph(
         "Refused and failed requests",
-        "Refused: 403, 418, 429, 451. Failed: timeouts, 5xx, answers that are no JSON.",
+        "Refused: 403, 418, 429, 451. Failed: timeouts, 5xx, responses that are not JSON.",
         over_time(
             f"sum by (status) (increase(marketdata_exchange_refused_total{{{OF}}}[$__rate_interval]))",
             "refused {{status}}",
@@ -228,8 +228,8 @@ def _refused() -> Panel:
 def _clock() -> Panel:
     return graph(
         "Our clock against the exchange's",
-        "Time of the scrape less the exchange's time as the collector knows it: the clocks' difference and how late "
-        "frames come. Deadlines run on the exchange's clock.",
+        "Time of the scrape minus the exchange's time as the collector knows it: the difference between the clocks "
+        "plus the frames' delay. Deadlines follow the exchange's clock.",
         over_time(
             f"max by (host, instance) (timestamp(marketdata_exchange_timestamp_seconds{{{OF}}}) "
             f"- marketdata_exchange_timestamp_seconds{{{OF}}})",
@@ -242,8 +242,8 @@ def _clock() -> Panel:
 
 def _closes() -> Panel:
     return graph(
-        "Final candles a minute, by origin",
-        "Closes by stream, and those that REST confirmed because the closing frame was late or lost.",
+        "Final candles per minute, by origin",
+        "Closes by stream, and those confirmed by REST because the closing frame was late or lost.",
         over_time(
             f"60 * sum by (origin) (rate(marketdata_candles_final_total{{{OF}}}[$__rate_interval]))", "{{origin}}"
         ),
@@ -257,9 +257,9 @@ def _closes() -> Panel:
 
 def _fate() -> Panel:
     return graph(
-        "What becomes of the frames?",
-        "Frames a second. Used: a final candle or a sample. Filtered: nothing new (open candles, frames between "
-        "samples, doubles). Invalid: cannot be read, or nobody subscribed it.",
+        "What happens to frames?",
+        "Frames per second. Used: a final candle or a sample. Filtered: nothing new (forming candles, frames between "
+        "samples, duplicates). Invalid: unreadable, or not subscribed.",
         over_time(f"sum(rate(marketdata_frames_used_total{{{OF}}}[$__rate_interval]))", "used"),
         over_time(
             f"sum by (reason) (rate(marketdata_frames_filtered_total{{{OF}}}[$__rate_interval]))",
@@ -278,8 +278,8 @@ def _fate() -> Panel:
 
 def _busiest() -> Panel:
     panel = listing(
-        "Frames a second by pair",
-        "The 20 busiest and the 20 quietest pairs, of all channels, in 5 minutes.",
+        "Frames per second by pair",
+        "The 20 busiest and the 20 quietest pairs, all channels, over 5 minutes.",
         rows(
             f"topk(20, sum by (pair) (rate(marketdata_messages_total{{{OF}}}[5m]))) "
             f"or bottomk(20, sum by (pair) (rate(marketdata_messages_total{{{OF}}}[5m])))"

@@ -1,4 +1,4 @@
-"""Freshness: which pairs are stale, since when, and what is left of the error budget?"""
+"""Freshness: which pairs are stale, since when, and how much of the error budget is left?"""
 
 from grafana_foundation_sdk.models import dashboard as models
 
@@ -25,7 +25,7 @@ def build() -> models.Dashboard:
     return board.board(
         "marketdata-freshness",
         "Freshness",
-        "Which pairs are stale, since when, and what is left of the error budget?",
+        "Which pairs are stale, since when, and how much of the error budget is left?",
         variables=[board.prometheus_source(), board.exchange()],
         annotations=[
             board.restarts(),
@@ -65,7 +65,7 @@ def _slo() -> Panel:
 def _budget() -> Panel:
     return number(
         "Error budget left",
-        "What is left of the 0.5 % that may be stale in 30 days. Below 0 the objective is missed.",
+        "The unused part of the 0.5 % that may be stale in 30 days. Below 0 the objective is missed.",
         now(f'1 - exchange:marketdata_stale:ratio_avg30d{{exchange="$exchange"}} / {BUDGET}'),
         unit="percentunit",
         decimals=1,
@@ -76,7 +76,7 @@ def _budget() -> Panel:
 def _burn() -> Panel:
     return number(
         "Burn rate, 1 h",
-        "How many times faster than allowed the budget goes. 14.4 for an hour is 2 % of the 30 days' budget.",
+        "How many times faster than allowed the budget is being spent. 14.4 for an hour is 2 % of the 30 days' budget.",
         now(f'exchange:marketdata_stale:ratio_avg1h{{exchange="$exchange"}} / {BUDGET}'),
         unit="none",
         decimals=1,
@@ -87,8 +87,8 @@ def _burn() -> Panel:
 def _silent() -> Panel:
     return number(
         "Silent streams",
-        "Streams whose connection delivers nothing for the pair while REST serves it. Not the same as stale: "
-        "the data is there, a few seconds later.",
+        "Streams that deliver nothing for the pair although their connection works; REST updates the pair instead. "
+        "This is not the same as stale: the data is there, a few seconds later.",
         now('sum(max by (exchange, channel) (marketdata_streams_silent{exchange="$exchange"}))'),
         unit="none",
         colors=steps(GOOD, (1, CAREFUL)),
@@ -122,8 +122,8 @@ def _rates() -> Panel:
 def _worst() -> Panel:
     panel = listing(
         "Worst 50",
-        "Pairs and channels by the age of their newest datum in relation to what is allowed (candles 240 s after the "
-        "newest close, frames 60 s). 100 % is stale.",
+        "Pairs and channels by the age of their newest data, relative to the limit (candles 240 s after the newest "
+        "close, frames 60 s). 100 % is stale.",
         rows(f"({WORST}) * on (exchange, pair) group_left (tier) {TIER}", "A"),
         rows(
             f"({AGES} and on (exchange, pair, channel) {WORST}) * on (exchange, pair) group_left (tier) {TIER}",
@@ -134,15 +134,15 @@ def _worst() -> Panel:
             "channel": "Channel",
             "tier": "Tier",
             "Value #B": "Age",
-            "Value #A": "Of the allowed age",
+            "Value #A": "Of the limit",
         },
-        by="Of the allowed age",
+        by="Of the limit",
     )
     column(panel, "Pair", links=board.pair_link(pair_field="${__data.fields.Pair:percentencode}"))
     column(panel, "Age", unit="s", decimals=0)
     return column(
         panel,
-        "Of the allowed age",
+        "Of the limit",
         unit="percentunit",
         decimals=0,
         min=0,
@@ -155,7 +155,7 @@ def _worst() -> Panel:
 def _when() -> Panel:
     return timeline(
         "Which pairs were stale, and when?",
-        "Only pairs that were stale at some moment of the shown time have a row.",
+        "Only pairs that were stale at some point in the selected time range are shown.",
         over_time(
             f"{STALE} and on (exchange, pair, channel) (max_over_time({STALE}[$__range] @ end()) == 1)",
             "{{pair}} {{channel}}",
@@ -166,8 +166,8 @@ def _when() -> Panel:
 
 def _oldest() -> Panel:
     return graph(
-        "Oldest datum by channel",
-        "Age of the newest datum of the worst pair. Candles swing between 0 and 180 s in health.",
+        "Oldest data by channel",
+        "Age of the newest data of the worst pair. Candles normally swing between 0 and 180 s.",
         over_time(f"max by (channel) ({AGES})", "{{channel}}"),
         unit="s",
         limit=steps(GOOD, (CANDLE_AGE_LIMIT_SECONDS, BAD)),
@@ -177,7 +177,7 @@ def _oldest() -> Panel:
 def _silent_streams() -> Panel:
     panel = listing(
         "Which streams are silent?",
-        "Pairs whose stream is quiet while REST serves them.",
+        "Pairs whose stream is silent and which are updated by REST instead.",
         rows('max by (pair, channel) (marketdata_stream_silent{exchange="$exchange"}) == 1'),
         columns={"pair": "Pair", "channel": "Channel"},
     ).no_value("No stream is silent")

@@ -1,4 +1,4 @@
-"""Funding: the rates of all pairs, current and settled, and when each settles next."""
+"""Funding: current and settled rates of all pairs, and when each settles next."""
 
 from grafana_foundation_sdk.models import dashboard as models
 
@@ -16,7 +16,7 @@ CURRENT = f"""from(bucket: "market_data_samples")
   |> last()
   |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
   |> group()"""
-"""A row for each pair: its newest rate and next_funding_time."""
+"""One row per pair: its newest rate and next_funding_time."""
 
 CURRENT_ROWS = f"""{CURRENT}
   |> keep(columns: ["pair", "rate", "next_funding_time"])"""
@@ -42,11 +42,11 @@ SPREAD = f"""from(bucket: "market_data_samples")
 
 
 def build() -> models.Dashboard:
-    """The dashboard marketdata-funding."""
+    """Build the dashboard marketdata-funding."""
     return board.board(
         "marketdata-funding",
         "Funding",
-        "Funding rates of all pairs: the running period's estimate, what was settled, and when each settles next.",
+        "Funding rates of all pairs: the current period's estimate, settled rates, and when each settles next.",
         variables=[board.prometheus_source(), board.influxdb_source(), board.exchange()],
         rows=[
             (4, [(4, _count()), (4, _highest()), (4, _lowest()), (4, _mean()), (4, _next()), (4, _missing())]),
@@ -57,7 +57,7 @@ def build() -> models.Dashboard:
 
 
 def summary(aggregate: str) -> Flux:
-    """One number of the newest rates of all pairs."""
+    """An aggregate of the newest rates of all pairs."""
     return Flux(
         f"""{CURRENT}
   |> keep(columns: ["rate"])
@@ -76,23 +76,21 @@ def _count() -> Panel:
 
 
 def _highest() -> Panel:
-    return number("Highest rate", "Of the running periods.", summary("max"), unit="percentunit", decimals=4)
+    return number("Highest rate", "In the current periods.", summary("max"), unit="percentunit", decimals=4)
 
 
 def _lowest() -> Panel:
-    return number("Lowest rate", "Of the running periods.", summary("min"), unit="percentunit", decimals=4)
+    return number("Lowest rate", "In the current periods.", summary("min"), unit="percentunit", decimals=4)
 
 
 def _mean() -> Panel:
-    return number(
-        "Mean rate", "Of the running periods, each pair alike.", summary("mean"), unit="percentunit", decimals=4
-    )
+    return number("Mean rate", "In the current periods, unweighted.", summary("mean"), unit="percentunit", decimals=4)
 
 
 def _next() -> Panel:
     return number(
         "Next settlement",
-        "The first of all pairs.",
+        "The earliest of all pairs.",
         now(f"1000 * min(max by (pair) (marketdata_next_funding_timestamp_seconds{OF}))"),
         unit="dateTimeFromNow",
     )
@@ -111,8 +109,8 @@ def _missing() -> Panel:
 def _rates() -> Panel:
     panel = listing(
         "Rates of all pairs",
-        "Estimate for the running period, the newest settled rate, and the next settlement. "
-        "Click a heading to sort, the funnel to search.",
+        "Estimate for the current period, the newest settled rate, and the next settlement. "
+        "Click a heading to sort, the funnel to filter.",
         Flux(CURRENT_ROWS),
         Flux(SETTLED_ROWS, "B"),
         columns={
@@ -137,7 +135,7 @@ def _rates() -> Panel:
 def _spread() -> Panel:
     return density(
         "How are the rates spread?",
-        "Pairs by their estimated rate over time: a bright band is where most pairs are.",
+        "Pairs by their estimated rate over time: most pairs are in the bright band.",
         Flux(SPREAD),
         unit="percentunit",
     ).max_data_points(72)
@@ -146,7 +144,7 @@ def _spread() -> Panel:
 def _times() -> Panel:
     panel = listing(
         "Next settlements",
-        "How many pairs settle when.",
+        "How many pairs settle at each time.",
         Flux(NEXT_TIMES),
         columns={"next_funding_time": "Settles", "rate": "Pairs"},
     )
@@ -156,7 +154,7 @@ def _times() -> Panel:
 def _settled() -> Panel:
     return graph(
         "Age of the newest settled rate",
-        "Oldest and median over all pairs. Rates settle every 1, 4 or 8 hours, and are fetched after each hour.",
+        "Oldest and median of all pairs. Rates settle every 1, 4 or 8 hours, and are fetched after each hour.",
         over_time(
             'time() - min(max by (pair) (marketdata_funding_settled_timestamp_seconds{exchange="$exchange"} > 0))',
             "oldest",
@@ -174,8 +172,8 @@ def _settled() -> Panel:
 def _requests() -> Panel:
     return graph(
         "Requests for funding rates",
-        "Requests of each collector in the last 5 minutes that count against the limit of the funding routes, "
-        "and the limit it keeps.",
+        "Requests of each collector in the last 5 minutes that count towards the limit of the funding routes, "
+        "and the limit it observes.",
         over_time('max by (host, instance) (marketdata_exchange_funding_requests{exchange="$exchange"})', "{{host}}"),
         over_time('max(marketdata_exchange_funding_requests_limit{exchange="$exchange"})', "limit", "B"),
         unit="none",

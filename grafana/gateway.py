@@ -1,4 +1,4 @@
-"""Gateway: what bots are answered, how fast, from what, and what it costs and saves at the exchange."""
+"""Gateway: which responses bots get, how fast, from which data, and the weight spent and saved at the exchange."""
 
 from grafana_foundation_sdk.models import dashboard as models
 
@@ -14,11 +14,11 @@ SHARES = (("A", 0.5, "p50"), ("B", 0.9, "p90"), ("C", 0.99, "p99"))
 
 
 def build() -> models.Dashboard:
-    """The dashboard marketdata-gateway."""
+    """Build the dashboard marketdata-gateway."""
     return board.board(
         "marketdata-gateway",
         "Gateway",
-        "Are the bots answered, in time and from our own data? What does it still cost at the exchange?",
+        "Do bots get answers in time and from our own data? What does that still cost at the exchange?",
         variables=[board.prometheus_source(), board.host("marketdata_gateway_ready")],
         annotations=[board.firing(f'alertname=~"Gateway.+", {OF}')],
         rows=[
@@ -27,7 +27,7 @@ def build() -> models.Dashboard:
             (8, [(12, _heatmap()), (12, _latency())]),
             "The close",
             (8, [(12, _held()), (12, _held_seconds())]),
-            "From what?",
+            "Data sources",
             (8, [(8, _collectors()), (8, _pairs()), (8, _windows())]),
             (7, [(8, _stores()), (8, _age()), (8, _memory())]),
             "The exchange",
@@ -39,8 +39,8 @@ def build() -> models.Dashboard:
 
 def _ready() -> Panel:
     return state(
-        "Are all ready?",
-        "A gateway that is not ready has nothing fresh: a load balancer leaves it out, bots are told to wait.",
+        "All ready?",
+        "A gateway that is not ready has no fresh data: load balancers skip it, and bots are told to wait.",
         now(f"min(marketdata_gateway_ready{{{OF}}})"),
         words={0: ("not all", BAD), 1: ("yes", GOOD)},
     )
@@ -49,7 +49,7 @@ def _ready() -> Panel:
 def _behind() -> Panel:
     return number(
         "Pairs behind",
-        "Pairs whose newest candle is not final 60 s after its close, of the gateway that has most.",
+        "Pairs whose newest candle is not final 60 s after its close, on the gateway that has the most.",
         now(f"max(marketdata_gateway_pairs_behind{{{OF}}})"),
         unit="none",
         colors=steps(GOOD, (1, CAREFUL), (10, BAD)),
@@ -59,8 +59,8 @@ def _behind() -> Panel:
 
 def _asked() -> Panel:
     return number(
-        "Requests a second",
-        "Of all bots, in the last 5 minutes.",
+        "Requests per second",
+        "From all bots, over the last 5 minutes.",
         now(f"sum(rate(marketdata_gateway_requests_total{{{OF}}}[5m]))"),
         unit="reqps",
         decimals=1,
@@ -69,9 +69,9 @@ def _asked() -> Panel:
 
 def _p99() -> Panel:
     return number(
-        "Answer to candles, p99",
-        "99 of 100 candle requests of the last 5 minutes were answered in this time, those held at a close included: "
-        "a hold lasts 5 s at most.",
+        "Response time for candles, p99",
+        "Time within which 99 % of the candle requests of the last 5 minutes were answered, including those held at a "
+        "close: a hold lasts 5 s at most.",
         now(f"histogram_quantile(0.99, sum by (le) (rate({SECONDS}{{{KLINES}}}[5m])))"),
         unit="s",
         decimals=3,
@@ -82,8 +82,8 @@ def _p99() -> Panel:
 def _refused_share() -> Panel:
     return number(
         "Refused",
-        "Share of the requests of the last 5 minutes that were answered with 429, or with an error of the gateway's "
-        "own. Bots wait and ask again.",
+        "Share of the requests of the last 5 minutes that were answered with 429 or with an error of the gateway "
+        "itself. Bots wait and retry.",
         now(
             f"(sum(rate(marketdata_gateway_requests_total{{{REFUSED}}}[5m])) or vector(0)) "
             f"/ sum(rate(marketdata_gateway_requests_total{{{OF}}}[5m]))"
@@ -96,8 +96,8 @@ def _refused_share() -> Panel:
 
 def _saved() -> Panel:
     return number(
-        "Weight kept from the exchange",
-        "Of the weight that the answers of the last hour would have cost the bots at the exchange, the share that was "
+        "Weight saved at the exchange",
+        "Share of the weight that the last hour's requests would have cost at the exchange and that was "
         "not spent there.",
         now(
             f"1 - sum(increase(marketdata_gateway_exchange_weight_total{{{OF}}}[1h])) "
@@ -112,7 +112,7 @@ def _saved() -> Panel:
 def _routes() -> Panel:
     return graph(
         "Requests, by route",
-        "`other` is what is refused as unknown: signed routes, other exchanges.",
+        "`other` are unknown routes, which are refused: signed requests, other exchanges.",
         over_time(f"sum by (route) (rate(marketdata_gateway_requests_total{{{OF}}}[$__rate_interval]))", "{{route}}"),
         unit="reqps",
         stack=True,
@@ -121,8 +121,8 @@ def _routes() -> Panel:
 
 def _statuses() -> Panel:
     return graph(
-        "Answers, by status and gateway",
-        "400: wrong parameters, as at the exchange. 401, 404: signed or unknown. 429: not now.",
+        "Responses, by status and gateway",
+        "400: invalid parameters, as at the exchange. 401, 404: signed or unknown. 429: try again later.",
         over_time(
             f"sum by (host, status) (rate(marketdata_gateway_requests_total{{{OF}}}[$__rate_interval]))",
             "{{host}} {{status}}",
@@ -134,8 +134,8 @@ def _statuses() -> Panel:
 
 def _heatmap() -> Panel:
     return density(
-        "How long do answers take?",
-        "All routes. What lies between half a second and five was held at a close, or asked of the exchange.",
+        "How long do responses take?",
+        "All routes. Responses between half a second and five seconds were held at a close or came from the exchange.",
         buckets(f"sum by (le) (increase({SECONDS}{{{OF}}}[$__rate_interval]))"),
         unit="s",
         counted=True,
@@ -144,8 +144,8 @@ def _heatmap() -> Panel:
 
 def _latency() -> Panel:
     return graph(
-        "Answers to candle requests",
-        "Those held at a close included.",
+        "Responses to candle requests",
+        "Including those held at a close.",
         *(
             over_time(
                 f"histogram_quantile({share}, sum by (le) (rate({SECONDS}{{{KLINES}}}[$__rate_interval])))", name, ref
@@ -159,7 +159,7 @@ def _latency() -> Panel:
 def _held() -> Panel:
     return graph(
         "Requests held at a close",
-        "Held until the candle that has just ended is final; without it the answer ends one candle earlier.",
+        "Held until the candle that has just closed is final; otherwise the response ends one candle earlier.",
         over_time(
             f'sum(increase(marketdata_gateway_held_seconds_count{{{OF}, final="true"}}[$__rate_interval]))',
             "with the candle",
@@ -177,7 +177,7 @@ def _held() -> Panel:
 def _held_seconds() -> Panel:
     return density(
         "How long are they held?",
-        "Closing frames come about 2 s after the close by nature; from the fifth second on nothing is held.",
+        "Closing frames normally arrive about 2 s after the close; no request is held for more than five seconds.",
         buckets(f"sum by (le) (increase(marketdata_gateway_held_seconds_bucket{{{OF}}}[$__rate_interval]))"),
         unit="s",
         counted=True,
@@ -186,8 +186,8 @@ def _held_seconds() -> Panel:
 
 def _collectors() -> Panel:
     return timeline(
-        "Which collectors are heard?",
-        "The candles are the union of what all of them tell. With none the stores are read each few seconds.",
+        "Which collectors deliver?",
+        "Candles are the union of what all collectors deliver. Without any, the stores are read every few seconds.",
         over_time(f"max by (host, collector) (marketdata_gateway_collector_live{{{OF}}})", "{{host}} {{collector}}"),
         words={0: ("away", BAD), 1: ("heard", GOOD)},
     )
@@ -206,7 +206,7 @@ def _pairs() -> Panel:
 def _windows() -> Panel:
     return graph(
         "Candles read for long ranges",
-        "From the store; from the exchange only what is older than the store.",
+        "From the store; from the exchange only those older than the store.",
         over_time(
             f"sum by (source) (rate(marketdata_gateway_history_windows_total{{{OF}}}[$__rate_interval]))", "{{source}}"
         ),
@@ -217,8 +217,8 @@ def _windows() -> Panel:
 
 def _stores() -> Panel:
     return timeline(
-        "Does a store answer?",
-        "Without one the newest candles come from memory as before; long ranges and settled funding are missing.",
+        "Is a store reachable?",
+        "Without one the newest candles still come from memory; long ranges and settled funding are missing.",
         over_time(f"max by (host) (marketdata_gateway_store_answers{{{OF}}})", "{{host}}"),
         words={0: ("no", BAD), 1: ("yes", GOOD)},
     )
@@ -226,8 +226,8 @@ def _stores() -> Panel:
 
 def _age() -> Panel:
     return graph(
-        "Since the exchange last said anything",
-        "Of any pair. In health less than a second.",
+        "Time since the newest event",
+        "From the exchange, for any pair. Normally less than a second.",
         over_time(f"max by (host) (marketdata_gateway_newest_event_age_seconds{{{OF}}})", "{{host}}"),
         unit="s",
     )
@@ -244,8 +244,8 @@ def _memory() -> Panel:
 
 def _weight() -> Panel:
     return graph(
-        "Weight a minute, asked and spent",
-        "What the bots would have spent at the exchange, and what the gateways did.",
+        "Weight per minute, requested and spent",
+        "What the bots would have spent at the exchange, and what the gateways spent.",
         over_time(f"60 * sum(rate(marketdata_gateway_asked_weight_total{{{OF}}}[$__rate_interval]))", "asked by bots"),
         over_time(f"60 * sum(rate(marketdata_gateway_exchange_weight_total{{{OF}}}[$__rate_interval]))", "spent", "B"),
         unit="short",
@@ -254,8 +254,8 @@ def _weight() -> Panel:
 
 def _spent() -> Panel:
     return graph(
-        "Weight a minute spent, by route",
-        "Candles should cost nothing once everything asked for is in the store.",
+        "Weight spent per minute, by route",
+        "Candles should cost nothing once everything that is requested is in the store.",
         over_time(
             f"60 * sum by (route) (rate(marketdata_gateway_exchange_weight_total{{{OF}}}[$__rate_interval]))",
             "{{route}}",
@@ -267,8 +267,8 @@ def _spent() -> Panel:
 
 def _budget() -> Panel:
     return graph(
-        "Weight in the minute",
-        "Used by each gateway against its share.",
+        "Weight per minute",
+        "Used by each gateway compared with its share.",
         over_time(f"max by (host) (marketdata_gateway_budget_used{{{OF}}})", "{{host}}"),
         over_time(f"min(marketdata_gateway_budget_share{{{OF}}})", "share", "B"),
         unit="none",
@@ -277,9 +277,9 @@ def _budget() -> Panel:
 
 def _upstream() -> Panel:
     return graph(
-        "Order books, tickers and the like, by how they were had",
-        "asked: of the exchange. coalesced, shared: together with other bots, or still fresh. stale: the last good "
-        "answer, marked. refused: 429.",
+        "Order books, tickers and others, by source",
+        "asked: from the exchange. coalesced, shared: together with other bots, or still fresh. stale: the last good "
+        "response, marked. refused: 429.",
         over_time(
             f"sum by (outcome) (rate(marketdata_gateway_upstream_answers_total{{{OF}}}[$__rate_interval]))",
             "{{outcome}}",
@@ -291,9 +291,9 @@ def _upstream() -> Panel:
 
 def _stretch() -> Panel:
     return graph(
-        "How much longer answers are shared",
-        "1 is as long as usual: 2 s for order books and prices, 15 s for 24 h tickers. More where the weight would "
-        "not suffice.",
+        "How much longer responses are shared",
+        "1 is the normal time: 2 s for order books and prices, 15 s for 24 h tickers. Longer if the weight would not "
+        "suffice.",
         over_time(f"max by (host) (marketdata_gateway_upstream_stretch{{{OF}}})", "{{host}}"),
         unit="none",
     )
@@ -302,7 +302,7 @@ def _stretch() -> Panel:
 def _failed() -> Panel:
     return graph(
         "Failed requests at the exchange, and refusals",
-        "By error. The circuit is open while a refusal holds all requests back.",
+        "By error. The circuit is open while a refusal blocks all requests.",
         over_time(
             f"sum by (error) (increase(marketdata_gateway_exchange_failed_total{{{OF}}}[$__rate_interval]))",
             "{{error}}",

@@ -14,7 +14,7 @@ SIZE = f"node_filesystem_size_bytes{{{DISKS}}}"
 
 
 def build() -> models.Dashboard:
-    """The dashboard marketdata-hosts."""
+    """Build the dashboard marketdata-hosts."""
     return board.board(
         "marketdata-hosts",
         "Hosts",
@@ -35,7 +35,7 @@ def build() -> models.Dashboard:
 def _targets() -> Panel:
     return number(
         "Targets down",
-        "Programs that do not answer Prometheus.",
+        "Programs that do not respond to Prometheus.",
         now('sum(up{host=~"$host"} == bool 0)'),
         unit="none",
         colors=steps(GOOD, (1, BAD)),
@@ -45,7 +45,7 @@ def _targets() -> Panel:
 def _fullest() -> Panel:
     return number(
         "Fullest filesystem",
-        "Of all hosts shown.",
+        "On the selected hosts.",
         now(f"max(1 - {AVAILABLE} / {SIZE})"),
         unit="percentunit",
         decimals=0,
@@ -56,7 +56,7 @@ def _fullest() -> Panel:
 def _units() -> Panel:
     return number(
         "Units failed",
-        "systemd units in state failed.",
+        "systemd units in the state failed.",
         now(f'sum(node_systemd_unit_state{{{NODE}, state="failed"}})'),
         unit="none",
         colors=steps(GOOD, (1, BAD)),
@@ -66,7 +66,7 @@ def _units() -> Panel:
 def _clock_now() -> Panel:
     return number(
         "Clock offset",
-        "The largest, from what the host's own time service says.",
+        "The largest, as reported by the hosts' time services.",
         now(f"max(abs(node_timex_offset_seconds{{{NODE}}}))"),
         unit="s",
         decimals=1,
@@ -77,7 +77,7 @@ def _clock_now() -> Panel:
 def _watchdog() -> Panel:
     return number(
         "Watchdog",
-        "The alert that always fires: 1 says that rules are evaluated. Whether it arrives, an outside service knows.",
+        "The alert that always fires: 1 means that rules are evaluated. An external service checks that it arrives.",
         now('count(ALERTS{alertname="Watchdog", alertstate="firing"})'),
         unit="none",
         colors=steps(BAD, (1, GOOD)),
@@ -99,7 +99,7 @@ def _cpu() -> Panel:
 def _memory() -> Panel:
     return graph(
         "Memory",
-        "Share in use; what the page cache can give back is free.",
+        "Share in use; page cache that can be reclaimed counts as free.",
         over_time(
             f"1 - sum by (host) (node_memory_MemAvailable_bytes{{{NODE}}}) "
             f"/ sum by (host) (node_memory_MemTotal_bytes{{{NODE}}})",
@@ -124,7 +124,7 @@ def _disk() -> Panel:
 def _in_a_day() -> Panel:
     return graph(
         "Disk free in a day",
-        "If the last 6 hours go on: share of the filesystem free in 24 hours. Below 0 it is full by then.",
+        "If the last 6 hours continue: share of the filesystem free in 24 hours. Below 0 it is full by then.",
         over_time(
             f"min by (host, mountpoint) (predict_linear({AVAILABLE}[6h], 86400) / {SIZE})", "{{host}} {{mountpoint}}"
         ),
@@ -138,7 +138,7 @@ def _in_a_day() -> Panel:
 def _busy() -> Panel:
     return graph(
         "Disk busy",
-        "Share of the time in which the device had a request to serve.",
+        "Share of the time in which the device was serving requests.",
         over_time(
             f"max by (host, device) (rate(node_disk_io_time_seconds_total{{{NODE}}}[$__rate_interval]))",
             "{{host}} {{device}}",
@@ -150,7 +150,7 @@ def _busy() -> Panel:
 def _network() -> Panel:
     return graph(
         "Network",
-        "Bytes a second, received and sent (below zero).",
+        "Bytes per second, received and sent (negative).",
         over_time(
             f"sum by (host) (rate(node_network_receive_bytes_total{{{WIRES}}}[$__rate_interval]))", "{{host}} in"
         ),
@@ -167,7 +167,7 @@ def _network() -> Panel:
 def _jobs() -> Panel:
     panel = listing(
         "Programs",
-        "Every target Prometheus scrapes, and what a scrape of it costs.",
+        "Every target that Prometheus scrapes, and the cost of a scrape.",
         rows('max by (job, host, instance) (up{host=~"$host"})', "A"),
         rows('max by (job, host, instance) (scrape_duration_seconds{host=~"$host"})', "B"),
         rows('max by (job, host, instance) (scrape_samples_scraped{host=~"$host"})', "C"),
@@ -188,7 +188,7 @@ def _jobs() -> Panel:
 def _probes() -> Panel:
     panel = listing(
         "Probes from outside",
-        "Does each service answer a client that knows nothing of it?",
+        "Does each service respond to a client that knows nothing about it?",
         rows('max by (service, instance) (probe_success{job="blackbox"})', "A"),
         rows('max by (service, instance) (probe_duration_seconds{job="blackbox"})', "B"),
         columns={"service": "Service", "instance": "Address", "Value #A": "Answers", "Value #B": "Took"},
@@ -200,7 +200,7 @@ def _probes() -> Panel:
 def _clock() -> Panel:
     return graph(
         "Clock offset by host",
-        "What the host's time service says, and whether it says so (1: synchronised).",
+        "As reported by the host's time service, and whether it is synchronised (1).",
         over_time(f"max by (host) (node_timex_offset_seconds{{{NODE}}})", "{{host}}"),
         unit="s",
         least=None,
@@ -210,7 +210,7 @@ def _clock() -> Panel:
 def _scrapes() -> Panel:
     return graph(
         "Slowest scrape by program",
-        "It must stay below the scrape interval of 15 s.",
+        "Must stay below the scrape interval of 15 s.",
         over_time('max by (job) (scrape_duration_seconds{host=~"$host"})', "{{job}}"),
         unit="s",
     )
@@ -219,7 +219,7 @@ def _scrapes() -> Panel:
 def _rules() -> Panel:
     return graph(
         "Rule groups",
-        "Time a group took, of the interval it has; and rules that failed.",
+        "Evaluation time of a group relative to its interval, and failed rules.",
         over_time(
             'max by (rule_group) (prometheus_rule_group_last_duration_seconds{job="prometheus"} '
             '/ prometheus_rule_group_interval_seconds{job="prometheus"})',
@@ -237,7 +237,7 @@ def _rules() -> Panel:
 def _head() -> Panel:
     return graph(
         "Series in Prometheus",
-        "In memory. A sudden climb is a label with too many values.",
+        "In memory. A sudden increase means a label with too many values.",
         over_time('max(prometheus_tsdb_head_series{job="prometheus"})', "series"),
         unit="short",
     )
@@ -246,7 +246,7 @@ def _head() -> Panel:
 def _notifications() -> Panel:
     return graph(
         "Notifications",
-        "Sent by Alertmanager, by receiver's kind, and those that failed.",
+        "Notifications sent, by receiver type, and those that failed.",
         over_time(
             'sum by (integration) (increase(alertmanager_notifications_total{job="alertmanager"}[$__rate_interval]))',
             "{{integration}}",

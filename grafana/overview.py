@@ -1,4 +1,4 @@
-"""Overview: what the operator opens first. Is everything fresh, written, rolled up?"""
+"""Overview, the first dashboard to open. Is everything fresh, written and rolled up?"""
 
 from grafana_foundation_sdk.models import dashboard as models
 
@@ -14,7 +14,7 @@ def build() -> models.Dashboard:
     return board.board(
         "marketdata-overview",
         "Overview",
-        "Is everything fresh, written and rolled up? Each number leads to the dashboard that explains it.",
+        "Is everything fresh, written and rolled up? Each number links to the dashboard that explains it.",
         variables=[board.prometheus_source(), board.exchange()],
         annotations=[board.restarts(), board.firing('alertname=~".+"')],
         rows=[
@@ -28,8 +28,8 @@ def build() -> models.Dashboard:
 def _fresh() -> Panel:
     return number(
         "Is everything fresh?",
-        "Share of pairs whose newest candle, mark price and funding rate all are fresh. "
-        "A candle is stale 60 s after the close it should have had, the others after 60 s without a frame.",
+        "Share of pairs whose newest candle, mark price and funding rate are all fresh. "
+        "A candle is stale if missing 60 s after its close, mark price and funding after 60 s without a frame.",
         now(FRESH_PAIRS),
         unit="percentunit",
         decimals=2,
@@ -53,7 +53,7 @@ def _stale() -> Panel:
 def _collectors() -> Panel:
     return number(
         "Collectors up",
-        "Share of the collectors that answer Prometheus. One is enough for the data to flow.",
+        "Share of the collectors that respond to Prometheus. One is enough for data to flow.",
         now('avg(up{job="collector"})'),
         unit="percentunit",
         decimals=0,
@@ -65,7 +65,7 @@ def _collectors() -> Panel:
 def _unwritten() -> Panel:
     return number(
         "Is everything written?",
-        "How long the oldest spool file has waited for its store. In health files leave within a second or two.",
+        "How long the oldest spool file has been waiting for its store. Normally files leave within a second or two.",
         now(f"max({OLDEST_UNWRITTEN})"),
         unit="s",
         decimals=0,
@@ -77,8 +77,8 @@ def _unwritten() -> Panel:
 def _overdue() -> Panel:
     return number(
         "Is everything rolled up?",
-        "How long the most overdue stored candle or roll-up window of any pair is overdue, as the sentinel reads it "
-        "back from the store. 0 is on time.",
+        "How long the most overdue stored candle or roll-up window of any pair is overdue, as read back from the store "
+        "by the sentinel. 0 is on time.",
         now(f"max({OVERDUE})"),
         unit="s",
         decimals=0,
@@ -90,7 +90,7 @@ def _overdue() -> Panel:
 def _alerts() -> Panel:
     return number(
         "Alerts firing",
-        "Alerts that want a person now (critical) or soon (warning).",
+        "Alerts that need a person now (critical) or soon (warning).",
         now('count(ALERTS{alertstate="firing", severity=~"critical|warning"}) or vector(0)'),
         unit="none",
         colors=steps(GOOD, (1, BAD)),
@@ -100,7 +100,7 @@ def _alerts() -> Panel:
 def _freshness() -> Panel:
     return graph(
         "Fresh share by channel",
-        "Share of pairs that are fresh. The dashed line is the objective of 99.5 %.",
+        "Share of pairs that are fresh. The dashed line is the objective, 99.5 %.",
         over_time('exchange_channel:marketdata_fresh:ratio{exchange="$exchange"}', "{{channel}}"),
         unit="percentunit",
         least=None,
@@ -112,8 +112,8 @@ def _freshness() -> Panel:
 def _written() -> Panel:
     return graph(
         "Points written and waiting",
-        "Points a second that stores acknowledged, and points that wait in queue, batch or spool. "
-        "A waiting line that climbs is an outage of the store: nothing is lost while the spool has room.",
+        "Points per second acknowledged by stores, and points waiting in queue, batch or spool. "
+        "If the number of waiting points climbs, a store is down: nothing is lost while the spool has room.",
         over_time(
             "sum by (store) (rate(marketdata_points_acknowledged_total[$__rate_interval]))", "{{store}} written/s"
         ),
@@ -129,8 +129,8 @@ def _written() -> Panel:
 def _rolled_up() -> Panel:
     return graph(
         "Overdue candles by interval",
-        "How long the next candle of the slowest pair is overdue. Flat at 0 in health; it climbs a second a second "
-        "when a task or a delivery stands still.",
+        "How long the next candle of the slowest pair is overdue. Normally 0; it climbs by a second per second while "
+        "a task or a delivery is stuck.",
         over_time(OVERDUE, "{{store}} {{interval}}"),
         unit="s",
     )
@@ -139,7 +139,7 @@ def _rolled_up() -> Panel:
 def _firing() -> Panel:
     panel = listing(
         "Firing alerts",
-        "Each name leads to its runbook.",
+        "Each name links to its runbook.",
         rows('ALERTS{alertstate="firing", severity=~"critical|warning"}'),
         columns={
             "alertname": "Alert",
@@ -157,7 +157,7 @@ def _firing() -> Panel:
 def _by_collector() -> Panel:
     panel = listing(
         "Collectors",
-        "What each collector does. Two collectors of the same pairs see the same frames.",
+        "The state of each collector. Two collectors with the same pairs receive the same frames.",
         rows('sum by (host, instance) (up{job="collector"})', "A"),
         rows('sum by (host, instance) (marketdata_pairs_watched{exchange="$exchange"})', "B"),
         rows(

@@ -1,4 +1,4 @@
-"""Pair: one pair as the quant sees it, and whether what is stored of it can be trusted."""
+"""Pair: one pair as a quant sees it, and whether its stored data can be trusted."""
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
@@ -8,7 +8,7 @@ from grafana.panels import BAD, CAREFUL, GOOD, Panel, candles, graph, number, st
 from grafana.queries import Flux, now, over_time
 
 SELECTED = 'exchange="$exchange", pair=${pair:doublequote}'
-"""The pair's series in Prometheus: quoted by Grafana, for a coin may be called anything."""
+"""The pair's series in Prometheus; Grafana quotes the value, because a coin's name may contain any character."""
 
 SERIES = "r.exchange == ${exchange:doublequote} and r.pair == ${pair:doublequote}"
 CONTRACT = f"""began = from(bucket: "market_data")
@@ -18,7 +18,7 @@ CONTRACT = f"""began = from(bucket: "market_data")
   |> findColumn(fn: (key) => true, column: "_time")
 since = if length(arr: began) > 0 and began[0] > v.timeRangeStart then began[0] else v.timeRangeStart
 """
-"""The shown time, of the present contract alone: the ticker may have been another coin's before."""
+"""The selected time range, limited to the present contract: the ticker may have belonged to another coin before."""
 
 SHOWN = "|> range(start: since, stop: v.timeRangeStop)"
 BUCKET = 'if ${interval:doublequote} == "3m" then "market_data" else "market_data_rollup"'
@@ -76,11 +76,11 @@ GAPS = f"""{CONTRACT}from(bucket: "market_data")
 
 
 def build() -> models.Dashboard:
-    """The dashboard marketdata-pair."""
+    """Build the dashboard marketdata-pair."""
     return board.board(
         "marketdata-pair",
         "Pair",
-        "One pair: its candles, mark price and funding as they are stored, and whether they can be trusted.",
+        "One pair: its stored candles, mark price and funding, and whether they can be trusted.",
         variables=[board.prometheus_source(), board.influxdb_source(), board.exchange(), board.pair(), interval()],
         annotations=[
             board.stored("Gaps", "orange", GAPS),
@@ -121,13 +121,13 @@ CANDLESTICK = (
 
 
 def interval() -> dashboard.CustomVariable:
-    """The candles' interval."""
+    """The interval of the candles."""
     chosen = models.VariableOption(selected=True, text="3m", value="3m")
     return dashboard.CustomVariable("interval").label("Interval").values("3m,15m,1h,4h,1d").current(chosen)
 
 
 def newest(bucket: str, measurement: str, *fields: str, value: str) -> Flux:
-    """The newest point's value (an expression of r, of these fields), in the last day."""
+    """The newest point's value (an expression of r, using these fields) within the last day."""
     wanted = " or ".join(f'r._field == "{field}"' for field in fields)
     return Flux(
         f"""from(bucket: "{bucket}")
@@ -139,7 +139,7 @@ def newest(bucket: str, measurement: str, *fields: str, value: str) -> Flux:
 
 
 def shown(bucket: str, measurement: str, fields: dict[str, str], ref: str = "A") -> Flux:
-    """These fields (and how each is called) over the shown time, thinned out to the panel's width."""
+    """These fields (and their display names) over the selected time range, thinned out to the panel's width."""
     wanted = " or ".join(f'r._field == "{field}"' for field in fields)
     names = ", ".join(f'{field}: "{name}"' for field, name in fields.items())
     return Flux(
@@ -177,7 +177,7 @@ def _mark() -> Panel:
 def _rate() -> Panel:
     return number(
         "Funding rate",
-        "Estimate for the running period, from the newest sample.",
+        "Estimate for the current period, from the newest sample.",
         newest("market_data_samples", "funding_rate", "rate", value="r._value"),
         unit="percentunit",
         decimals=4,
@@ -187,7 +187,7 @@ def _rate() -> Panel:
 def _next() -> Panel:
     return number(
         "Next funding",
-        "When the running period settles.",
+        "When the current period settles.",
         newest("market_data_samples", "funding_rate", "next_funding_time", value="r._value"),
         unit="dateTimeFromNow",
     )
@@ -196,7 +196,7 @@ def _next() -> Panel:
 def _age() -> Panel:
     return number(
         "Age of the newest candle",
-        "Time since the close of the newest final candle. Up to 180 s in health, stale from 240 s.",
+        "Time since the close of the newest final candle. Normally up to 180 s; stale from 240 s.",
         now(f"exchange_pair:marketdata_candle_age_seconds:min{{{SELECTED}}}"),
         unit="s",
         decimals=0,
@@ -216,7 +216,7 @@ def _channels() -> Panel:
 def _marks() -> Panel:
     return graph(
         "Mark and index price",
-        "Samples of every 10 s.",
+        "Samples every 10 s.",
         shown("market_data_samples", "mark_price", {"mark": "mark", "index": "index"}),
         unit="none",
         least=None,
@@ -226,7 +226,7 @@ def _marks() -> Panel:
 def _funding() -> Panel:
     panel = graph(
         "Funding rate, estimated and settled",
-        "The running period's estimate each minute, and the rates that were settled (points).",
+        "The current period's estimate, once a minute, and the settled rates (points).",
         shown("market_data_samples", "funding_rate", {"rate": "estimate"}),
         shown("market_data", "funding_settled", {"rate": "settled"}, "B"),
         unit="percentunit",
@@ -234,15 +234,15 @@ def _funding() -> Panel:
     )
     points = {"custom.drawStyle": "points", "custom.pointSize": 8, "custom.showPoints": "always"}
     panel.override_by_name("settled", [models.DynamicConfigValue(id_val=key, value=points[key]) for key in points])
-    return panel.decimals(4).span_nulls(True)  # the two are not of the same times
+    return panel.decimals(4).span_nulls(True)  # the two series have different times
 
 
 def _hours() -> Panel:
     return (
         graph(
             "Do 3m and 1h agree?",
-            "By hour: close of the last 3m candle less the close of the 1h candle, sum of the 3m volumes less the 1h "
-            "volume. Both are 0, but for the last digits of the sum; hours that are not rolled up yet are left out.",
+            "By hour: close of the last 3m candle minus the close of the 1h candle, and sum of the 3m volumes minus the "
+            "1h volume. Both are 0, except for the last digits of the sum. Hours not rolled up yet are left out.",
             Flux(HOURS),
             unit="none",
             least=None,
@@ -263,8 +263,8 @@ def _trades() -> Panel:
 
 def _messages() -> Panel:
     return graph(
-        "Frames a second by channel",
-        "The collector that receives the most.",
+        "Frames per second by channel",
+        "On the collector that receives the most.",
         over_time(
             f"max by (channel) (rate(marketdata_messages_total{{{SELECTED}}}[$__rate_interval]))",
             "{{channel}}",
@@ -275,8 +275,8 @@ def _messages() -> Panel:
 
 def _ages() -> Panel:
     return graph(
-        "Age of the newest datum",
-        "Since the newest final candle's close, and since the newest frame of the other channels.",
+        "Age of the newest data",
+        "Time since the newest final candle's close, or since the newest frame for the other channels.",
         over_time(
             f"exchange_pair_channel:marketdata_age_seconds:min{{{SELECTED}}}",
             "{{channel}}",

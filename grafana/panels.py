@@ -1,4 +1,4 @@
-"""The kinds of panels the dashboards use, each with the look they share. A panel has a title and a description."""
+"""The kinds of panels that dashboards use, with a common look. Every panel has a title and a description."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +26,7 @@ type Steps = Sequence[tuple[float, str]]
 
 
 def steps(base: str, *above: tuple[float, str]) -> dashboard.ThresholdsConfig:
-    """Colors: `base` below the first value, then each color from its value on."""
+    """Colors: `base` below the first value, then each color from its value up."""
     first = models.Threshold(value=None, color=base)
     return (
         dashboard.ThresholdsConfig()
@@ -45,7 +45,7 @@ def number(
     link: str | None = None,
     line: bool = False,
 ) -> stat.Panel:
-    """One number (or a few, named), with the color of its threshold; `line` draws its past behind it."""
+    """One number (or a few, with names), colored by threshold; `line` draws its history behind it."""
     panel = (
         stat.Panel()
         .title(title)
@@ -67,7 +67,7 @@ def number(
 
 
 def state(title: str, description: str, *queries: Query, words: Mapping[float, tuple[str, str]]) -> stat.Panel:
-    """A number that stands for a word: value -> (word, color)."""
+    """A number shown as a word: value -> (word, color)."""
     return number(title, description, *queries, unit="none").mappings([_words(words)])
 
 
@@ -82,7 +82,7 @@ def graph(
     stack: bool = False,
     bars: bool = False,
 ) -> timeseries.Panel:
-    """Lines over time; `limit` draws its steps as lines across, `bars` is for counts in an interval."""
+    """Lines over time; `limit` draws its steps as horizontal lines, `bars` is for counts per interval."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -111,9 +111,9 @@ def graph(
 
 
 def listing(title: str, description: str, *queries: Query, columns: Mapping[str, str], by: str = "") -> table.Panel:
-    """A table. `columns`: the columns to show, in order, and their headings; `by`: the heading to sort by, falling.
+    """A table. `columns`: the columns to show, in order, with their headings; `by`: the heading to sort by, descending.
 
-    Rows of several queries that agree in all labels become one row.
+    Rows of several queries with identical labels are merged into one row.
     """
     panel = (
         table.Panel()
@@ -149,7 +149,7 @@ def listing(title: str, description: str, *queries: Query, columns: Mapping[str,
 
 
 def density(title: str, description: str, *queries: Query, unit: str, counted: bool = False) -> heatmap.Panel:
-    """Where values lie over time. `counted`: the queries give a histogram's buckets, else the panel counts series."""
+    """Distribution of values over time. `counted`: the queries return histogram buckets; else series are counted."""
     panel = (
         heatmap.Panel()
         .title(title)
@@ -183,7 +183,7 @@ def density(title: str, description: str, *queries: Query, unit: str, counted: b
 def timeline(
     title: str, description: str, *queries: Query, words: Mapping[float, tuple[str, str]]
 ) -> statetimeline.Panel:
-    """States over time, a row for each series: value -> (word, color)."""
+    """States over time, one row per series: value -> (word, color)."""
     return (
         statetimeline.Panel()
         .title(title)
@@ -200,7 +200,7 @@ def timeline(
 
 
 def candles(title: str, description: str, query: Query) -> candlestick.Panel:
-    """Candlesticks with their volume, of one frame with open, high, low, close and volume."""
+    """Candlesticks with volume, from a frame with open, high, low, close and volume."""
     fields = candlestick.CandlestickFieldMap().open("open").high("high").low("low").close("close").volume("volume")
     return (
         candlestick.Panel()
@@ -216,7 +216,7 @@ def candles(title: str, description: str, query: Query) -> candlestick.Panel:
 
 
 def column(panel: table.Panel, name: str, **properties: object) -> table.Panel:
-    """Set properties of a table's column, by its heading: unit, decimals, links, thresholds, custom.width, ..."""
+    """Set properties of a table column, given its heading: unit, decimals, links, thresholds, custom.width, ..."""
     values = [
         models.DynamicConfigValue(id_val=key.replace("__", "."), value=value) for key, value in properties.items()
     ]
@@ -224,7 +224,7 @@ def column(panel: table.Panel, name: str, **properties: object) -> table.Panel:
 
 
 def said(panel: table.Panel, name: str, words: Mapping[float, tuple[str, str]]) -> table.Panel:
-    """Show a table's column as words: value -> (word, color)."""
+    """Show a table column as words: value -> (word, color)."""
     return column(panel, name, mappings=[_words(words)], custom__cellOptions={"type": "color-text"})
 
 

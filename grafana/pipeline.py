@@ -1,4 +1,4 @@
-"""Pipeline: from the collector's queue to the store's last roll-up; where does it stand still?"""
+"""Pipeline: from the collector's queue to the store's last roll-up. Where is data held up?"""
 
 from grafana_foundation_sdk.models import dashboard as models
 
@@ -10,11 +10,11 @@ WAITING = "marketdata_points_in_queue + marketdata_points_in_batch + marketdata_
 
 
 def build() -> models.Dashboard:
-    """The dashboard marketdata-pipeline."""
+    """Build the dashboard marketdata-pipeline."""
     return board.board(
         "marketdata-pipeline",
         "Pipeline",
-        "Collector, spool, InfluxDB, roll-up tasks: how much flows, and where does it stand still?",
+        "Collector, spool, InfluxDB, roll-up tasks: how much flows, and where is it held up?",
         variables=[board.prometheus_source(), board.exchange(), board.host('up{job="collector"}')],
         annotations=[
             board.restarts(),
@@ -53,7 +53,7 @@ def _waiting() -> Panel:
 def _oldest() -> Panel:
     return number(
         "Oldest unwritten",
-        "How long the oldest spool file has waited for its store.",
+        "How long the oldest spool file has been waiting for its store.",
         now(f"max({OLDEST_UNWRITTEN})"),
         unit="s",
         decimals=0,
@@ -64,7 +64,7 @@ def _oldest() -> Panel:
 def _lost() -> Panel:
     return number(
         "Points lost in 24 h",
-        "Dropped on purpose (spool full, older than the retention) or refused by the store as bad data.",
+        "Dropped on purpose (spool full, older than the retention) or rejected by the store as bad data.",
         now(
             "sum(increase(marketdata_points_dropped_total[24h])) + sum(increase(marketdata_points_rejected_total[24h]))"
         ),
@@ -77,7 +77,7 @@ def _lost() -> Panel:
 def _gaps() -> Panel:
     return number(
         "Gaps open",
-        "Candles that a store lacks and the exchange may have; the collector is fetching them.",
+        "Candles that a store lacks and that the exchange may have; the collector is fetching them.",
         now("sum(max by (store) (marketdata_gaps_open))"),
         unit="short",
         colors=steps(GOOD, (1, CAREFUL), (1000, BAD)),
@@ -87,7 +87,7 @@ def _gaps() -> Panel:
 def _missing() -> Panel:
     return number(
         "Stored candles missing",
-        "Of the last 2 hours and the last 3 windows of each roll-up, read back from the store by the sentinel.",
+        "In the last 2 hours and the last 3 windows of each roll-up, as read back from the store by the sentinel.",
         now('sum(marketdata_stored_candles_missing{exchange="$exchange"})'),
         unit="short",
         colors=steps(GOOD, (1, CAREFUL), (100, BAD)),
@@ -97,7 +97,7 @@ def _missing() -> Panel:
 def _overdue() -> Panel:
     return number(
         "Most overdue candle",
-        "Of any pair, interval and store, read back by the sentinel. 0 is on time.",
+        "For any pair, interval and store, as read back by the sentinel. 0 is on time.",
         now(f"max({OVERDUE})"),
         unit="s",
         decimals=0,
@@ -107,7 +107,7 @@ def _overdue() -> Panel:
 
 def _points() -> Panel:
     return graph(
-        "Points a second",
+        "Points per second",
         "Produced, and acknowledged by each store.",
         over_time("sum by (store) (rate(marketdata_points_produced_total[$__rate_interval]))", "{{store}} produced"),
         over_time(
@@ -127,7 +127,7 @@ def _points() -> Panel:
 def _in_flight() -> Panel:
     return graph(
         "Points on the way",
-        "Where points wait: queue (being batched), batch (open), spool (on disk, not yet in the store).",
+        "Where points are waiting: queue (to be batched), batch (open), spool (on disk, not in the store yet).",
         over_time("sum by (store) (marketdata_points_in_queue)", "{{store}} queue"),
         over_time("sum by (store) (marketdata_points_in_batch)", "{{store}} batch", "B"),
         over_time("sum by (store) (marketdata_points_in_spool)", "{{store}} spool", "C"),
@@ -139,7 +139,7 @@ def _in_flight() -> Panel:
 def _write_time() -> Panel:
     return graph(
         "How long does a write take?",
-        "Median and p99 of one request, by what the store's answer means.",
+        "Median and p99 of one request, by what the store's response means.",
         over_time(
             "histogram_quantile(0.5, sum by (le, outcome) "
             "(rate(marketdata_write_duration_seconds_bucket[$__rate_interval])))",
@@ -158,7 +158,7 @@ def _write_time() -> Panel:
 def _spool() -> Panel:
     return graph(
         "How full is the spool?",
-        "The fuller of its two bounds, bytes and files. At 100 % the oldest batches are dropped.",
+        "The fuller of its two limits, bytes and files. At 100 % the oldest batches are dropped.",
         over_time(
             f"max by (host, instance, store) (marketdata_spool_fullness_ratio{{{COLLECTORS}}})",
             "{{host}} {{instance}} {{store}}",
@@ -171,7 +171,7 @@ def _spool() -> Panel:
 def _losses() -> Panel:
     return graph(
         "Points dropped and rejected",
-        "Dropped by reason, and refused by a store as bad data (kept in rejected/).",
+        "Dropped by reason, and rejected by a store as bad data (kept in rejected/).",
         over_time(
             "sum by (store, reason) (increase(marketdata_points_dropped_total[$__rate_interval]))",
             "{{store}} {{reason}}",
@@ -187,7 +187,7 @@ def _losses() -> Panel:
 def _gap_flow() -> Panel:
     return graph(
         "Gaps found and repaired",
-        "Candles found missing in a store, by reason, and those it has again.",
+        "Candles found missing in a store, by reason, and those that are back.",
         over_time(
             "sum by (store, reason) (increase(marketdata_gaps_found_total[$__rate_interval]))", "{{store}} {{reason}}"
         ),
@@ -202,7 +202,7 @@ def _gap_flow() -> Panel:
 def _heartbeat() -> Panel:
     return graph(
         "Event loop",
-        "Time since the loop last ran. It runs each second.",
+        "Time since the loop last ran. It runs every second.",
         over_time(
             f"timestamp(marketdata_event_loop_heartbeat_timestamp_seconds{{{COLLECTORS}}}) "
             f"- marketdata_event_loop_heartbeat_timestamp_seconds{{{COLLECTORS}}}",
@@ -216,7 +216,7 @@ def _heartbeat() -> Panel:
 def _cpu() -> Panel:
     return graph(
         "CPU",
-        "Cores used by each collector; one is all it can use.",
+        "Cores used by each collector; it can use one at most.",
         over_time(f"rate(process_cpu_seconds_total{{{COLLECTORS}}}[$__rate_interval])", "{{host}} {{instance}}"),
         unit="none",
     )
@@ -234,7 +234,7 @@ def _memory() -> Panel:
 def _files() -> Panel:
     return graph(
         "Open files",
-        "Descriptors of each collector against its limit.",
+        "File descriptors of each collector relative to its limit.",
         over_time(f"process_open_fds{{{COLLECTORS}}} / process_max_fds{{{COLLECTORS}}}", "{{host}} {{instance}}"),
         unit="percentunit",
     )
@@ -243,7 +243,7 @@ def _files() -> Panel:
 def _corrected() -> Panel:
     return graph(
         "Candles verified and corrected",
-        "The sweep compares stored candles with the exchange's, hour by hour, and writes wrong ones again.",
+        "The sweep compares stored candles with the exchange's, hour by hour, and rewrites wrong ones.",
         over_time(
             "sum by (store) (increase(marketdata_candles_verified_total[$__rate_interval]))", "{{store}} verified"
         ),
@@ -273,8 +273,8 @@ def _readers() -> Panel:
 def _events() -> Panel:
     return graph(
         "Events to readers",
-        "Events a second, once for each reader; readers cut off because they were too far behind, and candles "
-        "that left the memory at its bound.",
+        "Events per second, counted once per reader; readers cut off because they were too far behind; and candles "
+        "dropped from memory at its limit.",
         over_time(f"sum(rate(marketdata_stream_events_sent_total{{{COLLECTORS}}}[$__rate_interval]))", "events/s"),
         over_time(
             f"sum(increase(marketdata_stream_readers_cut_off_total{{{COLLECTORS}}}[$__rate_interval]))", "cut off", "B"
@@ -291,7 +291,7 @@ def _events() -> Panel:
 def _fill() -> Panel:
     panel = listing(
         "Fill at the start",
-        "What the stores lacked when each collector started, and how much of it is asked for so far.",
+        "What the stores lacked when each collector started, and how much of it has been requested so far.",
         rows(f"sum by (host, instance, kind) (marketdata_fill_missing{{{COLLECTORS}}})", "A"),
         rows(f"sum by (host, instance, kind) (marketdata_fill_fetched{{{COLLECTORS}}})", "B"),
         columns={"host": "Host", "instance": "Collector", "kind": "Kind", "Value #A": "Missing", "Value #B": "Fetched"},

@@ -1,4 +1,4 @@
-"""The panels of Pipeline about the store: InfluxDB, its tasks, and what the sentinel reads back."""
+"""The store's panels on Pipeline: InfluxDB, its tasks, and what the sentinel reads back."""
 
 from grafana.panels import BAD, GOOD, Panel, column, graph, listing, steps
 from grafana.queries import COLLECTORS, OVERDUE, PAIRS_OVERDUE, over_time, rows
@@ -11,7 +11,7 @@ def writes() -> Panel:
     """Write requests by status."""
     return graph(
         "Writes to InfluxDB",
-        "Requests a second by status. 204 is stored; 4xx is refused data, tokens or buckets; 5xx is trouble.",
+        "Requests per second by status. 204: stored; 4xx: data, token or bucket rejected; 5xx: server error.",
         over_time(f"sum by (status) (rate(http_write_request_count{{{INFLUXDB}}}[$__rate_interval]))", "{{status}}"),
         unit="reqps",
     )
@@ -21,7 +21,7 @@ def queries() -> Panel:
     """Flux queries by result."""
     return graph(
         "Flux queries",
-        "Queries a second by result. Tasks, dashboards and re-rolls.",
+        "Queries per second by result: tasks, dashboards and re-rolls.",
         over_time(f"sum by (result) (rate(qc_requests_total{{{INFLUXDB}}}[$__rate_interval]))", "{{result}}"),
         unit="reqps",
     )
@@ -51,7 +51,7 @@ def series() -> Panel:
     """Series by bucket."""
     return graph(
         "Series by bucket",
-        "A pair has a handful in each bucket. A sudden climb is a tag that should be a field.",
+        "A pair has a few in each bucket. A sudden increase means a tag that should be a field.",
         over_time(f"max by (bucket) (storage_bucket_series_num{{{INFLUXDB}}}) {NAMED}", "{{name}}"),
         unit="short",
     )
@@ -69,10 +69,10 @@ def disk() -> Panel:
 
 
 def wal() -> Panel:
-    """What is not in shards yet."""
+    """Data that is not in shards yet."""
     return graph(
         "Write-ahead log and cache",
-        "Written, not yet in shards.",
+        "Written, but not in shards yet.",
         over_time(f"sum(storage_wal_size{{{INFLUXDB}}})", "log"),
         over_time(f"sum(storage_cache_inuse_bytes{{{INFLUXDB}}})", "cache", "B"),
         unit="bytes",
@@ -80,10 +80,10 @@ def wal() -> Panel:
 
 
 def compactions() -> Panel:
-    """Compactions that wait."""
+    """Queued compactions."""
     return graph(
         "Compactions queued",
-        "By level. A queue that never empties is a disk that is too slow.",
+        "By level. If the queue never empties, the disk is too slow.",
         over_time(f"sum by (level) (storage_compactions_queued{{{INFLUXDB}}})", "level {{level}}"),
         unit="none",
     )
@@ -93,17 +93,17 @@ def late() -> Panel:
     """Overdue candles."""
     return graph(
         "Overdue candles by interval",
-        "How long the next candle of the slowest pair is overdue; flat at 0 in health.",
+        "How long the next candle of the slowest pair is overdue; normally 0.",
         over_time(OVERDUE, "{{store}} {{interval}}"),
         unit="s",
     )
 
 
 def pairs_late() -> Panel:
-    """How many are overdue."""
+    """Number of overdue pairs."""
     return graph(
         "Pairs overdue by interval",
-        "Pairs whose next stored candle is overdue: one is a hole, all are a task or a delivery that stands still.",
+        "Pairs whose next stored candle is overdue: a single one is a hole, all mean that a task or delivery is stuck.",
         over_time(PAIRS_OVERDUE, "{{store}} {{interval}}"),
         unit="none",
     )
@@ -113,7 +113,7 @@ def incomplete() -> Panel:
     """Missing candles."""
     return graph(
         "Stored candles missing by interval",
-        "By interval: of the last 2 hours of 3m, of the last 3 windows that are due.",
+        "In the last 2 hours for 3m, in the last 3 windows that are due for the others.",
         over_time(
             'sum by (store, interval) (marketdata_stored_candles_missing{exchange="$exchange"})',
             "{{store}} {{interval}}",
@@ -123,11 +123,11 @@ def incomplete() -> Panel:
 
 
 def runs() -> Panel:
-    """Runs of the tasks."""
+    """Task runs."""
     return graph(
         "Task runs",
-        "Runs of the roll-up tasks that ended, by outcome. Each of four runs every 15 minutes; a run that failed is "
-        "not repeated, the next one covers its windows.",
+        "Finished runs of the roll-up tasks, by outcome. Each of the four runs every 15 minutes; a failed run is "
+        "not repeated, but the next one covers its windows.",
         over_time(
             f"sum by (status) (increase(task_executor_total_runs_complete{{{INFLUXDB}}}[$__rate_interval]))",
             "{{status}}",
@@ -141,7 +141,7 @@ def run_time() -> Panel:
     """How long a task takes."""
     return graph(
         "How long does a task run take?",
-        "p99 by task, of the last runs.",
+        "p99 by task, of recent runs.",
         over_time(
             f'max by (taskID) (task_executor_run_duration{{{INFLUXDB}, taskID!="all", quantile="0.99"}})', "{{taskID}}"
         ),
@@ -150,10 +150,10 @@ def run_time() -> Panel:
 
 
 def workers() -> Panel:
-    """How busy the task workers are."""
+    """Utilization of the task workers."""
     return graph(
         "Task workers busy",
-        "Share of the workers and of their queue that is taken. Nothing runs late below 80 %.",
+        "Share of the workers and of their queue in use. Below 80 % nothing runs late.",
         over_time(f"max(task_executor_workers_busy{{{INFLUXDB}}})", "workers"),
         over_time(f"max(task_executor_promise_queue_usage{{{INFLUXDB}}})", "queue", "B"),
         unit="percentunit",
@@ -162,10 +162,10 @@ def workers() -> Panel:
 
 
 def rerolls() -> Panel:
-    """Windows rolled again by collectors."""
+    """Windows re-rolled by collectors."""
     return graph(
-        "Windows rolled again",
-        "Windows that late candles touched and that wait to be rolled again, and runs that did or failed.",
+        "Re-rolled windows",
+        "Dirty windows waiting to be re-rolled, and runs that succeeded or failed.",
         over_time("sum by (store) (marketdata_rollup_windows_dirty)", "{{store}} waiting"),
         over_time(
             "sum by (store) (increase(marketdata_rollup_repair_runs_total[$__rate_interval]))", "{{store}} runs", "B"
@@ -180,10 +180,10 @@ def rerolls() -> Panel:
 
 
 def ledger() -> Panel:
-    """The book of what each store should hold."""
+    """What each store should hold, and what it holds."""
     panel = listing(
         "Ledger",
-        "What each store should hold, and does: as the collector that knows most says.",
+        "What each store should hold and what it holds, according to the most complete collector.",
         rows("max by (store) (marketdata_gaps_open)", "A"),
         rows("max by (store) (marketdata_exchange_holes)", "B"),
         rows("max by (store) (marketdata_exchange_invalid)", "G"),
@@ -199,23 +199,23 @@ def ledger() -> Panel:
             "Value #G": "Invalid",
             "Value #H": "Came late, 7 d",
             "Value #C": "Complete",
-            "Value #D": "Rolled again",
+            "Value #D": "Re-rolled",
             "Value #E": "Spool files",
             "Value #F": "Spool",
         },
     )
     for name in ("Gaps open", "Exchange holes", "Invalid", "Came late, 7 d", "Spool files"):
         column(panel, name, unit="short")
-    for name in ("Complete", "Rolled again"):
+    for name in ("Complete", "Re-rolled"):
         column(panel, name, unit="dateTimeFromNow")
     return column(panel, "Spool", unit="bytes")
 
 
 def other_missing() -> Panel:
-    """What else is complete or not."""
+    """Completeness of funding and mark prices."""
     return graph(
         "Settled rates and mark hours missing",
-        "Of the last 30 days, in any store; and candles an hour that were due and that the exchange itself lacks.",
+        "In the last 30 days, in any store; and candles per hour that were due but that the exchange itself lacks.",
         over_time("max by (exchange) (marketdata_funding_settled_missing)", "settled funding"),
         over_time("max by (exchange) (marketdata_mark_candles_missing)", "mark price hours", "B"),
         over_time("sum by (exchange) (increase(marketdata_candles_absent_total[1h]))", "candles absent", "C"),
@@ -224,11 +224,11 @@ def other_missing() -> Panel:
 
 
 def stored_pairs() -> Panel:
-    """How many pairs the store has candles of."""
+    """How many pairs have candles in the store."""
     return graph(
         "Pairs with current candles in the store",
-        "By interval, as the sentinel reads them back, and the pairs that are collected. A pair that was listed today "
-        "has no day yet.",
+        "By interval, as read back by the sentinel, and the number of collected pairs. A pair listed today "
+        "has no 1d window yet.",
         over_time(
             'count by (store, interval) (marketdata_stored_candle_timestamp_seconds{exchange="$exchange"})',
             "{{store}} {{interval}}",
@@ -239,7 +239,7 @@ def stored_pairs() -> Panel:
 
 
 def sentinel() -> Panel:
-    """How long the sentinel's queries take."""
+    """Duration of the sentinel's queries."""
     return graph(
         "The sentinel's own queries",
         "How long it takes to read the newest candles back, by interval.",
@@ -254,10 +254,10 @@ def sentinel() -> Panel:
 
 
 def versions() -> Panel:
-    """What runs where."""
+    """Versions by host."""
     return listing(
         "Versions",
-        "What runs where.",
+        "Versions by host.",
         rows(f"max by (host, instance, job, version, cryptofeed) (marketdata_build_info{{{COLLECTORS}}})", "A"),
         rows('max by (host, instance, job, version) (marketdata_sentinel_build_info{job="sentinel"})', "B"),
         rows(f"max by (host, instance, job, version) (influxdb_info{{{INFLUXDB}}})", "C"),

@@ -140,18 +140,18 @@ def exchange_is_true(asking: Asking, control: httpx.Client) -> None:
 
     eventually(as_many, 30, what="the connections that the exchange has")
     per_second = [
-        sum(float(row["value"]) for row in asking.panel("marketdata-exchange", "What becomes of the frames?", ref))
+        sum(float(row["value"]) for row in asking.panel("marketdata-exchange", "What happens to frames?", ref))
         for ref in "ABC"
     ]
-    received = sum(float(row["value"]) for row in asking.panel("marketdata-exchange", "Frames a second"))
+    received = sum(float(row["value"]) for row in asking.panel("marketdata-exchange", "Frames per second"))
     assert sum(per_second) == pytest.approx(received, rel=0.2)
 
 
 def gateway_is_true(asking: Asking) -> None:
     """It is ready with every pair, refuses nothing, and what it was asked for cost the exchange next to nothing."""
-    assert asking.value("marketdata-gateway", "Are all ready?") == 1
+    assert asking.value("marketdata-gateway", "All ready?") == 1
     assert asking.value("marketdata-gateway", "Refused") == 0
-    assert asking.value("marketdata-gateway", "Requests a second") > 0
+    assert asking.value("marketdata-gateway", "Requests per second") > 0
     (pairs,) = asking.panel("marketdata-gateway", "Pairs in memory, and behind")
     assert float(pairs["value"]) == PAIRS
 
