@@ -241,8 +241,8 @@ def _hours() -> Panel:
     return (
         graph(
             "Do 3m and 1h agree?",
-            "By hour: close of the last 3m candle minus the close of the 1h candle, and sum of the 3m volumes minus the "
-            "1h volume. Both are 0, except for the last digits of the sum. Hours not rolled up yet are left out.",
+            "By hour: close of the last 3m candle minus the close of the 1h candle, and sum of the 3m volumes minus "
+            "the 1h volume. Both are 0, except for the last digits of the sum. Hours not rolled up yet are left out.",
             Flux(HOURS),
             unit="none",
             least=None,

@@ -22,25 +22,29 @@ class _Parser(argparse.ArgumentParser):
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = _Parser(prog="simulator", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--port", type=_whole(0, 65_535), required=True, help="0: a free one")
-    parser.add_argument("--tls-dir", type=Path, required=True, help="gets ca.pem, the server's certificate and keys")
+    parser.add_argument("--port", type=_whole(0, 65_535), required=True, help="0: choose a free one")
+    parser.add_argument("--tls-dir", type=Path, required=True, help="folder for ca.pem, the certificate and the keys")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
-        "--tls-name", action="append", default=[], help="one more host name or address for the certificate"
+        "--tls-name", action="append", default=[], help="an additional host name or address for the certificate"
     )
     parser.add_argument("--pairs", type=_whole(1, 2_000), default=164, help="eligible pairs (default 164)")
-    parser.add_argument("--base", action="append", default=[], help="one more eligible pair, on a coin of this name")
-    parser.add_argument("--seed", type=_whole(0, 2**63 - 1), default=1, help="of the market")
+    parser.add_argument("--base", action="append", default=[], help="name of a coin for an additional eligible pair")
+    parser.add_argument("--seed", type=_whole(0, 2**63 - 1), default=1, help="seed of the market")
     parser.add_argument(
-        "--start-ms", type=_whole(_OLDEST_START_MS, _NEWEST_START_MS), help="the clock starts here, not now"
+        "--start-ms", type=_whole(_OLDEST_START_MS, _NEWEST_START_MS), help="initial time of the clock; default: now"
     )
-    parser.add_argument("--ping-seconds", type=_seconds, default=180.0, help="between the server's pings")
-    parser.add_argument("--pong-seconds", type=_seconds, default=600.0, help="without a pong ends a connection")
-    parser.add_argument("--life-seconds", type=_seconds, default=86_400.0, help="of a connection")
+    parser.add_argument("--ping-seconds", type=_seconds, default=180.0, help="interval between the server's pings")
     parser.add_argument(
-        "--kline-every-ms", type=_whole(250, 60_000), help="for load: a frame of each candle this often, changed or not"
+        "--pong-seconds", type=_seconds, default=600.0, help="close a connection after this long without a pong"
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but the line `ready`")
+    parser.add_argument("--life-seconds", type=_seconds, default=86_400.0, help="lifetime of a connection")
+    parser.add_argument(
+        "--kline-every-ms",
+        type=_whole(250, 60_000),
+        help="for load: send a frame of each candle this often, changed or not",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing except the line `ready`")
     return parser.parse_args(argv)
 
 
@@ -95,7 +99,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
     await asyncio.wait((heart, stopped), return_when=asyncio.FIRST_COMPLETED)
     await simulator.stop()
     if heart.done():
-        heart.result()  # it never ends by itself: raises what ended it
+        heart.result()  # it never returns normally: raises the error that ended it
     heart.cancel()
     return 0
 

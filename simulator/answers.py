@@ -1,4 +1,4 @@
-"""The REST answers' shapes, as Binance USDT-M gave them in October 2026. Pure.
+"""The format of REST responses, as sent by Binance USDT-M in October 2026. Pure.
 
 Recorded: tests/data/binance_usdm_2026-10/rest.
 """
@@ -99,7 +99,7 @@ def kline(instrument: Instrument, candle: Candle) -> list[Any]:
 
 
 def price_kline(row: tuple[int, int, int, int, int, int, int]) -> list[Any]:
-    """A row of markPriceKlines or indexPriceKlines: volumes are 0, the count is that of the seconds seen."""
+    """A row of markPriceKlines or indexPriceKlines: volumes are 0, the count is the number of seconds observed."""
     open_ms, close_ms, *prices, seconds = row
     return [open_ms, *(decimal(price, 8) for price in prices), "0", close_ms, "0", seconds, "0", "0", "0"]
 

@@ -1,4 +1,4 @@
-"""Candles from trades: any interval, at any instant, the same for the history and the live stream."""
+"""Candles computed from trades: any interval at any time, identical for history and live stream."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from simulator.intervals import FIXED_MS, window_end, window_open
 from simulator.market import DAY_MS, HOUR_MS, MINUTE_MS, Market, MarketShape, Trades
 from simulator.noise import Ints
 
-# A table of candles has shape (9, candles), int64. One without trades has open = high = low = close = the last price.
+# A table of candles has shape (9, candles), int64. A candle without trades has open = high = low = close = last price.
 OPEN, HIGH, LOW, CLOSE, VOLUME, QUOTE, TRADES, TAKER_VOLUME, TAKER_QUOTE = range(9)
 _SUMS = (VOLUME, QUOTE, TRADES, TAKER_VOLUME, TAKER_QUOTE)
 _LARGEST = np.iinfo(np.int64).max
@@ -19,10 +19,10 @@ _MINUTES_A_DAY = DAY_MS // MINUTE_MS
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """One candle in the market's integers; trade ids are -1 when it holds no trade."""
+    """A candle in the market's integers; trade ids are -1 if it has no trades."""
 
     open_ms: int
-    close_ms: int  # inclusive, as the exchange gives it
+    close_ms: int  # inclusive, as at the exchange
     open: int
     high: int
     low: int
@@ -35,7 +35,7 @@ class Candle:
 
 
 def minute_table(trades: Trades) -> Ints:
-    """Candles of one minute from slots; the first minute must hold a trade (as the first of every hour does)."""
+    """Return the one-minute candles of slots; the first minute must have a trade (the first of every hour does)."""
     traded, price = trades.traded, trades.price
     slots, minutes = traded.shape
     columns = np.arange(minutes)
@@ -58,7 +58,7 @@ def minute_table(trades: Trades) -> Ints:
 
 
 def group(table: Ints, starts: Ints) -> Ints:
-    """Merge candles into wider ones; `starts` are the columns at which each begins. Sums are exact."""
+    """Merge candles into longer ones; `starts` are the columns at which each begins. Sums are exact."""
     result = np.empty((9, len(starts)), dtype=np.int64)
     traded = table[TRADES] > 0
     count = table.shape[1]
@@ -69,13 +69,13 @@ def group(table: Ints, starts: Ints) -> Ints:
     first = np.minimum.reduceat(np.where(traded, np.arange(count), count - 1), starts)
     result[OPEN] = table[OPEN, first]
     result[CLOSE] = table[CLOSE, np.append(starts[1:], count) - 1]
-    idle = result[TRADES] == 0  # then every part of it holds the last price
+    idle = result[TRADES] == 0  # then all its parts have the last price
     result[OPEN : LOW + 1, idle] = result[CLOSE, idle]
     return result
 
 
 def _carry(table: Ints) -> None:
-    """Give candles without trades the last price."""
+    """Set the prices of candles without trades to the last price."""
     count = table.shape[1]
     last_traded = np.maximum.accumulate(np.where(table[TRADES] > 0, np.arange(count), 0))
     close = table[CLOSE, last_traded]
@@ -86,7 +86,7 @@ def _carry(table: Ints) -> None:
 
 
 class _Cache:
-    """A bounded least-recently-used cache of tables."""
+    """A bounded LRU cache of tables."""
 
     def __init__(self, entries: int) -> None:
         self._entries = entries
@@ -108,9 +108,9 @@ class _Cache:
 
 
 class CandleStore:
-    """Candles of the market, with whole days kept in bounded memory (about 120 MiB when full).
+    """Candles of the market; whole days are cached in bounded memory (about 120 MiB when full).
 
-    A day costs 1 to 8 ms the first time; `days_missing` lets a server breathe between them.
+    Computing a day takes 1 to 8 ms; `days_missing` allows a server to yield in between.
     """
 
     def __init__(self, market: Market) -> None:
@@ -122,9 +122,9 @@ class CandleStore:
     def candles(
         self, shape: MarketShape, interval: str, first_open_ms: int, last_open_ms: int, now_ms: int
     ) -> list[Candle]:
-        """Candles that open in [first, last] and not after `now_ms`, ascending; the last may be forming as of `now_ms`.
+        """Return the candles that open in [first, last] and not after `now_ms`, ascending; the last may be forming.
 
-        A trade at `now_ms` itself has happened.
+        A trade at exactly `now_ms` is included.
         """
         start = window_open(interval, first_open_ms)
         if start < first_open_ms:
@@ -148,12 +148,12 @@ class CandleStore:
         return [Candle(at, window_end(interval, at) - 1, *row) for at, row in zip(opens, rows, strict=True)]
 
     def merged(self, shape: MarketShape, start_ms: int, now_ms: int) -> Candle:
-        """One candle of all trades from `start_ms` (full three minutes, not before the listing) to `now_ms`."""
+        """Return one candle of all trades from `start_ms` (on the 3m grid, not before the listing) to `now_ms`."""
         table = group(self._base_table(shape, 3 * MINUTE_MS, start_ms, now_ms + 1), np.zeros(1, dtype=np.int64))
         return Candle(start_ms, now_ms, *(int(value) for value in table[:, 0]))
 
     def trades_before(self, shape: MarketShape, time_ms: int) -> int:
-        """The id of the first trade at or after `time_ms`, a full minute."""
+        """Return the id of the first trade at or after `time_ms`, a full minute."""
         day, offset = divmod(time_ms, DAY_MS)
         if offset % (3 * MINUTE_MS):
             before = self._day_minutes(shape, day)[TRADES, : offset // MINUTE_MS]
@@ -164,14 +164,14 @@ class CandleStore:
     def days_missing(
         self, shape: MarketShape, interval: str, first_open_ms: int, last_open_ms: int, now_ms: int
     ) -> list[int]:
-        """The days that `candles` would have to compute from trades."""
+        """Return the days that `candles` would have to compute from trades."""
         last = min(window_end(interval, window_open(interval, last_open_ms)), now_ms) // DAY_MS
         days = range(max(first_open_ms, shape.listed_ms) // DAY_MS, last + 1)
         cache = {MINUTE_MS: self._minutes, HOUR_MS: self._hours}.get(self._base_ms(interval), self._threes)
         return [day for day in days if (shape.symbol, day) not in cache]
 
     def load_day(self, shape: MarketShape, day: int) -> None:
-        """Compute a day and keep its candles of three minutes and of an hour."""
+        """Compute a day and cache its 3m and 1h candles."""
         self._day_hours(shape, day)
 
     def _base_ms(self, interval: str) -> int:
@@ -179,7 +179,7 @@ class CandleStore:
         return next(base for base in (HOUR_MS, 3 * MINUTE_MS, MINUTE_MS) if length % base == 0)
 
     def _base_table(self, shape: MarketShape, base_ms: int, start_ms: int, end_ms: int) -> Ints:
-        """Candles of `base_ms` from `start_ms`, the last cut off at `end_ms` (exclusive)."""
+        """Return candles of `base_ms` from `start_ms`, the last one cut off at `end_ms` (exclusive)."""
         whole_end = end_ms // base_ms * base_ms
         parts: list[Ints] = []
         at = start_ms
@@ -194,9 +194,11 @@ class CandleStore:
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def _partial(self, shape: MarketShape, start_ms: int, end_ms: int) -> Ints:
-        """One candle of the trades in [start, end) of one hour."""
+        """Return one candle of the trades in [start, end), within one hour."""
         hour = start_ms // HOUR_MS * HOUR_MS
-        if end_ms - hour <= shape.slot_ms:  # its first trade may be to come: the last price is of the hour before
+        if (
+            end_ms - hour <= shape.slot_ms
+        ):  # its first trade may not have happened yet: use the previous hour's last price
             hour -= HOUR_MS
         trades = self.market.trades(shape, hour, -(-(end_ms - hour) // MINUTE_MS))
         happened = trades.traded & (trades.time_ms < end_ms)

@@ -1,10 +1,10 @@
-"""The exchange's clock: real time, or any past instant running on at real speed."""
+"""The exchange's clock: real time, or any past time that advances at real speed."""
 
 import time
 
 
 class Clock:
-    """Milliseconds since the epoch as the simulated exchange sees them; never goes back."""
+    """Milliseconds since the epoch on the simulated exchange; never goes back."""
 
     def __init__(self, start_ms: int | None = None) -> None:
         start_ns = time.time_ns() if start_ms is None else start_ms * 1_000_000

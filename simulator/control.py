@@ -1,6 +1,6 @@
-"""The control API under /_control/: faults, the log of what clients did, and the truth.
+"""The control API under /_control/: faults, the log of clients' requests, and the truth.
 
-It costs no weight and has no limit.
+It costs no weight and has no limits.
 """
 
 from typing import Any
@@ -68,7 +68,7 @@ class Control:
         return _json(self._limits.log())
 
     async def _truth(self, request: web.Request) -> web.Response:
-        """Klines as of now, of any length: `?symbol=&interval=&start=&end=` (open times, both inclusive)."""
+        """Klines as of now, any number: `?symbol=&interval=&start=&end=` (open times, both inclusive)."""
         instrument = self._universe.get(request.query.get("symbol", ""))
         interval = request.query.get("interval", "3m")
         start, end = (request.query.get(name, "") for name in ("start", "end"))
@@ -86,7 +86,7 @@ class Control:
         return _json(rows)
 
     async def _settled(self, request: web.Request) -> web.Response:
-        """Rows of fundingRate as of now, of any length: `?symbol=&start=&end=` (funding times, both inclusive)."""
+        """Rows of fundingRate as of now, any number: `?symbol=&start=&end=` (funding times, both inclusive)."""
         instrument = self._universe.get(request.query.get("symbol", ""))
         start, end = (request.query.get(name, "") for name in ("start", "end"))
         if instrument is None or not (start.isdecimal() and end.isdecimal()):

@@ -1,6 +1,6 @@
-"""Faults on order: what may be asked for, and what is active now.
+"""Faults on request: the available kinds, and the active faults.
 
-A new kind is one entry of `KINDS`, and one question asked where it acts.
+A new kind is an entry in `KINDS` and a check where it takes effect.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +13,12 @@ from simulator.noise import key_of, share_at
 
 
 class BadFault(ValueError):
-    """The order cannot be understood; the message says what is allowed."""
+    """The request is invalid; the message says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A fault's parameter: a check that returns the value or raises ValueError or TypeError, and the default."""
+    """A fault's parameter: the default, and a check that returns the value or raises ValueError or TypeError."""
 
     check: Callable[[Any], Any]
     default: Any = None
@@ -27,7 +27,7 @@ class Parameter:
 
 @dataclass(slots=True)
 class Fault:
-    """An ordered fault. `acted` counts how often it has acted."""
+    """An active fault. `acted` counts how often it has taken effect."""
 
     id: int
     kind: str
@@ -71,8 +71,8 @@ def _symbols(value: Any) -> list[str]:
 
 
 _ROUTE = Parameter(_one_of("market", "public", "unrouted", "all"), "all")
-_EVERY = Parameter(_number(0.05, 86_400))  # absent: once
-_AT_MS = Parameter(_number(0, 10**13, int))  # of the exchange's clock; absent: now
+_EVERY = Parameter(_number(0.05, 86_400))  # omitted: once
+_AT_MS = Parameter(_number(0, 10**13, int))  # on the exchange's clock; omitted: now
 _STATUS = Parameter(_number(200, 599, int), required=True)
 _RETRY_AFTER = Parameter(_number(0, 300_000, int))
 _CLOSES = {
@@ -82,14 +82,14 @@ _CLOSES = {
 }
 
 KINDS: dict[str, dict[str, Parameter]] = {
-    # acknowledge every subscription and send nothing, on open connections too
+    # acknowledge every subscription but send nothing, including on open connections
     "silent_route": {"route": Parameter(_one_of("market", "public", "unrouted", "all"), "market")},
-    # one symbol's streams stay silent; `stream` narrows it to one, for example kline_3m
+    # one symbol's streams are silent; `stream` limits it to one of them, for example kline_3m
     "silent_symbol": {"symbol": Parameter(_text, required=True), "stream": Parameter(_text)},
     "late_close": {**_CLOSES, "delay_ms": Parameter(_number(0, 3_600_000, int), 10_000)},
     "missing_close": _CLOSES,
     "double_close": {**_CLOSES, "delay_ms": Parameter(_number(0, 3_600_000, int), 500)},
-    # the closing frame lacks the last trade; `delay_ms` later one with the true values follows, unless it is absent
+    # the closing frame lacks the last trade; with `delay_ms`, one with the true values follows that much later
     "corrected_close": {**_CLOSES, "delay_ms": Parameter(_number(0, 3_600_000, int))},
     # 1006 aborts the TCP connection without a close frame
     "close_connections": {
@@ -105,19 +105,19 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "share": Parameter(_number(0, 1), 1.0),
     },
     "rest_hang": {"path": Parameter(_text)},
-    # REST tells nothing new of one symbol: its klines end before the one that forms at the order, premiumIndex stays
+    # REST is frozen for one symbol: its klines end before the candle that is forming now, premiumIndex does not change
     "rest_frozen": {"symbol": Parameter(_text, required=True)},
     "malformed_frame": {"every_seconds": _EVERY, "route": _ROUTE},
     "unknown_symbol_frame": {"every_seconds": _EVERY, "route": _ROUTE},
     "unknown_event_frame": {"every_seconds": _EVERY, "route": _ROUTE},
-    # the exchange itself has no candles of these symbols that open in [start_ms, end_ms), in REST, stream and truth
+    # the exchange has no candles of these symbols that open in [start_ms, end_ms), in REST, stream and truth
     "exchange_hole": {
         "symbols": Parameter(_symbols),
         "interval": Parameter(_text, "3m"),
         "start_ms": Parameter(_number(0, 10**13, int), required=True),
         "end_ms": Parameter(_number(0, 10**13, int), required=True),
     },
-    # the row of a 3m candle cannot be: in its closing frame, in REST, or in both; longer ones in REST hold its numbers
+    # a 3m candle gets an impossible row: in its closing frame, in REST, or both; longer ones in REST include its numbers
     "impossible_row": {
         "symbols": Parameter(_symbols),
         "start_ms": Parameter(_number(0, 10**13, int), required=True),
@@ -125,34 +125,34 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "what": Parameter(_one_of(*IMPOSSIBLE), "volume_without_trade"),
         "by": Parameter(_one_of("stream", "rest", "both"), "both"),
     },
-    # an instrument begins or stops to trade, for good: the only one that is PENDING_TRADING is NEWBORNUSDT
+    # an instrument permanently starts or stops trading; NEWBORNUSDT is the only one that is PENDING_TRADING
     "listing": {"symbol": Parameter(_text, "NEWBORNUSDT"), "at_ms": _AT_MS},
     "delisting": {
         "symbol": Parameter(_text, required=True),
         "status": Parameter(_one_of("SETTLING", "CLOSE", "DELIVERING", "TRADING_HALT"), "SETTLING"),
         "at_ms": _AT_MS,
     },
-    # from at_ms on a symbol settles each so many hours, for good: history, fundingInfo, next funding time, premiumIndex
+    # from at_ms on a symbol permanently settles every `hours`: history, fundingInfo, next funding time, premiumIndex
     "funding_interval": {
         "symbol": Parameter(_text, required=True),
         "hours": Parameter(_one_of(1, 2, 4, 8), required=True),
         "at_ms": _AT_MS,
     },
-    # exchangeInfo gives a symbol this status, and its streams are silent; its candles go on, in REST and truth
+    # exchangeInfo gives a symbol this status, and its streams are silent; its candles continue in REST and truth
     "halt": {
         "symbol": Parameter(_text, required=True),
         "status": Parameter(_one_of("TRADING_HALT", "PENDING_TRADING", "BREAK"), "TRADING_HALT"),
     },
-    # exchangeInfo gives a symbol's onboardDate so much too late, or too early
+    # a symbol's onboardDate in exchangeInfo is this much too late, or too early
     "onboard_date": {
         "symbol": Parameter(_text, required=True),
         "shift_ms": Parameter(_number(-(10**12), 10**12, int), required=True),
     },
-    # exchangeInfo lacks a share of its symbols, or these
+    # exchangeInfo omits a share of its symbols, or these
     "short_exchange_info": {"symbols": Parameter(_symbols), "share": Parameter(_number(0, 1), 1.0)},
-    # exchangeInfo's row of a symbol lacks a field; it trades on
+    # a symbol's row in exchangeInfo lacks a field; it keeps trading
     "unreadable_row": {"symbol": Parameter(_text, required=True), "field": Parameter(_text, "underlyingType")},
-    # the network is away: every connection is aborted and no new one gets an answer
+    # the network is down: every connection is aborted, and new ones get no response
     "connection_cut": {},
 }
 _TIMED = (
@@ -168,7 +168,7 @@ _TIMED = (
 
 @dataclass(slots=True)
 class Faults:
-    """The active faults, in the order they were asked for."""
+    """The active faults, in the order of their requests."""
 
     _active: dict[int, Fault] = field(default_factory=dict)
     _next_id: int = 1
@@ -211,11 +211,11 @@ class Faults:
         return [fault.as_json() for fault in self._active.values()]
 
     def of(self, *kinds: str) -> Iterator[Fault]:
-        """The active faults of these kinds."""
+        """Return the active faults of these kinds."""
         return (fault for fault in list(self._active.values()) if fault.kind in kinds)
 
     def first(self, kind: str) -> Fault | None:
-        """The oldest active fault of the kind, counted as having acted."""
+        """Return the oldest active fault of the kind, and count it as having acted."""
         return _acting(next(self.of(kind), None))
 
     def silences_route(self, route: str) -> bool:
@@ -235,7 +235,7 @@ class Faults:
         return False
 
     def rest(self, kind: str, path: str, request_number: int) -> Fault | None:
-        """The fault of this kind that hits a REST request; `path` of an order matches the path's end."""
+        """Return the fault of this kind that affects a REST request; its `path` is matched with the end of the path."""
         for fault in self.of(kind):
             wanted = fault.parameters["path"]
             share = fault.parameters.get("share", 1.0)
@@ -244,7 +244,7 @@ class Faults:
         return None
 
     def frozen_ms(self, symbol: str) -> int | None:
-        """Since when REST tells nothing new of a symbol; None: it does."""
+        """Return since when REST has been frozen for a symbol; None if it is not."""
         for fault in self.of("rest_frozen"):
             if fault.parameters["symbol"].upper() == symbol:
                 fault.acted += 1
@@ -252,7 +252,7 @@ class Faults:
         return None
 
     def holes(self, symbol: str, interval: str) -> list[tuple[int, int]]:
-        """The ranges [start, end) of open times in which the exchange has no candles of this interval."""
+        """Return the ranges [start, end) of open times in which the exchange has no candles of this interval."""
         return [
             (fault.parameters["start_ms"], fault.parameters["end_ms"])
             for fault in self.of("exchange_hole")
@@ -261,11 +261,11 @@ class Faults:
         ]
 
     def lacks(self, symbol: str, interval: str, open_ms: int) -> bool:
-        """Whether the exchange has no such candle."""
+        """Return whether the exchange lacks this candle."""
         return any(start <= open_ms < end for start, end in self.holes(symbol, interval))
 
     def as_told(self, symbol: str, interval: str, candle: Candle, by: str) -> Candle:
-        """The candle as the exchange tells it by `rest` or `stream`: an impossible one, or one over such a candle."""
+        """Return the candle as sent by `rest` or `stream`, which may be impossible or include an impossible one."""
         for fault in self.of("impossible_row"):
             chosen = fault.parameters
             if (chosen["symbols"] is not None and symbol not in chosen["symbols"]) or chosen["by"] not in (by, "both"):
@@ -278,7 +278,7 @@ class Faults:
         return candle
 
     def alter_closing(self, symbol: str, interval: str, open_ms: int, delays_ms: list[int]) -> list[int]:
-        """The delays after the close at which the closing frames of a candle are sent, as the faults have it."""
+        """Return the delays of a candle's closing frames after the close, as modified by the faults."""
         if self.lacks(symbol, interval, open_ms):
             return []
         for fault in self._at_close(symbol, interval, open_ms, "missing_close", "late_close", "double_close"):
@@ -292,11 +292,11 @@ class Faults:
         return delays_ms
 
     def wrong_closing(self, symbol: str, interval: str, open_ms: int) -> Fault | None:
-        """The fault that has the candle's closing frame tell wrong values at first."""
+        """Return the fault that makes the candle's first closing frame wrong."""
         return next(self._at_close(symbol, interval, open_ms, "corrected_close"), None)
 
     def date_shift_ms(self, symbol: str) -> int:
-        """How much later than its first candle exchangeInfo dates a symbol's listing."""
+        """Return how much later than its first candle a symbol's listing date in exchangeInfo is."""
         for fault in self.of("onboard_date"):
             if fault.parameters["symbol"].upper() == symbol:
                 fault.acted += 1
@@ -304,7 +304,7 @@ class Faults:
         return 0
 
     def hides(self, symbol: str) -> bool:
-        """Whether exchangeInfo leaves a symbol out."""
+        """Return whether exchangeInfo omits a symbol."""
         for fault in self.of("short_exchange_info"):
             symbols = fault.parameters["symbols"]
             if symbols is None and share_at(key_of("short", fault.id, symbol), 0) < fault.parameters["share"]:
@@ -314,17 +314,17 @@ class Faults:
         return False
 
     def status(self, symbol: str) -> str | None:
-        """The status that a halt gives a symbol, if one does."""
+        """Return the status that a halt gives a symbol, if any."""
         halted = (fault for fault in self.of("halt") if fault.parameters["symbol"].upper() == symbol)
         return next((str(fault.parameters["status"]) for fault in halted), None)
 
     def lacking(self, symbol: str) -> frozenset[str]:
-        """The fields that exchangeInfo's row of a symbol lacks."""
+        """Return the fields missing from a symbol's row in exchangeInfo."""
         faults = [fault.parameters for fault in self.of("unreadable_row")]
         return frozenset(fault["field"] for fault in faults if fault["symbol"].upper() == symbol)
 
     def _at_close(self, symbol: str, interval: str, open_ms: int, *kinds: str) -> Iterator[Fault]:
-        """The faults that hit the close of a candle, counted as having acted."""
+        """Yield the faults that affect the close of a candle, and count them as having acted."""
         for fault in self.of(*kinds):
             chosen = fault.parameters
             if (
@@ -336,7 +336,7 @@ class Faults:
                 yield fault
 
     def due(self, now_ms: int) -> list[Fault]:
-        """The faults that act now by themselves; one without `every_seconds` acts once and is gone."""
+        """Return the timed faults that act now; one without `every_seconds` acts once and is removed."""
         due = [fault for fault in self.of(*_TIMED) if fault.next_ms <= now_ms]
         for fault in due:
             fault.acted += 1

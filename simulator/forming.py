@@ -1,4 +1,4 @@
-"""Candles under way, and the closing frames still to be sent."""
+"""Forming candles, and closing frames that are still to be sent."""
 
 import heapq
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from simulator.streams import Topic
 
 @dataclass(slots=True)
 class Forming:
-    """A candle under way, in the market's integers."""
+    """A forming candle, in the market's integers."""
 
     topic: Topic
     interval: str
@@ -22,7 +22,7 @@ class Forming:
     changed: bool = False
 
     def add(self, trade: Trade) -> None:
-        """Take in one trade of this candle's window."""
+        """Add a trade in this candle's window."""
         old = self.candle
         price, quantity = trade.price, trade.quantity
         first = old.trades == 0
@@ -46,7 +46,7 @@ class Forming:
         self.changed = True
 
     def next_window(self) -> None:
-        """Begin the following candle, at the last price."""
+        """Start the next candle, at the last price."""
         price, opening = self.candle.close, self.candle.close_ms + 1
         close_ms = window_end(self.interval, opening) - 1
         self.candle = Candle(opening, close_ms, price, price, price, price, 0, 0, 0, 0, 0)
@@ -55,7 +55,7 @@ class Forming:
 
 
 class Closings:
-    """Ended candles, in the order of the times at which their closing frames are due."""
+    """Closed candles, ordered by the times at which their closing frames are due."""
 
     def __init__(self) -> None:
         self._queue: list[tuple[int, int, Forming]] = []
@@ -63,7 +63,7 @@ class Closings:
         self._sequence = 0
 
     def knows(self, topic: Topic, open_ms: int) -> bool:
-        """Whether this candle, or a later one of its stream, has been planned before."""
+        """Return whether this candle, or a later one of its stream, has already been planned."""
         return self._latest.get(topic, -1) >= open_ms
 
     def plan(self, ended: Forming, due_ms: list[int]) -> None:

@@ -1,7 +1,7 @@
-"""The WebSocket's wire format: events as Binance USDT-M wrote them in October 2026. Pure.
+"""The WebSocket's wire format: events as sent by Binance USDT-M in October 2026. Pure.
 
 Recorded: tests/data/binance_usdm_2026-10/ws.
-Events are built as text, for one is sent to many; every number of the market has the exchange's count of decimals.
+Events are built as text because one event goes to many clients. Numbers have as many decimals as at the exchange.
 """
 
 import json
@@ -14,7 +14,7 @@ from simulator.universe import Instrument
 
 
 def decimal(units: int, digits: int) -> str:
-    """`units` x 10^-digits in plain notation with all its digits: decimal(831, 2) == "8.31"."""
+    """Return `units` x 10^-digits in plain notation with all digits: decimal(831, 2) == "8.31"."""
     if digits == 0:
         return str(units)
     if units < 0:
@@ -25,13 +25,13 @@ def decimal(units: int, digits: int) -> str:
 
 @lru_cache(maxsize=8192)
 def quoted(name: str) -> str:
-    """A name as JSON."""
+    """Return a name as JSON."""
     return json.dumps(name, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One aggregate trade in the market's integers."""
+    """An aggregate trade in the market's integers."""
 
     id: int
     first_id: int
@@ -44,7 +44,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class DayStatistics:
-    """The rolling 24 hours of a symbol, in the market's integers."""
+    """The rolling 24 h statistics of a symbol, in the market's integers."""
 
     open_ms: int
     close_ms: int
@@ -86,7 +86,7 @@ def kline(
 
 
 def mark_price(instrument: Instrument, marks: Marks, *, rate: int, next_funding_ms: int, event_ms: int) -> str:
-    """`<symbol>@markPrice`, and one row of `!markPrice@arr`. A delisted contract has rate 0 and next_funding_ms 0."""
+    """`<symbol>@markPrice`, or a row of `!markPrice@arr`. For a delisted contract rate and next_funding_ms are 0."""
     return (
         f'{{"e":"markPriceUpdate","E":{event_ms},"s":{quoted(instrument.symbol)},"p":"{decimal(marks.mark, 8)}",'
         f'"ap":"{decimal(marks.average, 8)}","P":"{decimal(marks.settle, 8)}","i":"{decimal(marks.index, 8)}",'
@@ -136,7 +136,7 @@ def depth(instrument: Instrument, book: Book, *, previous_id: int, event_ms: int
 
 
 def ticker(instrument: Instrument, day: DayStatistics, *, event_ms: int) -> str:
-    """`<symbol>@ticker`, and one row of `!ticker@arr`."""
+    """`<symbol>@ticker`, or a row of `!ticker@arr`."""
     p, q = instrument.price_precision, instrument.quantity_precision
     average = decimal(day.average * 10 ** (8 - p), 8) if instrument.coin_margined else decimal(day.average, p)
     return (

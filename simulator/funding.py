@@ -1,4 +1,4 @@
-"""Funding: one rate for every period of a symbol, and the running estimate that ends on it. Rates in units of 10^-8."""
+"""Funding: one rate per period of a symbol, and the estimate that converges to it. Rates in units of 10^-8."""
 
 from collections.abc import Iterator
 
@@ -6,15 +6,15 @@ from simulator.market import HOUR_MS, MINUTE_MS
 from simulator.noise import hash_at, key_of
 from simulator.universe import Instrument
 
-_USUAL_RATE = 10_000  # 0.0001, the interest rate's part
+_USUAL_RATE = 10_000  # 0.0001, the interest rate component
 _NEVER_MS = 10**14
 
 
 class Funding:
-    """Functions of (seed, symbol, time), pure but for the changes of intervals that were ordered.
+    """Functions of (seed, symbol, time), pure except for requested changes of intervals.
 
-    A settlement at the instant of a change is the last of the old interval; the first of the new one is at its next
-    multiple. Until then the next funding time is told as the old interval has it: nobody announces a change.
+    A settlement at the time of a change is the last one of the old interval; the first one of the new interval is at
+    its next multiple. Until then the next funding time is that of the old interval, because changes are not announced.
     """
 
     def __init__(self, seed: int) -> None:
@@ -23,12 +23,12 @@ class Funding:
         self._changes: dict[str, list[tuple[int, int]]] = {}
 
     def change(self, symbol: str, hours: int, at_ms: int) -> None:
-        """From `at_ms` on a symbol settles each `hours`; in the past too: its history is then another one."""
+        """Make a symbol settle every `hours` from `at_ms` on. This may be in the past, and then changes its history."""
         kept = [change for change in self._changes.get(symbol, []) if change[0] != at_ms]
         self._changes[symbol] = sorted([*kept, (at_ms, hours)])
 
     def hours(self, instrument: Instrument, time_ms: int) -> int:
-        """The interval at `time_ms`."""
+        """Return the interval at `time_ms`."""
         return next(hours for since, _, hours in reversed(self._intervals(instrument)) if since <= time_ms)
 
     def settled_rate(self, instrument: Instrument, period: int) -> int:
@@ -39,12 +39,12 @@ class Funding:
         return (bits >> 8) % 50_001 - 25_000 + _USUAL_RATE // 2
 
     def next_funding_ms(self, instrument: Instrument, time_ms: int) -> int:
-        """The full hour at which the running period ends."""
+        """Return the full hour at which the current period ends."""
         length = self.hours(instrument, time_ms) * HOUR_MS
         return (time_ms // length + 1) * length
 
     def estimate(self, instrument: Instrument, time_ms: int) -> int:
-        """The running period's rate at `time_ms`: from the last rate to its own, reached in its last minute."""
+        """Return the current period's rate at `time_ms`: from the previous rate to its own, reached in its last minute."""
         length = self.hours(instrument, time_ms) * HOUR_MS
         end = (time_ms // length + 1) * length
         start, period = self._ended(instrument, time_ms)
@@ -54,7 +54,7 @@ class Funding:
         return before + (after - before) * ((time_ms - start) // MINUTE_MS) // minutes
 
     def settlements(self, instrument: Instrument, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
-        """(funding time, rate) of every settlement in [start, end], ascending; it is 0 to 3 ms after the hour."""
+        """Return (funding time, rate) of the settlements in [start, end], ascending; times are 0 to 3 ms after the hour."""
         rows = []
         for end, period in self._ends(instrument, max(start_ms - 4, instrument.onboard_ms), end_ms):
             time_ms = end + (0, 0, 1, 2, 3, 0, 2, 0)[hash_at(self._key(instrument), period) >> 61]
@@ -63,7 +63,7 @@ class Funding:
         return rows
 
     def _ends(self, instrument: Instrument, after_ms: int, until_ms: int) -> Iterator[tuple[int, int]]:
-        """(full hour, period) of every settlement in (after, until]; periods are numbered by their own length."""
+        """Yield (full hour, period) of every settlement in (after, until]; periods are numbered by their own length."""
         for since, until, hours in self._intervals(instrument):
             length = hours * HOUR_MS
             first = max(after_ms, since) // length
@@ -71,7 +71,7 @@ class Funding:
                 yield (period + 1) * length, period
 
     def _ended(self, instrument: Instrument, time_ms: int) -> tuple[int, int]:
-        """(full hour, period) of the newest settlement at `time_ms`."""
+        """Return (full hour, period) of the newest settlement at `time_ms`."""
         for since, until, hours in reversed(self._intervals(instrument)):
             length = hours * HOUR_MS
             end = min(time_ms, until) // length * length
@@ -80,7 +80,7 @@ class Funding:
         raise AssertionError("the first interval has no beginning")
 
     def _intervals(self, instrument: Instrument) -> list[tuple[int, int, int]]:
-        """(since, until, hours): settlements after `since`, up to and with `until`, are at multiples of the hours."""
+        """Return (since, until, hours): settlements in (since, until] are at multiples of `hours`."""
         changes = self._changes.get(instrument.symbol, [])
         starts = [(0, instrument.funding_hours), *changes]
         ends = [*(at_ms for at_ms, _ in changes), _NEVER_MS]

@@ -1,6 +1,6 @@
-"""Connections, subscriptions, and the delivery of each frame to all who want it.
+"""Connections, subscriptions, and the delivery of frames to subscribers.
 
-A frame is built and framed once for all its receivers; what a tick brings a connection leaves in one write.
+A frame is built once for all its receivers; everything a tick sends to a connection is a single write.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _INTRUDERS = {
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """A client's WebSocket. `route` is market, public or unrouted; `combined` tells the envelope of /stream."""
+    """A client's WebSocket. `route` is market, public or unrouted; `combined` means the envelope of /stream."""
 
     address: str
     route: str
@@ -47,7 +47,7 @@ class Connection:
     message_times: deque[int] = field(default_factory=lambda: deque(maxlen=MESSAGES_A_SECOND))
 
     def message_is_too_much(self, now_ms: int) -> bool:
-        """Count a message of the client; True if it is more than ten within a second."""
+        """Count a message from the client; return True if it is more than ten within a second."""
         times = self.message_times
         too_much = len(times) == MESSAGES_A_SECOND and now_ms - times[0] < 1000
         times.append(now_ms)
@@ -75,7 +75,7 @@ class Hub:
         self.unsubscribe(connection, list(connection.streams))
 
     def subscribe(self, connection: Connection, streams: Iterable[str]) -> bool:
-        """Subscribe to every name, known or not; False if that would be more than 1,024."""
+        """Subscribe to every name, known or not; return False if that would be more than 1,024."""
         wanted = [name for name in streams if name and name not in connection.streams]
         if len(connection.streams) + len(set(wanted)) > MAX_STREAMS:
             return False
@@ -104,7 +104,7 @@ class Hub:
                 del self.topics[topic]
 
     def forget(self, instrument: Instrument) -> None:
-        """Deliver nothing more of an instrument; its subscriptions stay, and are silent."""
+        """Stop delivering an instrument; its subscriptions stay and are silent."""
         for topic in [topic for topic in self.topics if topic.instrument is instrument]:
             del self.topics[topic]
 
@@ -125,7 +125,7 @@ class Hub:
                 self._dirty.add(connection)
 
     def flush(self) -> None:
-        """Send what is queued, one write a connection."""
+        """Send everything queued, with one write per connection."""
         silent = {route: self._faults.silences_route(route) for route in {item.route for item in self._dirty}}
         for connection in self._dirty:
             pending, connection.pending = connection.pending, []
@@ -138,13 +138,13 @@ class Hub:
         self._dirty.clear()
 
     def answer(self, connection: Connection, message: dict[str, Any]) -> None:
-        """Answer a client's request at once."""
+        """Respond to a client's request at once."""
         connection.transport.write(
             frames.websocket_frame(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
         )
 
     def act(self, fault: Fault, now_ms: int) -> None:
-        """Let a timed fault act on the connections of its route."""
+        """Apply a timed fault to the connections of its route."""
         route = fault.parameters["route"]
         for connection in [item for item in self.connections if route in ("all", item.route)]:
             if fault.kind == "close_connections":

@@ -1,4 +1,4 @@
-"""Candles that cannot be, on order: one kind of nonsense each. Pure."""
+"""Impossible candles on request, one kind of nonsense each. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -34,5 +34,5 @@ IMPOSSIBLE: Mapping[str, Callable[[Candle], Candle]] = MappingProxyType(
 
 
 def over(candle: Candle) -> Candle:
-    """A longer candle over an impossible one: a candle that can be, and holds its numbers."""
+    """Return a longer candle that contains an impossible one: it is possible but includes the wrong numbers."""
     return replace(candle, volume=candle.volume + 1_000, quote=candle.quote + 1_000 * candle.close)

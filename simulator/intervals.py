@@ -1,4 +1,4 @@
-"""Binance's kline intervals and the windows they cut from time (all UTC)."""
+"""Binance's kline intervals and their windows (all UTC)."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ _MONDAY_MS = 4 * DAY_MS  # 1970-01-05
 
 
 def window_open(interval: str, time_ms: int) -> int:
-    """The open time of the window that holds `time_ms`."""
+    """Return the open time of the window that contains `time_ms`."""
     if interval == "1M":
         moment = datetime.fromtimestamp(time_ms // 1000, UTC)
         return _month_start(moment.year, moment.month)
@@ -35,7 +35,7 @@ def window_open(interval: str, time_ms: int) -> int:
 
 
 def window_end(interval: str, open_ms: int) -> int:
-    """The open time of the next window."""
+    """Return the open time of the next window."""
     if interval == "1M":
         moment = datetime.fromtimestamp(open_ms // 1000, UTC)
         return _month_start(moment.year + moment.month // 12, moment.month % 12 + 1)
@@ -43,7 +43,7 @@ def window_end(interval: str, open_ms: int) -> int:
 
 
 def windows_from(interval: str, first_open_ms: int, count: int) -> int:
-    """The open time `count` windows after `first_open_ms` (before it, if negative)."""
+    """Return the open time `count` windows after `first_open_ms` (before it, if negative)."""
     if interval != "1M":
         return first_open_ms + count * FIXED_MS[interval]
     moment = datetime.fromtimestamp(first_open_ms // 1000, UTC)

@@ -1,6 +1,6 @@
-"""The exchange's request limits per client address, and the log that proves whether a client kept them.
+"""The exchange's request limits per client address, and the log that shows whether clients respected them.
 
-Numbers: https://developers.binance.com/docs/derivatives/usds-margined-futures/general-info, and measurements of
+Sources: https://developers.binance.com/docs/derivatives/usds-margined-futures/general-info, and measurements on
 2026-10-07.
 """
 
@@ -23,7 +23,7 @@ _LOG_ENTRIES = 5_000
 
 @dataclass(slots=True)
 class MinuteLog:
-    """What one address did in one UTC minute."""
+    """The requests of one address in one UTC minute."""
 
     requests: int = 0
     weight: int = 0
@@ -40,7 +40,7 @@ class MinuteLog:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to a request: status 200, 429 or 418, and the weight the address has used in this minute."""
+    """The outcome of a request: status 200, 429 or 418, and the weight used by the address in this minute."""
 
     status: int
     used_weight: int
@@ -57,7 +57,7 @@ class _Client:
 
 
 class Limits:
-    """Counts what each client address does; times are the simulated clock's."""
+    """Counts the requests of each client address; times are the simulated clock's."""
 
     def __init__(self) -> None:
         self._clients: dict[str, _Client] = {}
@@ -65,7 +65,7 @@ class Limits:
         self._log: dict[tuple[int, str], MinuteLog] = {}
 
     def request(self, address: str, *, weight: int, funding: bool, now_ms: int) -> Verdict:
-        """Charge a request. Weight counts by the UTC minute; funding routes have their own bucket and no weight."""
+        """Charge a request. Weight is counted per UTC minute; funding routes have their own limit and no weight."""
         client = self._clients.setdefault(address, _Client())
         minute = self.minute(address, now_ms)
         minute.requests += 1
@@ -90,7 +90,7 @@ class Limits:
         return Verdict(429, minute.weight, _seconds(window_ms - now_ms % window_ms))
 
     def connect(self, address: str, now_ms: int) -> bool:
-        """Count a WebSocket handshake; False if the address made too many."""
+        """Count a WebSocket handshake; return False if the address has made too many."""
         attempts = self._connects.setdefault(address, deque())
         while attempts and attempts[0] <= now_ms - CONNECT_WINDOW_MS:
             attempts.popleft()
@@ -103,7 +103,7 @@ class Limits:
         return True
 
     def minute(self, address: str, now_ms: int) -> MinuteLog:
-        """The log entry of the running minute."""
+        """Return the log entry of the current minute."""
         key = (now_ms // MINUTE_MS * MINUTE_MS, address)
         entry = self._log.get(key)
         if entry is None:
@@ -113,7 +113,7 @@ class Limits:
         return entry
 
     def log(self) -> list[dict[str, Any]]:
-        """All entries, oldest first."""
+        """Return all entries, oldest first."""
         return [{"minute_ms": at, "address": address, **asdict(entry)} for (at, address), entry in self._log.items()]
 
 

@@ -1,4 +1,4 @@
-"""The market as it happens: a tick turns what is new into frames for the streams somebody listens to."""
+"""The live market: each tick turns new events into frames for the subscribed streams."""
 
 from dataclasses import dataclass, field, replace
 
@@ -20,11 +20,11 @@ TICK_MS = 250
 
 @dataclass(slots=True)
 class _Ticker:
-    """One instrument's trades in time, and its candles under way."""
+    """An instrument's trades and its forming candles."""
 
     instrument: Instrument
-    cursor_ms: int  # all trades up to here are in
-    tape: list[Trade] = field(default_factory=list)  # still to happen, newest first
+    cursor_ms: int  # all trades up to here have been processed
+    tape: list[Trade] = field(default_factory=list)  # trades still to come, newest first
     tape_end_ms: int = 0
     last: Trade | None = None
     forming: dict[str, Forming] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Live:
         hub.on_topic = self._start_topic
 
     def tick(self, now_ms: int) -> None:
-        """Publish what happened up to `now_ms`."""
+        """Publish everything that happened up to `now_ms`."""
         if now_ms // MINUTE_MS != self._now_ms // MINUTE_MS:
             self._drop_unwanted()
         self._now_ms = now_ms
@@ -64,7 +64,7 @@ class Live:
         self._send_depth(now_ms)
 
     def _start_topic(self, topic: Topic) -> None:
-        """Somebody is the first to listen to a topic."""
+        """Handle the first subscription to a topic."""
         instrument = topic.instrument
         if topic.kind not in ("kline", "trade", "book", "depth") or instrument is None or not instrument.trades:
             return
@@ -101,7 +101,7 @@ class Live:
         return Forming(topic, topic.detail, candle, first_id, last.last_id if last else -1)
 
     def _load_tape(self, ticker: _Ticker) -> None:
-        """Fetch about ten minutes of trades; the ends differ by symbol, so that not all are fetched at once."""
+        """Load about ten minutes of trades; the end differs by symbol, so that not all are loaded at once."""
         start = ticker.tape_end_ms
         stop = start // (10 * MINUTE_MS) * (10 * MINUTE_MS) + (10 + key_of(ticker.instrument.symbol) % 10) * MINUTE_MS
         ticker.tape = self._tape.between(ticker.instrument, start, stop)[::-1]
@@ -141,14 +141,14 @@ class Live:
             )
 
     def _roll(self, ticker: _Ticker, time_ms: int) -> None:
-        """Close the candles whose window ended before `time_ms`, and begin the next."""
+        """Close the candles whose window ended before `time_ms`, and start the next ones."""
         for forming in ticker.forming.values():
             while forming.candle.close_ms < time_ms:
                 self._schedule(forming)
                 forming.next_window()
 
     def _schedule(self, forming: Forming) -> None:
-        """Plan the closing frames of a candle that ended."""
+        """Plan the closing frames of a closed candle."""
         candle, instrument = forming.candle, forming.topic.instrument
         if instrument is None:
             return
@@ -185,7 +185,7 @@ class Live:
         )
 
     def _drop_unwanted(self) -> None:
-        """Forget instruments and candles nobody listens to any more."""
+        """Drop instruments and candles without subscribers."""
         topics = self._hub.topics
         for instrument, ticker in list(self._tickers.items()):
             for interval, forming in list(ticker.forming.items()):
@@ -209,7 +209,7 @@ class Live:
 
 
 def _without_a_trade(candle: Candle) -> Candle:
-    """The candle as it was before some trade at its lowest price; one more where there was none."""
+    """Return the candle without one trade at its lowest price; with one more if it has none."""
     quantity = max(candle.volume // 10, 1)
     trades = candle.trades - 1 if candle.trades > 1 else candle.trades + 1
     sign = -1 if candle.trades > 1 else 1

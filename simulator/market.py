@@ -1,8 +1,8 @@
-"""The market: every trade as a pure function of (seed, symbol, time).
+"""The market: every trade is a pure function of (seed, symbol, time).
 
-Time is cut into slots of equal length (1 to 10 s by symbol). A slot holds one aggregate trade or none, decided by its
-hash alone, so that any span is computed without the one before it. The first slot of every hour always trades: the last
-price before any instant is found within the hour.
+Time is divided into slots of equal length (1 to 10 s, depending on the symbol). A slot has one aggregate trade or none,
+determined only by its hash, so any time range can be computed without the previous one. The first slot of every hour
+always has a trade, so the last price before any time is found within the hour.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
-# (period in minutes, amplitude as a share of the base price): the square-root scaling of a random walk. The sum, times
-# the largest volatility, stays below 1, so a price is always positive.
+# (period in minutes, amplitude as a share of the base price): the square-root scaling of a random walk. The sum times
+# the largest volatility stays below 1, so prices are always positive.
 _OCTAVES = (
     (92_160, 0.160),
     (23_040, 0.106),
@@ -39,7 +39,7 @@ _IDS_A_DAY = 6_000_000
 
 @dataclass(frozen=True, slots=True)
 class MarketShape:
-    """What a symbol's market looks like.
+    """The characteristics of a symbol's market.
 
     Prices are integers of 10^-pricePrecision, quantities of 10^-quantityPrecision.
     """
@@ -49,11 +49,11 @@ class MarketShape:
     tick: int
     step: int
     slot_ms: int
-    activity: int  # of 65,536 slots, those that trade
+    activity: int  # number of slots, out of 65,536, that have a trade
     volatility: float
     max_quantity: int  # in steps
-    max_fills: int  # fills of one aggregate trade
-    listed_ms: int = 0  # a full hour; candles begin here
+    max_fills: int  # fills in one aggregate trade
+    listed_ms: int = 0  # a full hour; candles start here
 
     def __post_init__(self) -> None:
         if _RIPPLE_MS % self.slot_ms or not 0 < self.volatility <= MAX_VOLATILITY:
@@ -66,7 +66,7 @@ class MarketShape:
 class Trades:
     """Slots, shape (slots in a minute, minutes): column m is minute m, time runs down the column.
 
-    A slot without a trade has quantity and fills 0; its price and time mean nothing.
+    A slot without a trade has quantity and fills 0; its price and time are meaningless.
     """
 
     traded: NDArray[np.bool_]
@@ -78,14 +78,14 @@ class Trades:
 
 
 class Market:
-    """The market of one seed. Stateless but for its derived keys."""
+    """The market for one seed. Stateless except for derived keys."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._keys: dict[str, tuple[int, int, tuple[int, ...]]] = {}
 
     def minute_prices(self, shape: MarketShape, first_minute: int, count: int) -> Floats:
-        """The fair price at each full minute since the epoch, in price units, shape (count,)."""
+        """Return the fair price at each full minute since the epoch, in price units, shape (count,)."""
         octave_keys = self._keys_of(shape.symbol)[2]
         total = np.zeros(count)
         for key, (period, amplitude) in zip(octave_keys, _OCTAVES, strict=True):
@@ -93,14 +93,14 @@ class Market:
         return (1.0 + total) * float(shape.base_price)
 
     def minute_price(self, shape: MarketShape, minute: int) -> float:
-        """One of `minute_prices`, equal to the last bit."""
+        """Return one of `minute_prices`, identical to the last bit."""
         total = 0.0
         for key, (period, amplitude) in zip(self._keys_of(shape.symbol)[2], _OCTAVES, strict=True):
             total += smooth_at(key, period, minute) * (amplitude * shape.volatility)
         return (1.0 + total) * float(shape.base_price)
 
     def trades(self, shape: MarketShape, start_ms: int, minutes: int) -> Trades:
-        """The slots of `minutes` minutes from `start_ms` (a full minute)."""
+        """Return the slots of `minutes` minutes from `start_ms` (a full minute)."""
         trade_key, ripple_key, _ = self._keys_of(shape.symbol)
         a_minute = MINUTE_MS // shape.slot_ms
         first_slot = start_ms // shape.slot_ms
@@ -109,7 +109,9 @@ class Market:
             + np.arange(a_minute, dtype=np.int64)[:, None]
             + np.arange(0, minutes * a_minute, a_minute, dtype=np.int64)[None, :]
         )
-        bits = hashes_at(trade_key, slots).view(np.int64)  # only masked bits are used below, so the sign is no matter
+        bits = hashes_at(trade_key, slots).view(
+            np.int64
+        )  # only masked bits are used below, so the sign does not matter
 
         traded = (bits & 0xFFFF) < shape.activity
         traded |= slots % (HOUR_MS // shape.slot_ms) == 0
@@ -133,7 +135,7 @@ class Market:
         )
 
     def _slot_prices(self, shape: MarketShape, ripple_key: int, start_ms: int, minutes: int) -> Floats:
-        """Straight lines between the minutes' fair prices, with a ripple; shape (slots in a minute, minutes)."""
+        """Interpolate linearly between the minutes' fair prices, add a ripple; shape (slots in a minute, minutes)."""
         a_minute = MINUTE_MS // shape.slot_ms
         ends = self.minute_prices(shape, start_ms // MINUTE_MS, minutes + 1)
         elapsed = np.arange(a_minute, dtype=np.float64) / float(a_minute)
@@ -149,11 +151,11 @@ class Market:
         return price
 
     def first_trade_id(self, time_ms: int) -> int:
-        """The id below all of that UTC day. Ids follow each other within a day; between days they leap."""
+        """Return the id below all ids of that UTC day. Ids are consecutive within a day and jump between days."""
         return time_ms // DAY_MS * _IDS_A_DAY
 
     def digest(self, shape: MarketShape, hour_start_ms: int) -> str:
-        """SHA-256 of an hour's trades in order, to pin the truth."""
+        """Return the SHA-256 of an hour's trades in order, to pin the truth."""
         trades = self.trades(shape, hour_start_ms, HOUR_MS // MINUTE_MS)
         happened = trades.traded.T
         columns = (trades.time_ms, trades.price, trades.quantity, trades.fills, trades.buyer_is_taker)

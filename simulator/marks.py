@@ -1,4 +1,4 @@
-"""Mark and index price: functions of the second, in units of 10^-8, near the trade price."""
+"""Mark and index prices: functions of the second, in units of 10^-8, close to the trade price."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ _BASIS_PERIOD_MINUTES = 45
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The prices of one second, 10^-8."""
+    """The prices at one second, 10^-8."""
 
     mark: int
     average: int
@@ -27,14 +27,14 @@ class Marks:
 
 
 class MarkPrices:
-    """Straight lines, second by second, between the values at full minutes: a minute's extremes are at its ends."""
+    """Linear between the values at full minutes, in steps of a second, so a minute's extremes are at its ends."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
         self._hour_points = lru_cache(maxsize=4096)(self._compute_hour)
 
     def at(self, instrument: Instrument, time_ms: int) -> Marks:
-        """The prices at the second that holds `time_ms`."""
+        """Return the prices at the second that contains `time_ms`."""
         points = self._hour_points(instrument, time_ms // HOUR_MS)
         minute = time_ms % HOUR_MS // MINUTE_MS
         second = time_ms % MINUTE_MS // 1000
@@ -44,7 +44,7 @@ class MarkPrices:
         return Marks(mark=now, average=(mark + now) // 2, index=index_now, settle=(now + 3 * index_now) // 4)
 
     def mark_at_minute(self, instrument: Instrument, time_ms: int) -> int:
-        """The mark price at a full minute, without the cost of its hour."""
+        """Return the mark price at a full minute, without computing its hour."""
         minute = time_ms // MINUTE_MS
         price = self._market.minute_price(instrument.shape, minute) * float(
             10 ** (DECIMALS - instrument.price_precision)
@@ -62,9 +62,9 @@ class MarkPrices:
         *,
         index: bool = False,
     ) -> list[tuple[int, int, int, int, int, int, int]]:
-        """(open time, close time, open, high, low, close, seconds) of the mark or index price.
+        """Return (open time, close time, open, high, low, close, seconds) of the mark or index price.
 
-        The span is that of `CandleStore.candles`.
+        The range is the same as in `CandleStore.candles`.
         """
         start = window_open(interval, first_open_ms)
         if start < first_open_ms:
@@ -81,8 +81,8 @@ class MarkPrices:
         stop_ms = min(start - 1, now_ms)
         points = self._points(instrument, first_minute, stop_ms // MINUTE_MS - first_minute + 2)[int(index)]
         begins = np.maximum(np.array(opens, dtype=np.int64) // MINUTE_MS - first_minute, 0)
-        ends = np.append(begins[1:] - 1, len(points) - 2)  # the last minute of each
-        seconds = np.full(len(opens), 59, dtype=np.int64)  # and the last second in it
+        ends = np.append(begins[1:] - 1, len(points) - 2)  # the last minute of each window
+        seconds = np.full(len(opens), 59, dtype=np.int64)  # and the last second of that minute
         seconds[-1] = stop_ms % MINUTE_MS // 1000
         closes = points[ends] + (points[ends + 1] - points[ends]) * seconds // 60
         highs = np.maximum(np.maximum.reduceat(points[:-1], begins), closes)

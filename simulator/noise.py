@@ -1,7 +1,7 @@
 """Deterministic noise: hashed integers and smooth curves through them.
 
 Everything here is integer hashing or `+ - * /` on float64, which IEEE 754 defines to the last bit. `exp`, `sin` and
-`pow` differ between processors and libraries, and would let the market's digests drift from machine to machine.
+`pow` differ between processors and libraries, so the market's digests would differ between machines.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ _MIX_2 = 0x94D049BB133111EB
 
 
 def key_of(*parts: object) -> int:
-    """A 64-bit key for a purpose, for example `key_of(seed, "BTCUSDT", "trades")`."""
+    """Return a 64-bit key for a purpose, for example `key_of(seed, "BTCUSDT", "trades")`."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def hash_at(key: int, index: int) -> int:
-    """The 64-bit hash number `index` of `key`; the scalar twin of `hashes_at`."""
+    """Return the 64-bit hash number `index` of `key`; the scalar version of `hashes_at`."""
     x = (key + index * _GOLDEN) & _MASK
     x = ((x ^ (x >> 30)) * _MIX_1) & _MASK
     x = ((x ^ (x >> 27)) * _MIX_2) & _MASK
@@ -34,12 +34,12 @@ def hash_at(key: int, index: int) -> int:
 
 
 def share_at(key: int, index: int) -> float:
-    """A uniform number in [0, 1)."""
+    """Return a uniform number in [0, 1)."""
     return (hash_at(key, index) >> 11) * 2.0**-53
 
 
 def hashes_at(key: int, indexes: Ints) -> Hashes:
-    """splitmix64 (Steele, Lea, Flood 2014) of `key` at each index, the shape of `indexes`."""
+    """Return splitmix64 (Steele, Lea, Flood 2014) of `key` at each index, in the shape of `indexes`."""
     x = indexes.astype(np.uint64)
     x *= np.uint64(_GOLDEN)
     x += np.uint64(key)
@@ -52,13 +52,13 @@ def hashes_at(key: int, indexes: Ints) -> Hashes:
 
 
 def lattice(key: int, first: int, count: int) -> Floats:
-    """Uniform numbers in [-1, 1) at the integers from `first`, shape (count,)."""
+    """Return uniform numbers in [-1, 1) at the integers from `first`, shape (count,)."""
     hashes = hashes_at(key, np.arange(first, first + count, dtype=np.int64))
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0
 
 
 def smooth(key: int, period: int, first: int, count: int) -> Floats:
-    """A curve in [-1, 1) at `count` integers from `first`, through a lattice point every `period` of them."""
+    """Return a curve in [-1, 1) at `count` integers from `first`, through one lattice point every `period`."""
     steps = np.arange(first, first + count, dtype=np.int64)
     cells = steps // period
     points = lattice(key, int(cells[0]), int(cells[-1] - cells[0]) + 2)
@@ -70,7 +70,7 @@ def smooth(key: int, period: int, first: int, count: int) -> Floats:
 
 
 def smooth_at(key: int, period: int, step: int) -> float:
-    """The scalar twin of `smooth`, equal to the last bit."""
+    """Return one value of `smooth`, identical to the last bit."""
     cell, inside = divmod(step, period)
     left, right = ((hash_at(key, cell + i) >> 11) * 2.0**-52 - 1.0 for i in (0, 1))
     share = inside / float(period)

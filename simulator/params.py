@@ -1,4 +1,4 @@
-"""Query parameters as the exchange reads them, with its error codes."""
+"""Parses query parameters as the exchange does, with its error codes."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from simulator.universe import Instrument, Universe
 
 
 class ApiError(Exception):
-    """An error the exchange answers with `{"code":..,"msg":..}`."""
+    """An error that the exchange returns as `{"code":..,"msg":..}`."""
 
     def __init__(self, code: int, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class ApiError(Exception):
 
 
 def integer(query: Mapping[str, str], name: str) -> int | None:
-    """A whole number, or None if it was not sent."""
+    """Return a whole number, or None if it was not sent."""
     text = query.get(name)
     if text is None:
         return None
@@ -39,7 +39,7 @@ def limit(query: Mapping[str, str], *, default: int, most: int) -> int:
 
 
 def symbol(query: Mapping[str, str], universe: Universe, name: str = "symbol") -> Instrument:
-    """The symbol of a mandatory parameter, in any case."""
+    """Return the symbol in a mandatory parameter, in any case."""
     found = optional_symbol(query, universe, name)
     if found is None:
         raise ApiError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
@@ -66,7 +66,7 @@ def interval(query: Mapping[str, str]) -> str:
 
 
 def span(query: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """(startTime, endTime)."""
+    """Return (startTime, endTime)."""
     start, end = integer(query, "startTime"), integer(query, "endTime")
     if start is not None and end is not None and start > end:
         raise ApiError(-1023, "Start time is greater than end time.")

@@ -1,4 +1,4 @@
-"""What the exchange sends by the clock: mark prices each second, statistics every second or two."""
+"""Timed events of the exchange: mark prices every second, statistics every second or two."""
 
 from simulator import frames
 from simulator.funding import Funding
@@ -8,11 +8,11 @@ from simulator.tape import Tape
 from simulator.universe import Instrument, Universe
 
 _LONGEST_CATCH_UP_SECONDS = 5
-_TICKER_TURNS = 10  # of !ticker@arr: the exchange sends the changed rows, here it is every tenth symbol in turn
+_TICKER_TURNS = 10  # for !ticker@arr: the exchange sends the changed rows, here it is every tenth symbol in turn
 
 
 class Pulse:
-    """Publishes for every full second that has passed, with that second as event time of the mark prices."""
+    """Publishes events for every full second that has passed, which is the event time of the mark prices."""
 
     def __init__(
         self, *, universe: Universe, tape: Tape, marks: MarkPrices, funding: Funding, hub: Hub, now_ms: int

@@ -1,4 +1,4 @@
-"""The REST routes of /fapi/v1: what each costs and what it answers."""
+"""The REST routes of /fapi/v1: their weights and responses."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ _OLDEST_MS = 1_500_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route: its weight by query, or the funding bucket, and its answer (something for json.dumps, or JSON text)."""
+    """A route: its weight by query, or the funding limit, and its response (for json.dumps, or JSON text)."""
 
     path: str
     weight: Callable[[Query], int]
@@ -36,7 +36,7 @@ class Route:
 
 
 class Rest:
-    """Answers as Binance gives them; every time is the simulated clock's."""
+    """Responds as Binance does; all times are the simulated clock's."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Rest:
         self._symbols_json = "[]"
 
     def routes(self) -> list[Route]:
-        """Weights: documented, and klines' as measured on 2026-10-07 (without limit it is 5)."""
+        """Return the routes. Weights are documented; those of klines were measured on 2026-10-07 (without limit 5)."""
         one = _fixed(1)
         return [
             Route("/fapi/v1/ping", one, self._ping),
@@ -91,19 +91,19 @@ class Rest:
         as_of_ms: int | None = None,
         as_told: bool = False,
     ) -> list[list[Any]]:
-        """Rows of klines that open in [start, end], the forming one included; without start the newest `limit`.
+        """Return rows of klines that open in [start, end], including the forming one; without start the newest `limit`.
 
-        `as_told`: with the impossible ones that are ordered; else they are true.
+        `as_told`: include requested impossible rows; otherwise all rows are true.
         """
         holes = self._faults.holes(instrument.symbol, interval)
-        # Rows that do not exist count towards no limit.
+        # Rows that do not exist do not count towards the limit.
         more = sum(-(-(end - start) // FIXED_MS.get(interval, DAY_MS)) for start, end in holes)
         first, last, now = self._window(
             instrument, interval, start_ms, end_ms, None if limit is None else limit + more, as_of_ms
         )
         for day in self._store.days_missing(instrument.shape, interval, first, last, now):
             self._store.load_day(instrument.shape, day)
-            await asyncio.sleep(0)  # the streams have their turn
+            await asyncio.sleep(0)  # let the streams run
         rows = [
             answers.kline(
                 instrument,
@@ -125,7 +125,7 @@ class Rest:
         limit: int | None,
         as_of_ms: int | None,
     ) -> tuple[int, int, int]:
-        """The first and last open time to answer, and the time as of which."""
+        """Return the first and last open time to return, and the time as of which."""
         now = instrument.last_trading_ms(as_of_ms or self._clock.now_ms())
         last = min(now if end_ms is None else end_ms, now)
         if start_ms is None:
@@ -139,7 +139,7 @@ class Rest:
         return first, last, now
 
     def _frozen_ms(self, instrument: Instrument, interval: str) -> int | None:
-        """The last millisecond of the newest candle that a frozen symbol has: each was closed when it froze."""
+        """Return the last ms of the newest candle of a frozen symbol: the last one closed when it froze."""
         since_ms = self._faults.frozen_ms(instrument.symbol)
         return None if since_ms is None else window_open(interval, since_ms) - 1
 
@@ -220,7 +220,7 @@ class Rest:
             rows = await self._settlements(members, start, until)
             return [self._funding_row(*row) for row in rows[:limit]]
         span = 8 * HOUR_MS
-        while True:  # newest rows: widen until there are enough
+        while True:  # newest rows: widen the range until there are enough
             rows = await self._settlements(members, until - span, until)
             if len(rows) >= limit or until - span < min(item.onboard_ms for item in members):
                 return [self._funding_row(*row) for row in rows[-limit:]]
@@ -237,14 +237,14 @@ class Rest:
         return sorted(rows, key=lambda row: (row[0], row[1].symbol))
 
     async def settled(self, instrument: Instrument, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
-        """Rows of fundingRate, however many."""
+        """Return rows of fundingRate, any number."""
         return [self._funding_row(*row) for row in await self._settlements([instrument], start_ms, end_ms)]
 
     def _funding_row(self, time_ms: int, instrument: Instrument, rate: int) -> dict[str, Any]:
         return answers.funding_rate(instrument, time_ms, rate, self._marks.mark_at_minute(instrument, time_ms))
 
     async def _funding_info(self, query: Query) -> Any:
-        """Adjusted symbols; most of those at 8 h are left out, as the exchange leaves them out."""
+        """Return the adjusted symbols; most symbols at 8 h are omitted, as at the exchange."""
         now = self._clock.now_ms()
         members = [item for item in self._universe.instruments if item.perpetual and item.trades]
         return [
@@ -319,7 +319,7 @@ class Rest:
 
 
 def dumps(value: Any) -> str:
-    """JSON as the exchange writes it: compact, UTF-8."""
+    """Return JSON as the exchange formats it: compact, UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""One TLS port for REST, WebSocket and control API."""
+"""A single TLS port for REST, WebSocket and control API."""
 
 import asyncio
 import ssl
@@ -26,7 +26,7 @@ from simulator.stream import StreamServer
 from simulator.tape import Tape
 from simulator.universe import Universe
 
-# The body of CloudFront's refusal: HTML where a client expects JSON.
+# The body of a refusal by CloudFront: HTML where a client expects JSON.
 CLOUDFRONT_HTML = """<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN" "http://www.w3.org/TR/html4/loose.dtd">
 <HTML><HEAD><META HTTP-EQUIV="Content-Type" CONTENT="text/html; charset=iso-8859-1">
 <TITLE>ERROR: The request could not be satisfied</TITLE>
@@ -49,7 +49,7 @@ _GZIP_FROM_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line decides; durations in seconds."""
+    """Command line options; durations in seconds."""
 
     host: str
     port: int
@@ -64,7 +64,7 @@ class Options:
 
 
 class Simulator:
-    """The exchange: build, `start`, and `stop` it in a running event loop."""
+    """The exchange: create, `start` and `stop` it in a running event loop."""
 
     def __init__(self, options: Options, context: ssl.SSLContext) -> None:
         self._options = options
@@ -122,7 +122,7 @@ class Simulator:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
-        """Serve; returns the port. Raises OSError if it is taken."""
+        """Start serving; returns the port. Raises OSError if it is in use."""
         self._warm_up()
         app = web.Application(middlewares=[self._cut])
         app.on_response_prepare.append(self._date)
@@ -137,7 +137,7 @@ class Simulator:
         return port
 
     async def run(self) -> None:
-        """The heartbeat: a tick every 250 ms of the exchange's clock, for ever."""
+        """The heartbeat: a tick every 250 ms of the exchange's clock, forever."""
         while True:
             now = self._clock.now_ms()
             for fault in self._faults.due(now):
@@ -163,14 +163,14 @@ class Simulator:
         symbol, at_ms = fault.parameters["symbol"].upper(), fault.parameters["at_ms"] or now_ms
         if self._universe.get(symbol) is None:
             return
-        if fault.kind == "listing":  # contracts begin at a full quarter of an hour: in no case within a 3m candle
+        if fault.kind == "listing":  # contracts start at a full quarter of an hour, never within a 3m candle
             before = self._universe.begin(symbol, window_open("3m", at_ms))
         else:
             before = self._universe.end(symbol, fault.parameters["status"], at_ms)
         self._hub.forget(before)
 
     def _warm_up(self) -> None:
-        """Today's candles, so that the first client need not wait for them."""
+        """Compute today's candles, so that the first client does not have to wait for them."""
         today = self._clock.now_ms() // DAY_MS
         for instrument in self._universe.instruments:
             if instrument.trades:
@@ -186,7 +186,7 @@ class Simulator:
         return response
 
     async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
-        """Date every answer by the exchange's own clock, as its servers do: clients tell the UTC minute by it."""
+        """Set the Date header from the exchange's own clock, as its servers do: clients derive the minute from it."""
         response.headers["Date"] = formatdate(self._clock.now_ms() / 1000, usegmt=True)
 
     def _rest_handler(self, route: Route) -> Any:

@@ -1,4 +1,4 @@
-"""The WebSocket routes: handshake, requests of the client, pings, the end of a connection."""
+"""The WebSocket routes: handshakes, requests from clients, pings, closing connections."""
 
 import asyncio
 import json
@@ -113,7 +113,7 @@ class StreamServer:
                 return
 
     async def _request(self, connection: Connection, socket: web.WebSocketResponse, text: str) -> bool:
-        """Answer one JSON request; False if the connection is to end."""
+        """Respond to one JSON request; returns False if the connection is to be closed."""
         try:
             request = json.loads(text)
             method, number = request["method"], request.get("id")
@@ -154,7 +154,7 @@ class StreamServer:
         return False
 
     def watch(self, now_ms: int) -> None:
-        """Send pings that are due; end connections that do not answer, or have lived their 24 hours."""
+        """Send pings that are due; close connections that do not respond or have reached their 24 hours."""
         for connection in list(self._hub.connections):
             if now_ms - connection.opened_ms > self._life_ms:
                 connection.close(1001, "")
@@ -167,7 +167,7 @@ class StreamServer:
                 connection.transport.write(bytes((0x89, len(payload))) + payload)
 
     def _close_soon(self, connection: Connection, socket: web.WebSocketResponse, code: int, message: str) -> None:
-        self._hub.remove(connection)  # nothing follows a close frame
+        self._hub.remove(connection)  # nothing may follow a close frame
         task = asyncio.get_running_loop().create_task(socket.close(code=code, message=message.encode()))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -1,4 +1,4 @@
-"""Stream names: which exist, what they carry, and on which route they are delivered."""
+"""Stream names: which exist, what they carry, and which route delivers them."""
 
 from dataclasses import dataclass
 
@@ -19,19 +19,19 @@ _PUBLIC = ("book", "depth")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What a stream carries. Several names may mean one topic (`markPrice` and `markPrice@3s`)."""
+    """The content of a stream. Several names may refer to one topic (`markPrice` and `markPrice@3s`)."""
 
     kind: str
     instrument: Instrument | None
     detail: str = ""
 
     def served_on(self, route: str) -> bool:
-        """Book streams are delivered on /public and on the unrouted path, all others on /market alone."""
+        """Book streams are delivered on /public and on the unrouted path, all others only on /market."""
         return route in ("public", "unrouted") if self.kind in _PUBLIC else route == "market"
 
 
 def parse(name: str, universe: Universe) -> Topic | None:
-    """The topic of a stream name; None for one that does not exist or is not in lower case: acknowledged and silent."""
+    """Return the topic of a stream name; None if it does not exist or is not lower case: acknowledged but silent."""
     if name in _ALL:
         kind, detail = _ALL[name]
         return Topic(kind, None, detail)

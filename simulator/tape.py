@@ -1,4 +1,4 @@
-"""The market's trades one by one, the order book around the last one, and the statistics of 24 hours."""
+"""The market's single trades, the order book around the last one, and 24 h statistics."""
 
 from simulator.candles import CandleStore
 from simulator.frames import Book, DayStatistics, Trade
@@ -17,7 +17,7 @@ class Tape:
         self._market = store.market
 
     def between(self, instrument: Instrument, start_ms: int, end_ms: int) -> list[Trade]:
-        """The trades in [start, end), ascending."""
+        """Return the trades in [start, end), ascending."""
         start_ms = max(start_ms, instrument.onboard_ms)
         end_ms = min(end_ms, instrument.delivery_ms)
         if start_ms >= end_ms:
@@ -31,7 +31,7 @@ class Tape:
         return [trade for trade in result if start_ms <= trade.time_ms < end_ms]
 
     def last(self, instrument: Instrument, now_ms: int) -> Trade | None:
-        """The last trade at or before `now_ms`; None before the listing."""
+        """Return the last trade at or before `now_ms`; None before the listing."""
         now_ms = instrument.last_trading_ms(now_ms)
         for start_ms in (now_ms - MINUTE_MS, now_ms - 10 * MINUTE_MS, now_ms - HOUR_MS - MINUTE_MS):
             trades = self.between(instrument, start_ms, now_ms + 1)
@@ -40,7 +40,7 @@ class Tape:
         return None
 
     def day(self, instrument: Instrument, now_ms: int) -> DayStatistics | None:
-        """The rolling 24 hours, from a full three minutes on; None before the listing."""
+        """Return the rolling 24 h statistics, starting on the 3m grid; None before the listing."""
         now_ms = instrument.last_trading_ms(now_ms)
         open_ms = max((now_ms - DAY_MS) // _THREE_MINUTES_MS * _THREE_MINUTES_MS, instrument.onboard_ms)
         last = self.last(instrument, now_ms)
@@ -63,7 +63,7 @@ class Tape:
         )
 
     def book(self, instrument: Instrument, last: Trade, levels: int) -> Book:
-        """An order book around the last trade, the same until the next."""
+        """Return an order book around the last trade; it does not change until the next trade."""
         key = key_of(self._market.seed, instrument.symbol, "book")
         shape = instrument.shape
         bid = last.price if not last.buyer_is_taker else max(last.price - shape.tick, shape.tick)
@@ -77,12 +77,12 @@ class Tape:
         return Book(last.last_id * 1_000, tuple(level for level in bids if level[0] > 0), tuple(asks))
 
     def open_interest(self, instrument: Instrument, now_ms: int) -> int:
-        """In units of 10^-quantityPrecision; changes each minute."""
+        """Return the open interest in units of 10^-quantityPrecision; it changes every minute."""
         bits = hash_at(key_of(self._market.seed, instrument.symbol, "interest"), now_ms // MINUTE_MS)
         return instrument.shape.max_quantity * 2_000 + bits % (instrument.shape.max_quantity * 100)
 
     def _minutes(self, instrument: Instrument, start_ms: int, minutes: int) -> list[Trade]:
-        """The trades of whole minutes of one day."""
+        """Return the trades of whole minutes within one day."""
         shape = instrument.shape
         slots = self._market.trades(shape, start_ms, minutes)
         happened = slots.traded.T

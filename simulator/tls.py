@@ -1,6 +1,6 @@
-"""The simulator's own certificate authority, and a server certificate for the exchange's host names too.
+"""The simulator's own CA, and a server certificate that also covers the exchange's host names.
 
-A client that cannot be configured can so be pointed here by a hosts file, once it trusts ca.pem.
+So a client that cannot be configured can be redirected here by a hosts file, once it trusts ca.pem.
 """
 
 import ipaddress
@@ -33,10 +33,10 @@ _RENEW = timedelta(days=7)
 
 
 def server_context(directory: Path, names: Sequence[str] = NAMES) -> ssl.SSLContext:
-    """A TLS context for `names`.
+    """Return a TLS context for `names`.
 
-    Writes ca.pem, ca-key.pem, server.pem and server-key.pem (keys 0600) unless good ones are there.
-        Raises OSError if the directory cannot be written.
+    Writes ca.pem, ca-key.pem, server.pem and server-key.pem (keys 0600) unless valid ones exist.
+    Raises OSError if the directory is not writable.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if not _usable(directory, names):

@@ -1,4 +1,4 @@
-"""The simulated exchange's symbols: the eligible pairs, and beside them everything that must not confuse a client."""
+"""The simulated exchange's symbols: the eligible pairs, and others that must not confuse a client."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ _DATA = Path(__file__).with_name("universe.json")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instrument:
-    """One symbol: what exchangeInfo says of it, and the shape of its market. Equal only to itself."""
+    """A symbol: its row in exchangeInfo and the shape of its market. Equal only to itself."""
 
     symbol: str
     pair: str
@@ -52,15 +52,15 @@ class Instrument:
         return self.delivery_ms == PERPETUAL_DELIVERY_MS
 
     def last_trading_ms(self, now_ms: int) -> int:
-        """The newest instant at which it can have traded."""
+        """Return the newest time at which it can have traded."""
         return min(now_ms, self.delivery_ms - 1)
 
 
 class Universe:
     """All instruments. `pairs` of them are eligible: PERPETUAL, TRADING, quote and margin USDT, underlyingType COIN.
 
-    The first 164 bear real names, the rest invented ones; `bases` are listed beside them, each eligible, whatever they
-    are called. Listing dates hang on `start_ms`, the market itself does not.
+    The first 164 have real names, the rest invented ones; each of `bases` is listed in addition and eligible, whatever
+    its name. Listing dates depend on `start_ms`, the market itself does not.
     """
 
     def __init__(self, *, pairs: int, seed: int, start_ms: int, bases: Sequence[str] = ()) -> None:
@@ -70,7 +70,7 @@ class Universe:
         today = start_ms // DAY_MS * DAY_MS
         self._usual_onboard_ms = today - HISTORY_DAYS * DAY_MS
         eligible = list(self._eligible(data["fleet"] + data["others"], pairs))
-        if pairs > 20:  # two newcomers among the quiet ones
+        if pairs > 20:  # two newly listed ones among the quiet pairs
             eligible[-1] = _listed(eligible[-1], start_ms // HOUR_MS * HOUR_MS - 5 * HOUR_MS)
             eligible[-2] = _listed(eligible[-2], today - 3 * DAY_MS)
         eligible += [self._make(base, rank=20) for base in bases]
@@ -81,17 +81,17 @@ class Universe:
         self._by_symbol = {instrument.symbol: instrument for instrument in self.instruments}
 
     def get(self, symbol: str) -> Instrument | None:
-        """The USDT-margined market's instrument of that name, in any case."""
+        """Return the USDT-margined instrument of that name, in any case."""
         return self._by_symbol.get(symbol) or self._by_symbol.get(symbol.upper())
 
     def begin(self, symbol: str, at_ms: int) -> Instrument:
-        """An instrument is listed; returns the one it takes the place of. Raises KeyError."""
+        """List an instrument; returns the one it replaces. Raises KeyError."""
         before = self._by_symbol[symbol]
         self._change(before, replace(_listed(before, at_ms), status="TRADING"))
         return before
 
     def end(self, symbol: str, status: str, at_ms: int) -> Instrument:
-        """An instrument stops to trade; returns the one it takes the place of. Raises KeyError."""
+        """End an instrument's trading; returns the one it replaces. Raises KeyError."""
         before = self._by_symbol[symbol]
         self._change(before, replace(before, status=status, delivery_ms=at_ms))
         return before
@@ -159,7 +159,7 @@ class Universe:
         price_precision: int | None = None,
         quantity_precision: int | None = None,
     ) -> Instrument:
-        """A perpetual COIN instrument; `rank` 0 is the busiest."""
+        """Return a perpetual COIN instrument; `rank` 0 is the busiest."""
         symbol = symbol or f"{base}USDT"
         key = key_of(self._seed, symbol, "shape")
         price = self._prices.get(base) or _invented_price(key_of(self._seed, base, "price"))
@@ -205,7 +205,7 @@ def _listed(instrument: Instrument, onboard_ms: int) -> Instrument:
 
 
 def _activity(rank: int, key: int) -> tuple[int, int, int, int]:
-    """Slot length, slots of 65,536 that trade, the largest trade in USDT, the most fills of one trade."""
+    """Return slot length, slots out of 65,536 with a trade, largest trade in USDT, most fills in a trade."""
     place = rank if rank < 164 else 16 + rank % 148
     if place < 16:
         return 1000, 62_000, 400_000, 60
@@ -213,15 +213,15 @@ def _activity(rank: int, key: int) -> tuple[int, int, int, int]:
         return 2000, 50_000, 60_000, 20
     if place < 144:
         return 5000, 26_000, 12_000, 8
-    return 10_000, 2_000 + hash_at(key, 1) % 4_500, 3_000, 3  # one to six candles of ten are empty
+    return 10_000, 2_000 + hash_at(key, 1) % 4_500, 3_000, 3  # one to six candles out of ten are empty
 
 
 def _precisions(base: str, price: Decimal, key: int) -> tuple[int, int, int]:
-    """pricePrecision, tick in units of its last digit (it may be coarser than that), quantityPrecision."""
+    """Return pricePrecision, tick in units of its last digit (may be coarser), quantityPrecision."""
     known = {"BTC": (2, 10, 3), "ETH": (2, 1, 3), "币安人生": (7, 1000, 0), "BNB": (3, 10, 2), "SOL": (4, 100, 2)}
     if base in known:
         return known[base]
-    wide = hash_at(key, 2) % 3 == 0  # a third have idle last digits
+    wide = hash_at(key, 2) % 3 == 0  # for a third the last digits are unused
     for at_least, digits, quantity_digits in (
         ("1000", 2, 3),
         ("100", 2, 2),
@@ -250,7 +250,7 @@ def _funding_hours(base: str, rank: int, key: int) -> int:
 
 
 def _quarter_ends(start_ms: int) -> list[date]:
-    """The last Fridays of the next two of March, June, September, December, in order."""
+    """Return the last Fridays of the next two of March, June, September, December, in order."""
     today = datetime.fromtimestamp(start_ms // 1000, UTC).date()
     fridays = []
     for year in (today.year, today.year + 1):
