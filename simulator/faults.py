@@ -117,7 +117,7 @@ KINDS: dict[str, dict[str, Parameter]] = {
         "start_ms": Parameter(_number(0, 10**13, int), required=True),
         "end_ms": Parameter(_number(0, 10**13, int), required=True),
     },
-    # a 3m candle gets an impossible row: in its closing frame, in REST, or both; longer ones in REST include its numbers
+    # a 3m candle gets an impossible row: in its closing frame, in REST, or both; longer ones in REST include its data
     "impossible_row": {
         "symbols": Parameter(_symbols),
         "start_ms": Parameter(_number(0, 10**13, int), required=True),

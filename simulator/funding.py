@@ -44,7 +44,7 @@ class Funding:
         return (time_ms // length + 1) * length
 
     def estimate(self, instrument: Instrument, time_ms: int) -> int:
-        """Return the current period's rate at `time_ms`: from the previous rate to its own, reached in its last minute."""
+        """Return the current period's rate at `time_ms`: it moves from the previous rate to its own."""
         length = self.hours(instrument, time_ms) * HOUR_MS
         end = (time_ms // length + 1) * length
         start, period = self._ended(instrument, time_ms)
@@ -54,7 +54,7 @@ class Funding:
         return before + (after - before) * ((time_ms - start) // MINUTE_MS) // minutes
 
     def settlements(self, instrument: Instrument, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
-        """Return (funding time, rate) of the settlements in [start, end], ascending; times are 0 to 3 ms after the hour."""
+        """Return (funding time, rate) of the settlements in [start, end], ascending, 0 to 3 ms after the hour."""
         rows = []
         for end, period in self._ends(instrument, max(start_ms - 4, instrument.onboard_ms), end_ms):
             time_ms = end + (0, 0, 1, 2, 3, 0, 2, 0)[hash_at(self._key(instrument), period) >> 61]

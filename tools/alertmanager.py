@@ -1,9 +1,9 @@
-"""Renders prometheus/alertmanager.yml.j2, the one source of Alertmanager's configuration.
+"""Renders prometheus/alertmanager.yml.j2, the only source of Alertmanager's configuration.
 
-python -m tools.alertmanager [SETTINGS.yml]   prints the configuration for these receivers (none: told nowhere)
-python -m tools.alertmanager --write          writes prometheus/alertmanager.yml, the one without receivers
-python -m tools.alertmanager --check          says whether that file is the template's, and has amtool check the
-                                              configuration of every combination of receivers
+    python -m tools.alertmanager [SETTINGS.yml]   prints the configuration for these receivers (none: no notifications)
+    python -m tools.alertmanager --write          writes prometheus/alertmanager.yml, the one without receivers
+    python -m tools.alertmanager --check          checks that this file matches the template, and has amtool check the
+                                                  configuration of every combination of receivers
 
 Ansible renders the same template with variables of the same names.
 """
@@ -41,7 +41,7 @@ class _Receiver(_Model):
 
 
 class _Url(_Model):
-    """An address, or the file that holds it if it is a secret (Alertmanager 0.26)."""
+    """An address, or a file that contains it if it is a secret (Alertmanager 0.26)."""
 
     url: AnyHttpUrl | None = None
     url_file: SecretFile | None = None
@@ -54,11 +54,11 @@ class _Url(_Model):
 
 
 class Webhook(_Url, _Receiver):
-    """A program that takes Alertmanager's JSON."""
+    """A program that accepts Alertmanager's JSON."""
 
 
 class Heartbeat(_Url):
-    """The service outside that raises the alarm when the watchdog falls silent."""
+    """The external service that raises an alarm when the watchdog goes silent."""
 
 
 class Email(_Receiver):
@@ -79,21 +79,21 @@ class Email(_Receiver):
 
 
 class Telegram(_Receiver):
-    """A chat of a bot (Alertmanager 0.26)."""
+    """A chat with a bot (Alertmanager 0.26)."""
 
     chat_id: int
     bot_token_file: SecretFile
 
 
 class Slack(_Receiver):
-    """`api_url_file` holds the address of an incoming webhook, which is a secret."""
+    """`api_url_file` contains the address of an incoming webhook, which is a secret."""
 
     channel: str
     api_url_file: SecretFile
 
 
 class Settings(_Model):
-    """Who is told. Without any, alerts are seen in Alertmanager alone."""
+    """Who is notified. Without receivers, alerts are only visible in Alertmanager."""
 
     alertmanager_webhook: Webhook | None = None
     alertmanager_email: Email | None = None
@@ -103,8 +103,8 @@ class Settings(_Model):
 
 
 def render(settings: Settings) -> str:
-    """Alertmanager's configuration, as YAML."""
-    # As Ansible's template module sets it up. What is rendered is YAML, not HTML.
+    """Return Alertmanager's configuration as YAML."""
+    # Set up like Ansible's template module. The output is YAML, not HTML.
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)  # noqa: S701
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(settings.model_dump(mode="json", by_alias=True))
@@ -124,17 +124,17 @@ EXAMPLE: dict[str, Any] = {
     "alertmanager_slack": {"channel": "#alerts", "api_url_file": "/etc/alertmanager/secrets/slack-url"},
     "alertmanager_heartbeat": {"url_file": "/etc/alertmanager/secrets/heartbeat-url"},
 }
-"""One of each."""
+"""One receiver of each kind."""
 
 
 def every_combination() -> Iterator[Settings]:
-    """Each set of receivers of the example, none and all among them."""
+    """Yield every subset of the example's receivers, including none and all."""
     for names in chain.from_iterable(combinations(EXAMPLE, count) for count in range(len(EXAMPLE) + 1)):
         yield Settings.model_validate({name: EXAMPLE[name] for name in names})
 
 
 def as_known_to(amtool_version: str, config: str) -> str:
-    """The configuration with stand-ins for what an amtool before 0.26 does not know, to have it check the rest."""
+    """Replace what an amtool before 0.26 does not know, so that it can check the rest."""
     major, minor, *_ = map(int, amtool_version.split("."))
     if (major, minor) >= (0, 26):
         return config
@@ -143,7 +143,7 @@ def as_known_to(amtool_version: str, config: str) -> str:
 
 
 def complaints(amtool: Path) -> list[str]:
-    """What amtool says against the configurations; none if all are right."""
+    """Return amtool's errors for the configurations; empty if all are valid."""
     amtool_version = programs.version("amtool", amtool) or "0.0"
     with tempfile.TemporaryDirectory() as folder:
         files = []
@@ -156,22 +156,22 @@ def complaints(amtool: Path) -> list[str]:
 
 
 def check() -> list[str]:
-    """What is wrong with the template or the file made of it; one line each."""
+    """Return the problems of the template and the generated file, one line each."""
     wrong = []
     if not SHIPPED.exists() or SHIPPED.read_text(encoding="utf-8") != render(Settings()):
-        wrong.append(f"{SHIPPED.name} is not what {TEMPLATE.name} makes: python -m tools.alertmanager --write")
+        wrong.append(f"{SHIPPED.name} does not match {TEMPLATE.name}: run python -m tools.alertmanager --write")
     amtool = programs.find("amtool")
-    return wrong + (complaints(amtool) if amtool else ["amtool is not here: make setup gets it"])
+    return wrong + (complaints(amtool) if amtool else ["amtool is missing: run make setup"])
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """See the module's docstring. 0, 1 if the check fails, 2 for bad settings."""
+    """See the module's docstring. Returns 0, 1 if the check fails, 2 for invalid settings."""
     parser = argparse.ArgumentParser(prog="python -m tools.alertmanager", description="Alertmanager's configuration")
     parser.add_argument("settings", nargs="?", type=Path, help="a YAML file with the variables of the template")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--write", action="store_true", help=f"write prometheus/{SHIPPED.name}")
     action.add_argument(
-        "--check", action="store_true", help="compare that file, and let amtool check every combination"
+        "--check", action="store_true", help="compare that file, and have amtool check every combination"
     )
     chosen = parser.parse_args(arguments)
     if chosen.write:

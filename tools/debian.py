@@ -1,6 +1,7 @@
-"""Packages of Debian that the tests' servers need: installed without a question only where nobody can answer one.
+"""Installs Debian packages that the tests' servers need.
 
-That is where there is no terminal, as root on Debian. A person is asked; everybody else is given the command.
+Without a terminal, as root on Debian, it installs them without asking. At a terminal it asks; in all other cases it
+prints the command.
 """
 
 import os
@@ -11,14 +12,14 @@ from collections.abc import Sequence
 
 
 class CannotInstall(Exception):
-    """The packages are not installed and will not be without the operator. The text says what to do."""
+    """The packages are not installed, and the operator has to act. The message says how."""
 
 
 def install(packages: Sequence[str], what: str) -> None:
-    """Install packages that the missing thing `what` comes with ("Docker engine").
+    """Install the packages that provide `what` ("Docker engine").
 
     Raises:
-        CannotInstall: this is not root on Debian, the person at the terminal refused, or apt-get failed.
+        CannotInstall: not root on Debian, the person at the terminal declined, or apt-get failed.
     """
     apt = ["apt-get", "install", "-y", "-q", *packages]
     command = f"apt-get update && {' '.join(apt)}"

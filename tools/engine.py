@@ -1,6 +1,6 @@
-"""The Docker engine that the integration tests need: found, started, or installed.
+"""Finds, starts or installs the Docker engine that the integration tests need.
 
-python -m tools.engine      one line on the engine; exit code 1 and what to do if there is none
+python -m tools.engine      prints one line about the engine; exit code 1 and what to do if there is none
 """
 
 import os
@@ -16,20 +16,20 @@ from docker.errors import DockerException
 from tools import debian
 from tools.programs import cache_dir
 
-# With what the package recommends: cgroupfs-mount is needed where systemd does not run.
+# Including recommended packages: cgroupfs-mount is needed where systemd does not run.
 PACKAGES = ["docker.io", "iptables"]
 START_SECONDS = 60.0
 
 
 class NoEngine(Exception):
-    """There is no Docker engine and there will be none without the operator. The text says what to do."""
+    """There is no Docker engine, and the operator has to act. The message says how."""
 
 
 def ensure() -> str:
-    """Make a Docker engine answer; the result is one line on what was found or done.
+    """Make sure that a Docker engine responds; return one line on what was found or done.
 
     Raises:
-        NoEngine: nothing answers, and installing or starting it was refused, failed, or is not ours to do.
+        NoEngine: none responds, and installing or starting one was declined, failed, or is not up to us.
     """
     if version := answering():
         return f"engine {version} answers"
@@ -42,7 +42,7 @@ def ensure() -> str:
 
 
 def answering() -> str | None:
-    """The version of the engine that answers, or None."""
+    """Return the version of the engine that responds, or None."""
     try:
         client = docker.from_env(timeout=10)
     except DockerException:
@@ -65,7 +65,7 @@ def _install() -> None:
 def _start() -> None:
     if os.geteuid() != 0:
         raise NoEngine(
-            "the Docker engine does not answer: start it (sudo systemctl start docker), and if you may not talk to it, "
+            "the Docker engine does not respond: start it (sudo systemctl start docker), and if you lack access to it, "
             "join its group (sudo usermod -aG docker $USER, then log in again)"
         )
     log = cache_dir() / "dockerd.log"
@@ -82,7 +82,7 @@ def _start() -> None:
     deadline = time.monotonic() + START_SECONDS
     while answering() is None:
         if time.monotonic() > deadline:
-            raise NoEngine(f"the Docker engine did not answer within {START_SECONDS:.0f} s: see {log}")
+            raise NoEngine(f"the Docker engine did not respond within {START_SECONDS:.0f} s: see {log}")
         time.sleep(0.2)
 
 

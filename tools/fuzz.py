@@ -1,12 +1,12 @@
-"""`make fuzz`: every property test and state machine, under random seeds and with many times its examples.
+"""`make fuzz`: every property test and state machine, with random seeds and many times the usual examples.
 
-    FUZZ_SEEDS=3        how many seeds; each is printed before its run
-    FUZZ_SEED=n         this seed alone: runs what a run with it ran before, example by example
-    FUZZ_TIMES=20       how many times the examples of `make test`
-    FUZZ_TESTS=path     files or tests, of pytest; all of them by default
+    FUZZ_SEEDS=3        number of seeds; each is printed before its run
+    FUZZ_SEED=n         only this seed: repeats an earlier run with it, example by example
+    FUZZ_TIMES=20       multiplies the number of examples of `make test`
+    FUZZ_TESTS=path     files or tests, as for pytest; default: all
 
 For each failure pytest prints the falsifying example and the line `@reproduce_failure(...)` to paste above the test.
-Exit codes: 0 nothing was found, 1 something was, 2 it could not start.
+Exit codes: 0 nothing found, 1 something found, 2 could not start.
 """
 
 import os
@@ -23,7 +23,7 @@ ALL = "tests/unit tests/contract"
 
 
 def main() -> int:
-    """Run what the environment chooses and print, at the end, which seeds found something."""
+    """Run what the environment selects and print, at the end, which seeds found something."""
     try:
         seeds = [number("FUZZ_SEED", 0)] if os.environ.get("FUZZ_SEED") else random_seeds(number("FUZZ_SEEDS", 3))
         times = number("FUZZ_TIMES", 20)
@@ -44,21 +44,21 @@ def main() -> int:
 
 
 def random_seeds(count: int) -> list[int]:
-    """So many different seeds, short enough to be typed."""
+    """Return this many different seeds, short enough to type."""
     return [secrets.randbelow(10**9) for _ in range(count)]
 
 
 def run(seed: int, times: int, tests: list[str]) -> int:
-    """Run the property tests among `tests` with a seed; pytest's exit code."""
+    """Run the property tests among `tests` with a seed; returns pytest's exit code."""
     options = ["-m", "hypothesis", "--hypothesis-profile=fuzz", f"--hypothesis-seed={seed}"]
-    # The order of the tests too is of this seed.
+    # The order of the tests also depends on this seed.
     packing = ["-n", str(os.cpu_count() or 1), "--dist=worksteal", f"--randomly-seed={seed}"]
     command = [sys.executable, "-m", "pytest", "-q", *options, *packing, *tests]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "FUZZ_TIMES": str(times)}, check=False).returncode
 
 
 def number(name: str, default: int) -> int:
-    """A whole number of the environment. Raises ValueError, which names the variable."""
+    """Read a whole number from the environment. Raises ValueError, which names the variable."""
     text = os.environ.get(name) or str(default)
     if not text.isdecimal():
         raise ValueError(f"{name} must be a whole number, not {text}")

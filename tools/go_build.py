@@ -1,6 +1,6 @@
-"""Runs `go build` and shows how far it is: packages done of how many.
+"""Runs `go build` and shows its progress in packages.
 
-Standard library alone, Python >= 3.9.
+Standard library only, Python >= 3.9.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LINE_EVERY_SECONDS = 20.0
 
 
 class Progress:
-    """One line that is written over on a terminal; elsewhere a line now and then. Times are monotonic seconds."""
+    """A line that is updated in place on a terminal; elsewhere an occasional line. Times are monotonic seconds."""
 
     def __init__(self, what: str, output: TextIO, now: float) -> None:
         self._what = what
@@ -28,7 +28,7 @@ class Progress:
         self._shown = ""
 
     def show(self, state: str, now: float) -> None:
-        """Bring it up to date."""
+        """Update the line."""
         seconds = int(now - self._started)
         line = f"{self._what:<18}{state}, {seconds // 60}:{seconds % 60:02} so far"
         if self._terminal:
@@ -39,7 +39,7 @@ class Progress:
             self._write(line + "\n")
 
     def end(self) -> None:
-        """Leave the terminal's line empty for what is printed next."""
+        """Clear the terminal's line for the next output."""
         if self._shown:
             self._write("\r" + " " * len(self._shown) + "\r")
             self._shown = ""
@@ -60,9 +60,9 @@ def build(
     log: Path,
     output: TextIO = sys.stdout,
 ) -> bool:
-    """Build a package into a file; True if that worked. What go prints is added to the log.
+    """Build a package to a file; return True if that worked. Go's output is appended to the log.
 
-    A package that is in go's cache is not built and not counted as it passes: then the count starts late.
+    A package in Go's cache is neither built nor counted, so the count may start late.
     """
     progress = Progress(what, output, time.monotonic())
     listed = log.with_suffix(".packages")
@@ -92,7 +92,7 @@ def build(
 
 
 def built(log: Path, start: int, packages: set[str]) -> int:
-    """How many of the packages `go build -v` has named in the log from `start` on."""
+    """Return how many of the packages `go build -v` has listed in the log since `start`."""
     with log.open("rb") as printed:
         printed.seek(start)
         return len(packages & set(printed.read().decode(errors="replace").split("\n")))

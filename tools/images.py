@@ -1,7 +1,7 @@
-"""The InfluxDB image of the integration tests: the official one where it can be pulled, else made here.
+"""Provides the InfluxDB image for integration tests: the official one if it can be pulled, otherwise one built here.
 
-The image made here is our influxd and the shared libraries it was linked to, nothing else: it needs no base image, no
-root and no network, and the libraries are the ones that influxd was built with.
+The image built here contains only our influxd and the shared libraries it is linked to: it needs no base image, root or
+network, and has the libraries influxd was built with.
 
     python -m tools.images      prints the image's name
 """
@@ -24,14 +24,14 @@ INFLUXD = "/usr/local/bin/influxd"
 
 
 class NoImage(Exception):
-    """The image can be neither pulled nor made. The text says what to do."""
+    """The image can be neither pulled nor built. The message says what to do."""
 
 
 def influxdb_image() -> str:
-    """The name of an InfluxDB image that the engine has, pulled or made if need be.
+    """Return the name of an InfluxDB image that the engine has, pulling or building it if necessary.
 
     Raises:
-        NoImage: it can be neither pulled nor made.
+        NoImage: it can be neither pulled nor built.
     """
     client = docker.from_env(timeout=600)
     try:
@@ -53,7 +53,9 @@ def influxdb_image() -> str:
 def _make(client: docker.DockerClient, refused: str) -> str:
     influxd = programs.find("influxd")
     if influxd is None:
-        raise NoImage(f"{OFFICIAL} cannot be pulled ({refused}) and there is no influxd: run `make setup`, it says why")
+        raise NoImage(
+            f"{OFFICIAL} cannot be pulled ({refused}) and there is no influxd: run `make setup` for the reason"
+        )
     client.api.import_image_from_data(
         root_filesystem(influxd),
         repository=OWN.partition(":")[0],
@@ -64,7 +66,7 @@ def _make(client: docker.DockerClient, refused: str) -> str:
 
 
 def root_filesystem(influxd: Path) -> bytes:
-    """A tar with influxd, its shared libraries where the loader seeks them, and the folders it writes to."""
+    """Return a tar with influxd, its shared libraries where the loader expects them, and the folders it writes to."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder, mode in (("tmp", 0o1777), ("root", 0o700), ("var/lib/influxdb2", 0o755)):
@@ -79,7 +81,7 @@ def root_filesystem(influxd: Path) -> bytes:
 
 
 def shared_libraries(program: Path) -> list[Path]:
-    """The libraries that `ldd` names for a program, the loader among them; none for a static one."""
+    """Return the libraries that `ldd` lists for a program, including the loader; none for a static one."""
     run = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False)
     return [Path(path) for path in re.findall(r"(/\S+) \(0x", run.stdout)]
 

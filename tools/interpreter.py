@@ -1,9 +1,9 @@
-"""An interpreter new enough for this repository.
+"""Finds an interpreter that is new enough for this repository.
 
-uv is asked last for an interpreter: its own search stops at a pyenv shim whose version is not chosen, and its
-download needs a network that not every machine has. So every candidate is run to prove its version.
+uv is only asked last: its own search stops at a pyenv shim whose version is not selected, and its download needs a
+network that not every machine has. So every candidate is run to determine its version.
 
-Standard library alone, Python >= 3.9: this runs before anything is installed.
+Standard library only, Python >= 3.9: this runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PROVE = "import sys; v = sys.version_info; print(v[0], v[1], v[2], v.releaselev
 
 
 def find_interpreter(uv: list[str], venv: Path) -> tuple[Path, str]:
-    """An interpreter >= 3.13 and its version; uv downloads one where the machine has none.
+    """Return an interpreter >= 3.13 and its version; uv downloads one if the machine has none.
 
     Raises:
         Missing: there is none, and uv could not get one.
@@ -37,7 +37,7 @@ def find_interpreter(uv: list[str], venv: Path) -> tuple[Path, str]:
 
 
 def prove(python: Path) -> str | None:
-    """Run a candidate and give its version; None if it does not run, is too old, a preview or free-threaded."""
+    """Run a candidate and return its version; None if it does not run, is too old, a preview or free-threaded."""
     words = (output([str(python), "-c", _PROVE]) or "").split()
     if len(words) != 5 or words[3:] != ["final", "False"]:
         return None
@@ -48,7 +48,7 @@ def prove(python: Path) -> str | None:
 
 def _candidates(uv: list[str], venv: Path) -> Iterator[Path]:
     settings = venv / "pyvenv.cfg"
-    if settings.exists():  # what the environment was made with: a second run changes nothing
+    if settings.exists():  # the interpreter of the environment, so that a second run changes nothing
         for line in settings.read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(" = ")
             if key == "home":

@@ -1,4 +1,4 @@
-"""`make lint`: every check of source that needs no server. All of them run; one failure makes the exit code 1.
+"""`make lint`: every check that needs no server. All of them run; if one fails, the exit code is 1.
 
 python -m tools.lint
 """
@@ -16,8 +16,8 @@ BIN = Path(sys.executable).parent
 
 
 def main() -> int:
-    """Run every check and name the failed ones; 0 if there is none."""
-    # ansible-lint runs ansible's own commands, found on PATH, and must know our modules, which ansible.cfg names.
+    """Run every check and list the failed ones; returns 0 if there are none."""
+    # ansible-lint runs ansible's own commands from PATH, and must find our modules through ansible.cfg.
     environment = {
         **os.environ,
         "PATH": f"{BIN}:{os.environ.get('PATH', '')}",
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def checks() -> dict[str, list[str]]:
-    """The commands, by name. What has no file yet is left out and said."""
+    """Return the commands by name. Checks without any files yet are skipped with a message."""
     uv, _ = find_uv()
     found = {
         "ruff": [str(BIN / "ruff"), "check"],
@@ -55,7 +55,7 @@ def checks() -> dict[str, list[str]]:
 
 
 def promtool_checks() -> dict[str, list[str]]:
-    """promtool on every rules file, rules test and scrape configuration under prometheus/."""
+    """Return promtool commands for every rules file, rules test and scrape configuration under prometheus/."""
     folder = ROOT / "prometheus"
     rules = sorted(folder.glob("rules/*.yml"))
     tests = sorted(folder.glob("tests/*.yml"))
@@ -75,7 +75,7 @@ def promtool_checks() -> dict[str, list[str]]:
 
 
 def _program(name: str) -> str:
-    return str(programs.find(name) or name)  # not found: running it fails, and so does lint
+    return str(programs.find(name) or name)  # if it is missing, running it fails, and so does lint
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The tables of docs/metrics.md, from the code that exports the metrics. The text around them is written by hand.
+"""Generates the tables of docs/metrics.md from the code that exports the metrics. The text around them is manual.
 
 python -m tools.metrics_docs           writes them
-python -m tools.metrics_docs --check   exit code 1 if they are not what the code says
+python -m tools.metrics_docs --check   exit code 1 if they do not match the code
 """
 
 import argparse
@@ -57,15 +57,15 @@ GATEWAY_REQUESTS = "Gateway: requests"
 GATEWAY = "Gateway: what it answers from"
 PAIR = "BTC/USDT:USDT"
 NOWHERE = "http://127.0.0.1:1"
-"""The parts exist and ask nobody anything."""
+"""The components exist but send no requests."""
 
 
 class PageError(Exception):
-    """The page has no place for a table, or a place without one; the message names it."""
+    """The page has no place for a table, or a place without a table; the message names it."""
 
 
 async def sections() -> dict[str, list[Metric]]:
-    """Every metric of every service, by its heading. Each has a sample that shows its labels."""
+    """Return every metric of every service by heading. Each has a sample that shows its labels."""
     with tempfile.TemporaryDirectory() as folder:
         async with aiohttp.ClientSession() as session:
             registry = CollectorRegistry()
@@ -83,11 +83,11 @@ async def sections() -> dict[str, list[Metric]]:
 
 
 def table(families: Iterable[Metric]) -> list[str]:
-    """The lines of a table. Raises ValueError for a metric without a sample: its labels are not known."""
+    """Return the lines of a table. Raises ValueError for a metric without a sample, whose labels are unknown."""
     lines = list(HEADER)
     for family in families:
         if not family.samples:
-            raise ValueError(f"{family.name} has no sample: let tools/metrics_docs.py make one")
+            raise ValueError(f"{family.name} has no sample: add one in tools/metrics_docs.py")
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = dict.fromkeys(label for sample in family.samples for label in sample.labels if label != "le")
         lines.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
@@ -95,7 +95,7 @@ def table(families: Iterable[Metric]) -> list[str]:
 
 
 def rendered(page: str, tables: Mapping[str, list[str]]) -> str:
-    """The page with the table under each heading replaced. Raises PageError if headings and tables do not match."""
+    """Return the page with the tables replaced. Raises PageError if headings and tables do not match."""
     lines: list[str] = []
     left = dict(tables)
     title = ""
@@ -126,10 +126,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     if page == wanted:
-        print(f"{PAGE.name} says what the code says")
+        print(f"{PAGE.name} matches the code")
         return 0
     if check:
-        print(f"{PAGE.name} is not what the code says: run python -m tools.metrics_docs", file=sys.stderr)
+        print(f"{PAGE.name} does not match the code: run python -m tools.metrics_docs", file=sys.stderr)
         return 1
     PAGE.write_text(wanted, encoding="utf-8")
     print(f"{PAGE.name} written")
@@ -137,7 +137,7 @@ def main() -> int:
 
 
 def _parts(folder: Path, histograms: Histograms, session: aiohttp.ClientSession) -> Parts:
-    """A collector of one pair and one store, at rest."""
+    """Return a collector with one pair and one store, at rest."""
     histograms.observe_write("main", Written(), 0.01)
     points = {"main": PointCounters()}
     spool = Spool(folder, points, max_bytes=1_000_000, max_files=100)
@@ -155,7 +155,7 @@ def _parts(folder: Path, histograms: Histograms, session: aiohttp.ClientSession)
 
 
 def _watch(session: aiohttp.ClientSession) -> StoreWatch:
-    """A sentinel that has seen one candle."""
+    """Return a sentinel that has seen one candle."""
     reader = sentinel_store.StoreReader(NOWHERE, PAGE, session, timeout_seconds=1)
     watch = StoreWatch("main", reader, wall_seconds=time.time)
     watch.ends_ms = {"3m": {("BINANCE_FUTURES", PAIR): 0}}
@@ -166,7 +166,7 @@ def _watch(session: aiohttp.ClientSession) -> StoreWatch:
 
 
 async def _gateway(session: aiohttp.ClientSession) -> tuple[list[Metric], list[Metric]]:
-    """A gateway that has answered one request and knows one pair."""
+    """Return a gateway that has answered one request and has one pair."""
     registry = CollectorRegistry()
     web = Web({}, registry, not_ready=list, used_weight=lambda: 0)
     web.requests.labels("other", 404)

@@ -1,7 +1,7 @@
-"""Ports for servers of tests and demo: nobody else gets one, as a listener's free port or for a connection of its own.
+"""Ports for the servers of tests and demo that no other process gets, neither as a free port nor for a connection.
 
-A port that was merely free a moment ago may be taken before its server listens, by another test or by any outgoing
-connection. These are below the range that the system hands out, and locked for as long as this process lives.
+A port that was free a moment ago may be taken before its server listens, by another test or by any outgoing connection.
+These ports are below the range that the system assigns, and locked for as long as this process lives.
 """
 
 import fcntl
@@ -13,14 +13,14 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 FIRST = 10_000
-"""Services with ports of their own are below it (design: 3000, 8086 ... 9443)."""
+"""Services with fixed ports are below it (3000, 8086 ... 9443)."""
 
 HANDED_OUT_FROM = 32_768
-"""Linux' default, where /proc does not say."""
+"""Linux' default, used if /proc does not have the value."""
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that is free, and stays this process's until it ends."""
+    """Return a free TCP port on the loopback interface, reserved for this process until it ends."""
     folder = Path(tempfile.gettempdir()) / f"marketdata-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     last = _handed_out_from()
@@ -40,7 +40,7 @@ def _handed_out_from() -> int:
 
 
 def _lock(file: Path) -> bool:
-    """Whether the file is this process's from now on: its lock goes with the process."""
+    """Return whether the file is now locked by this process; the lock ends with the process."""
     held = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

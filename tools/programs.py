@@ -1,9 +1,9 @@
-"""Where the programs of other people are: influxd, Prometheus and what belongs to it, Grafana.
+"""Finds third-party programs: influxd, Prometheus and its companions, Grafana.
 
-`find` is what set-up, demo and tests ask. It looks on PATH first and then in the cache that set-up fills, and runs what
-it finds to prove the version: an influxd 1.x or 3.x on PATH is somebody else's program.
+Set-up, demo and tests use `find`. It searches PATH first and then the cache that set-up fills, and runs what it finds
+to determine the version: an influxd 1.x or 3.x on PATH is a different program.
 
-Standard library alone, Python >= 3.9: set-up needs this before anything is installed.
+Standard library only, Python >= 3.9: set-up needs this before anything is installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 INFLUXD_VERSION = "2.7.12"
 GRAFANA_VERSION = "12.1.0"
 
-# What set-up takes of a vendor's archives where neither PATH nor the cache has one that is accepted.
+# Versions that set-up gets from the vendors' archives if neither PATH nor the cache has an accepted one.
 RELEASES = {
     "prometheus": "3.5.0",
     "alertmanager": "0.28.1",
@@ -28,9 +28,9 @@ RELEASES = {
 
 
 class Program(NamedTuple):
-    """How a program is called on PATH (Debian's names are its own), and which versions are accepted: [oldest, below).
+    """A program's names on PATH (Debian uses its own), and the accepted versions: [oldest, below).
 
-    `says` is what it prints before its version when it is run with `argument`.
+    `says` is what it prints before its version when run with `argument`.
     """
 
     names: tuple[str, ...]
@@ -40,8 +40,8 @@ class Program(NamedTuple):
     argument: str = "--version"
 
 
-# InfluxDB is the pinned one, because its version is part of what is tested. Of Prometheus and its companions the oldest
-# are those of Debian 12. Grafana 11 is the oldest that reads the dashboards' schema.
+# InfluxDB is pinned, because its version is part of what is tested. For Prometheus and its companions the oldest
+# accepted versions are those of Debian 12. Grafana 11 is the oldest that supports the dashboards' schema.
 PROGRAMS = {
     "influxd": Program(("influxd",), "InfluxDB v", (2, 7, 12), (2, 7, 13), "version"),
     "prometheus": Program(("prometheus",), "prometheus, version ", (2, 42, 0), (4, 0, 0)),
@@ -61,7 +61,7 @@ PROGRAMS = {
 
 
 def cache_dir() -> Path:
-    """The folder for what is fetched or built once: $MARKETDATA_CACHE, or marketdata-platform in the user's cache."""
+    """Return the folder for downloads and builds: $MARKETDATA_CACHE, or marketdata-platform in the user's cache."""
     if own := os.environ.get("MARKETDATA_CACHE"):
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -69,7 +69,7 @@ def cache_dir() -> Path:
 
 
 def version(name: str, path: Path) -> str | None:
-    """The version that the program at `path` reports, or None if it does not run or is not one we work with."""
+    """Return the version of the program at `path`, or None if it does not run or its version is not accepted."""
     wanted = PROGRAMS[name]
     try:
         run = subprocess.run(
@@ -85,7 +85,7 @@ def version(name: str, path: Path) -> str | None:
 
 
 def find(name: str) -> Path | None:
-    """The path of a program of PROGRAMS in a version we work with; None sends the reader to `make setup`."""
+    """Return the path of an accepted version of a program in PROGRAMS; if None, `make setup` gets it."""
     on_path = [Path(found) for alias in PROGRAMS[name].names if (found := shutil.which(alias))]
     for candidate in [*on_path, cache_dir() / "bin" / name]:
         if candidate.is_file() and version(name, candidate) is not None:

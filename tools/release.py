@@ -1,9 +1,9 @@
-"""A release of all services as one file: its wheels and those of everything they need, by the hashes of uv.lock.
+"""Builds a release of all services as one file: our wheels and those of all dependencies, with the hashes of uv.lock.
 
     python -m tools.release [--machine x86_64]      prints dist/marketdata-collector-<version>-<8 of its digest>.tar
 
-The same source makes the same file, byte by byte; one that is there already is not made again. The host that installs
-it needs Python 3.13 and nothing else: no index, no network, no compiler (pip comes along as a wheel).
+The same source gives the same file, byte by byte; an existing one is not built again. The host that installs it only
+needs Python 3.13: no index, no network, no compiler (pip is included as a wheel).
 """
 
 import argparse
@@ -25,13 +25,15 @@ DIST = ROOT / "dist"
 OWN = ("marketdata", "marketdata-platform")
 PYTHON = "3.13"
 GLIBC_MINORS = range(5, 42)
-"""Wheels for any glibc from the oldest (2.5) to Debian 13's (2.41) will do."""
+"""Wheels for any glibc from the oldest (2.5) to Debian 13's (2.41) are accepted."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make the release and print its path; 1 and one line if that is not possible."""
-    parser = argparse.ArgumentParser(prog="python -m tools.release", description="Make the release.")
-    parser.add_argument("--machine", default=platform.machine(), help="of the hosts, as uname -m says (%(default)s)")
+    """Build the release and print its path; returns 1 and prints one line if that is not possible."""
+    parser = argparse.ArgumentParser(prog="python -m tools.release", description="Build the release.")
+    parser.add_argument(
+        "--machine", default=platform.machine(), help="machine type of the hosts, as in uname -m (%(default)s)"
+    )
     machine = parser.parse_args(argv).machine
     try:
         print(build(machine))
@@ -43,11 +45,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build(machine: str) -> Path:
-    """Make the release for a machine type, unless it is there, and return its path.
+    """Build the release for a machine type, unless it exists, and return its path.
 
     Raises:
-        Missing: there is no uv.
-        CalledProcessError: uv or pip failed; its `stderr` says why.
+        Missing: uv is missing.
+        CalledProcessError: uv or pip failed; its `stderr` has the reason.
     """
     uv, _ = find_uv()
     with tempfile.TemporaryDirectory(prefix="marketdata-release-") as folder:
@@ -72,7 +74,7 @@ def build(machine: str) -> Path:
 
 
 def requirements_text(machine: str, locked: str, own: Mapping[Path, bytes]) -> str:
-    """What is to be installed, each with its hashes; `own` are our wheels, named by their version. Pure."""
+    """Return the packages to install, each with its hashes; `own` are our wheels, named by version. Pure."""
     lines = [f"# marketdata-collector for {machine}, Python {PYTHON}", locked.strip()]
     for path in sorted(own):
         name, version = path.name.split("-")[:2]
@@ -81,13 +83,13 @@ def requirements_text(machine: str, locked: str, own: Mapping[Path, bytes]) -> s
 
 
 def release_name(requirements: str) -> str:
-    """Name a release: its version, and eight digits of a digest over all it consists of. Pure but for the version."""
+    """Return the release's name: version and eight digits of a digest over its content. Pure except for the version."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     return f"marketdata-collector-{version}-{hashlib.sha256(requirements.encode()).hexdigest()[:8]}"
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
-    """Pack files into a tar that depends on nothing but their names and content. Pure."""
+    """Pack files into a tar that only depends on their names and content. Pure."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(files):
@@ -99,7 +101,7 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 
 def platforms(machine: str) -> list[str]:
-    """List the platform tags of wheels that run on a machine type, for pip. Pure."""
+    """Return the platform tags, for pip, of wheels that run on a machine type. Pure."""
     return [f"manylinux_2_{minor}_{machine}" for minor in reversed(GLIBC_MINORS)] + [f"manylinux2014_{machine}"]
 
 

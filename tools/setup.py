@@ -1,11 +1,11 @@
-"""`make setup`: everything the repository needs on this machine. A second run does nothing and says so.
+"""`make setup`: gets everything the repository needs on this machine. A second run does nothing and reports that.
 
     python3 -m tools.setup
 
-One line for each thing. Without uv, an interpreter and the packages nothing works: exit code 1. Without one of the
-other programs only what needs it is left out, and its line says what to do.
+Prints one line per item. Without uv, an interpreter and the packages nothing works: exit code 1. If one of the other
+programs is missing, only what needs it is left out, and its line says what to do.
 
-Standard library alone, Python >= 3.9.
+Standard library only, Python >= 3.9.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEBIAN = "Debian's package"
 
 
 def main() -> int:
-    """Set up what is missing; the exit code is 1 when the repository cannot be used."""
+    """Set up what is missing; the exit code is 1 if the repository cannot be used."""
     try:
         packages()
     except Missing as missing:
@@ -42,19 +42,19 @@ def main() -> int:
 
 @contextmanager
 def alone(cache: Path) -> Iterator[None]:
-    """One set-up at a time brings programs: two would build in one folder and take each other's results away."""
+    """Only one set-up at a time gets programs: two would build in one folder and remove each other's results."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "set-up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("programs", "another set-up is bringing them; waiting for it")
+            say("programs", "another set-up is getting them; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def packages() -> None:
-    """uv, the interpreter, and the locked packages in .venv."""
+    """Get uv, the interpreter, and the locked packages in .venv."""
     uv, new = find_uv()
     say("uv", " ".join(uv) + (" (installed)" if new else ""))
     python, version = interpreter.find_interpreter(uv, VENV)
@@ -65,11 +65,11 @@ def packages() -> None:
     elif subprocess.run([*sync, "--quiet"], cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode == 0:
         say("packages", f"installed in {VENV}")
     else:
-        raise Missing("uv could not install the packages of uv.lock: its message is above")
+        raise Missing("uv could not install the packages of uv.lock: see its message above")
 
 
 def third_party() -> None:
-    """Each program of programs.py: from PATH, the cache, the vendor's archive, or as source.py gets it."""
+    """Get each program of programs.py: from PATH, the cache, the vendor's archive, or through source.py."""
     bin_folder = programs.cache_dir() / "bin"
     bin_folder.mkdir(parents=True, exist_ok=True)
     obtain(
@@ -118,7 +118,7 @@ def third_party() -> None:
 
 
 def obtain(names: list[str], ways: list[tuple[str, Callable[[], None]]], remedy: str) -> None:
-    """Find programs or try the ways to get them, in order. What cannot be had is one line that says what to do."""
+    """Find programs or try the ways to get them, in order. If all fail, print one line that says what to do."""
     reasons = []
     for way, get in ways:
         if all(programs.find(name) for name in names):
@@ -136,7 +136,7 @@ def obtain(names: list[str], ways: list[tuple[str, Callable[[], None]]], remedy:
 
 
 def say(thing: str, state: str) -> None:
-    """One line of set-up's report."""
+    """Print one line of set-up's report."""
     print(f"{thing:<18}{state}", flush=True)
 
 

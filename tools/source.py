@@ -1,6 +1,6 @@
-"""The second way to programs, where a vendor's archive cannot be had: build influxd, unpack Debian's other packages.
+"""The fallback if a vendor's archive is unavailable: build influxd, unpack Debian's packages for the others.
 
-Standard library alone, Python >= 3.9. Needs no root. Every failure is a `CannotGet` whose text is one line.
+Standard library only, Python >= 3.9. Does not need root. Every failure is a `CannotGet` with a one-line message.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ exec "$library/alertmanager" "$@"
 
 
 def build_influxd(target: Path) -> None:
-    """Build influxd from its Go module (tools/influxd pins it), in about five minutes on two cores.
+    """Build influxd from its Go module (pinned in tools/influxd), in about five minutes on two cores.
 
-    The vendor's own way is `go build` with a pkg-config of theirs that builds libflux, which is Rust, by cargo. Two
-    things are added: the toolchain that libflux pins is replaced by the installed one, and its denied warnings are
-    warnings again, because a newer Rust has more of them. RUSTC_WRAPPER does that for the crate's build script as well;
+    The vendor's own way is `go build` with its own pkg-config, which builds libflux, a Rust library, with cargo. We add
+    two things: the toolchain that libflux pins is replaced by the installed one, and its denied warnings become
+    warnings again, because a newer Rust has more of them. RUSTC_WRAPPER also does that for the crate's build script;
     RUSTFLAGS does not.
 
     Raises:
-        CannotGet: go or cargo is missing, or the build failed; its output is then in the cache's log.
+        CannotGet: go or cargo is missing, or the build failed; the output is then in the cache's log.
     """
     missing = [tool for tool in ("go", "cargo", "cc") if shutil.which(tool) is None]
     if missing:
@@ -69,13 +69,13 @@ def build_influxd(target: Path) -> None:
 
 
 def unpack(package: str, programs: Mapping[str, str], folder_of_targets: Path) -> None:
-    """Put programs of a Debian package into a folder, without installing the package.
+    """Extract programs from a Debian package to a folder, without installing the package.
 
-    `programs`: our name of each, and its name in the package's usr/bin. apt checks the package against the archive's
+    `programs`: our name for each, and its name in the package's usr/bin. apt checks the package against the archive's
     signature.
 
     Raises:
-        CannotGet: not a Debian, or apt has no such package.
+        CannotGet: not a Debian system, or apt has no such package.
     """
     with tempfile.TemporaryDirectory() as folder:
         _unpacked(package, Path(folder))
@@ -84,15 +84,15 @@ def unpack(package: str, programs: Mapping[str, str], folder_of_targets: Path) -
 
 
 def unpack_alertmanager(folder_of_targets: Path) -> None:
-    """Put alertmanager and amtool of Debian's package into a folder, with the templates that it cannot do without.
+    """Extract alertmanager and amtool from Debian's package to a folder, with the templates that it needs.
 
-    Debian's alertmanager reads default.tmpl and email.tmpl from a path that is compiled into it and that only an
-    installed package has (the vendor's carries them in itself); without them it does not start, and no option names
-    others. So in our copy that path is another of the same length: file descriptor 9, which the script that starts it
+    Debian's alertmanager reads default.tmpl and email.tmpl from a path that is compiled in and only exists if the
+    package is installed (the vendor's has them built in). Without them it does not start, and no option changes the
+    path. So in our copy the path is replaced by another of the same length: file descriptor 9, which the start script
     opens on the templates' folder.
 
     Raises:
-        CannotGet: not a Debian, no such package, or one that is built in another way.
+        CannotGet: not a Debian system, no such package, or one that is built differently.
     """
     library = folder_of_targets.parent / "lib" / "alertmanager"
     with tempfile.TemporaryDirectory() as folder:
@@ -109,10 +109,10 @@ def unpack_alertmanager(folder_of_targets: Path) -> None:
 
 
 def relocated(program: bytes) -> bytes:
-    """Debian's alertmanager, reading its templates from file descriptor 9. CannotGet if it has no such path."""
+    """Return Debian's alertmanager, patched to read its templates from file descriptor 9. Raises CannotGet."""
     there = ALERTMANAGER_TEMPLATES.encode()
     if there not in program:
-        raise CannotGet(f"Debian's alertmanager does not read {ALERTMANAGER_TEMPLATES} as known")
+        raise CannotGet(f"Debian's alertmanager does not read {ALERTMANAGER_TEMPLATES} as expected")
     return program.replace(there, b"/proc/self/fd/9".ljust(len(there), b"/"))
 
 
@@ -127,7 +127,7 @@ def _unpacked(package: str, folder: Path) -> None:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise CannotGet("there is no apt-get here for Debian's package")
     if not _apt_download(package, folder) and os.geteuid() == 0:
-        # A new machine has no package lists yet.
+        # A new machine does not have package lists yet.
         subprocess.run(["apt-get", "update", "-q"], capture_output=True, check=False)
         _apt_download(package, folder)
     packages = list(folder.glob(f"{package}_*.deb"))

@@ -1,16 +1,16 @@
-"""`make test` and `make test-all`: the proof, on real servers in containers, stage by stage.
+"""`make test` and `make test-all`: the test suite, on real servers in containers, stage by stage.
 
     python3 -m tools.test [STAGE[,STAGE ...] ...]
 
-Stages, in the order of `make test`: setup docker images unit+contract integration; then, by name: lab-image faults
-clients lab, and lab-test, which is all of the lab. Those joined by a comma run side by side: what the first prints
-comes as it goes, what the others print when they have ended.
+Stages, in the order of `make test`: setup docker images unit+contract integration; others, by name: lab-image faults
+clients lab, and lab-test, which is the whole lab. Stages joined by a comma run in parallel: the output of the first is
+shown live, that of the others when they have finished.
 
-The first stage that fails ends the run with its exit code. A missing Docker engine fails; it never skips. At the end
-come the minutes of each stage and the slowest tests of all of them. PYTEST_ARGUMENTS in the environment is passed to
-pytest.
+The first stage that fails ends the run with its exit code. A missing Docker engine is a failure, never a skip. At the
+end, the minutes of each stage and the slowest tests of all stages are printed. PYTEST_ARGUMENTS in the environment is
+passed to pytest.
 
-Standard library alone, Python >= 3.9: its first stage is set-up.
+Standard library only, Python >= 3.9: its first stage is set-up.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ TEST = {
     "docker": [PYTHON, "-m", "tools.engine"],
     "images": [PYTHON, "-m", "tools.images"],
     "unit+contract": [*PYTEST, "-n", "2", "tests/unit", "tests/contract"],
-    # More workers than cores: these tests wait for servers, deadlines, closes of candles. The longest come first.
+    # More workers than cores: these tests wait for servers, deadlines, closes of candles. The longest start first.
     "integration": [*PYTEST, "-n", "5", "--dist", "loadgroup", "--no-loadscope-reorder", "tests/integration"],
 }
 MORE = {
     "lab-image": [PYTHON, "-m", "tools.lab.image"],
-    # Side by side: the soak waits and works for as long as the others together.
+    # In parallel: the soak waits and works for as long as the others together.
     "faults": [*PYTEST, "-n", "3", "tests/faults"],
-    # freqtrade and ccxt themselves, in an environment of their own.
+    # freqtrade and ccxt themselves, in their own environment.
     "clients": [*PYTEST, "tests/clients"],
     # In order: a host is new only once.
     "lab": [*PYTEST, "-p", "no:randomly", "-m", "short", "tests/lab"],
     "lab-test": [*PYTEST, "-p", "no:randomly", "-rA", "tests/lab"],
 }
 STAGES = {**TEST, **MORE}
-NO_TESTS = 5  # pytest's exit code when it found none
+NO_TESTS = 5  # pytest's exit code if it found none
 SLOWEST = 10
 
 
 def main(words: list[str]) -> int:
-    """Run the stages in order; the exit code is that of the first one that failed, 2 for an unknown stage."""
+    """Run the stages in order; returns the exit code of the first failed one, 2 for an unknown stage."""
     steps = [word.split(",") for word in words or TEST]
     unknown = [name for step in steps for name in step if name not in STAGES]
     if unknown:
@@ -61,9 +61,9 @@ def main(words: list[str]) -> int:
         return 2
     environment = {
         **os.environ,
-        # Ryuk is testcontainers' own cleaner: one more image to pull, and the fixtures remove what they start.
+        # Ryuk is testcontainers' own cleaner: another image to pull, although the fixtures remove what they start.
         "TESTCONTAINERS_RYUK_DISABLED": "true",
-        # Tests start hundreds of processes: compiling what each imports costs more than a second every time.
+        # Tests start hundreds of processes: without a cache, compiling imports costs more than a second each time.
         "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "pycache"),
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -89,7 +89,7 @@ def main(words: list[str]) -> int:
 def run_beside(
     names: list[str], environment: dict[str, str], reports: Path
 ) -> tuple[list[Stage], list[tuple[int, str]]]:
-    """Run some stages side by side; the stages, and of each the exit code and what to say if that is not 0."""
+    """Run some stages in parallel; yield the stages, and for each its exit code and, if that is not 0, a message."""
     with contextlib.ExitStack() as stack:
         files = [None, *(stack.enter_context(tempfile.TemporaryFile()) for _ in names[1:])]
         stages = [Stage(name, environment, reports, file) for name, file in zip(names, files)]  # noqa: B905  Python 3.9
@@ -97,7 +97,7 @@ def run_beside(
 
 
 class Stage:
-    """A stage that runs; what it prints goes to `printed` and is shown at its end, or, if there is none, at once."""
+    """A running stage. Its output goes to `printed` and is shown at its end or, without `printed`, live."""
 
     def __init__(self, name: str, environment: dict[str, str], reports: Path, printed: IO[bytes] | None) -> None:
         command = STAGES[name]
@@ -112,16 +112,16 @@ class Stage:
         self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=printed, stderr=printed)
 
     def end(self) -> tuple[int, str]:
-        """Wait for it; its exit code, and what to say if that is not 0."""
+        """Wait for it; return its exit code and, if that is not 0, a message."""
         code = self._process.wait()
         if self._printed is not None:
             self._printed.seek(0)
-            print(f"== what {self._name} printed\n{self._printed.read().decode(errors='replace')}", flush=True)
+            print(f"== output of {self._name}\n{self._printed.read().decode(errors='replace')}", flush=True)
         nothing = self._is_pytest and code == NO_TESTS
-        return code, f" failed: no test of {self._name} was found" if nothing else f" failed: {self._name}"
+        return code, f" failed: no tests found for {self._name}" if nothing else f" failed: {self._name}"
 
     def timings(self) -> list[tuple[float, str, str]]:
-        """Seconds, with its fixtures', stage and name of each of its tests, from the report that pytest wrote."""
+        """Return seconds (including fixtures), stage and name of each test, from pytest's report."""
         if not self._report.exists():
             return []
         cases = ElementTree.parse(self._report).iter("testcase")  # noqa: S314  our own pytest wrote it

@@ -1,8 +1,8 @@
-"""uv: found, or installed into a virtual environment of its own in the cache.
+"""Finds uv, or installs it to its own virtual environment in the cache.
 
     python3 -m tools.uv ARGUMENT ...        runs it
 
-Standard library alone, Python >= 3.9: this runs before anything is installed.
+Standard library only, Python >= 3.9: this runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tools.programs import cache_dir
 
 
 class Missing(Exception):
-    """Something that set-up cannot do without. The text is one line that says what to do."""
+    """Something that set-up cannot do without. The message says what to do in one line."""
 
 
 def find_uv() -> tuple[list[str], bool]:
-    """The command that runs uv, and whether it was installed just now (into a virtual environment in the cache).
+    """Return the command that runs uv, and whether it was just installed (to a virtual environment in the cache).
 
     Raises:
-        Missing: there is none and it cannot be installed.
+        Missing: it is missing and cannot be installed.
     """
     home = cache_dir() / "uv"
     private = home / "bin" / "uv"
@@ -41,7 +41,7 @@ def find_uv() -> tuple[list[str], bool]:
 
 
 def output(command: list[str]) -> str | None:
-    """The last line that a command prints, or None if it fails."""
+    """Return the last line that a command prints, or None if it fails."""
     try:
         run = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     except OSError:

@@ -1,7 +1,7 @@
-"""Programs from their vendor's archive, each checked by what the vendor publishes.
+"""Gets programs from their vendors' archives and verifies them with what the vendor publishes.
 
-Standard library alone, Python >= 3.9. Every failure is a `CannotGet` whose text is one line; set-up then tries the
-next way.
+Standard library only, Python >= 3.9. Every failure is a `CannotGet` with a one-line message; set-up then tries the next
+way.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from pathlib import Path
 
 from tools.programs import GRAFANA_VERSION, INFLUXD_VERSION, RELEASES
 
-CONNECT_SECONDS = 5  # offline must not be slow: the next way starts after this
+CONNECT_SECONDS = 5  # offline must not be slow: after this, the next way is tried
 
-# Location, signature and key are those by which the official Docker image of InfluxDB checks the same archive:
+# Location, signature and key are the same that the official Docker image of InfluxDB uses to verify the archive:
 # https://github.com/influxdata/influxdata-docker/blob/master/influxdb/2.7/Dockerfile
 # InfluxData publishes the primary key's fingerprint: https://www.influxdata.com/blog/package-signing-key-rotation
 INFLUXDATA_KEY_URL = "https://repos.influxdata.com/influxdata-archive.key"
 INFLUXDATA_FINGERPRINT = "24C975CBA61A024EE1B631787C3D57159FC2F927"
 INFLUXDB_ARCHIVES = f"https://dl.influxdata.com/influxdb/releases/v{INFLUXD_VERSION}/"
 
-# Each release of Prometheus and its companions has its sha256sums.txt beside the archives:
+# Each release of Prometheus and its companions has a sha256sums.txt beside its archives:
 # https://prometheus.io/download/
 PROMETHEUS_ARCHIVES = "https://github.com/prometheus/{project}/releases/download/v{version}/"
 
-# Each archive of Grafana has its sum in a file beside it: https://grafana.com/grafana/download
+# Each archive of Grafana has its checksum in a file beside it: https://grafana.com/grafana/download
 GRAFANA_ARCHIVES = "https://dl.grafana.com/oss/release/"
 
 
 class CannotGet(Exception):
-    """This way of getting a program does not work here. The text says why in one line."""
+    """This way of getting a program does not work here. The message gives the reason in one line."""
 
 
 def influxd(target: Path) -> None:
-    """Put the influxd of InfluxData's archive at `target`, checked by InfluxData's signature.
+    """Put the influxd of InfluxData's archive at `target`, verified by InfluxData's signature.
 
     Raises:
-        CannotGet: no archive for this machine, no gpg, no network, or a signature that does not hold.
+        CannotGet: no archive for this machine, no gpg, no network, or an invalid signature.
     """
     if shutil.which("gpg") is None:
         raise CannotGet("the archive's signature cannot be checked without gpg")
@@ -59,12 +59,12 @@ def influxd(target: Path) -> None:
 
 
 def release(project: str, programs: Iterable[str], folder_of_targets: Path) -> None:
-    """Put programs of a Prometheus project's release into a folder, checked by the release's sha256sums.txt.
+    """Extract programs from a Prometheus project's release to a folder, verified by the release's sha256sums.txt.
 
     `project` is a key of RELEASES and the archive's name; its version is pinned there.
 
     Raises:
-        CannotGet: no archive for this machine, no network, or another checksum.
+        CannotGet: no archive for this machine, no network, or a different checksum.
     """
     location = PROMETHEUS_ARCHIVES.format(project=project, version=RELEASES[project])
     name = f"{project}-{RELEASES[project]}.{_system()}-{_machine()}.tar.gz"
@@ -77,10 +77,10 @@ def release(project: str, programs: Iterable[str], folder_of_targets: Path) -> N
 
 
 def grafana(target: Path, home: Path) -> None:
-    """Unpack Grafana's archive as `home` and put a link to its program at `target`, checked by its published sum.
+    """Unpack Grafana's archive as `home` and link its program to `target`, verified by its published checksum.
 
     Raises:
-        CannotGet: no archive for this machine, no network, or another checksum.
+        CannotGet: no archive for this machine, no network, or a different checksum.
     """
     name = f"grafana-{GRAFANA_VERSION}.{_system()}-{_machine()}.tar.gz"
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +95,7 @@ def grafana(target: Path, home: Path) -> None:
 
 
 def unpack_whole(archive: Path, folder: Path) -> None:
-    """Unpack an archive that holds one folder, as `folder`; what was there is replaced."""
+    """Unpack an archive with a single folder as `folder`, replacing what was there."""
     with tempfile.TemporaryDirectory(dir=_made(folder.parent)) as work:
         with tarfile.open(archive) as tar:
             # Python's docs, tarfile, "Supporting older Python versions": an old 3.9 has no filters.
@@ -103,7 +103,7 @@ def unpack_whole(archive: Path, folder: Path) -> None:
             tar.extractall(work)  # noqa: S202
         entries = list(Path(work).iterdir())
         if len(entries) != 1:
-            raise CannotGet(f"{archive.name} is not one folder as known")
+            raise CannotGet(f"{archive.name} does not consist of one folder as expected")
         shutil.rmtree(folder, ignore_errors=True)
         entries[0].replace(folder)
 
@@ -114,7 +114,7 @@ def _made(folder: Path) -> Path:
 
 
 def check_sha256(file: Path, published: str) -> None:
-    """Compare a file with its line (`<sum>  <name>`) in a published list; CannotGet unless they are equal."""
+    """Compare a file with its line (`<sum>  <name>`) in a published list; raises CannotGet if they differ."""
     lines = [line.split() for line in published.splitlines()]
     expected = [line[0] for line in lines if len(line) == 2 and line[1].lstrip("*") == file.name]
     with file.open("rb") as stream:
@@ -126,7 +126,7 @@ def check_sha256(file: Path, published: str) -> None:
 
 
 def signed_by(gpg_status: str, primary_fingerprint: str) -> bool:
-    """Whether gpg's --status-fd text reports a valid signature by the key with this primary fingerprint.
+    """Return whether gpg's --status-fd text reports a valid signature by the key with this primary fingerprint.
 
     The last word of a VALIDSIG line is the primary key's fingerprint (GnuPG, doc/DETAILS).
     """
@@ -147,7 +147,7 @@ def _check_signature(archive: Path, signature: Path, key: Path, home: Path) -> N
 def _download(url: str, folder: Path) -> Path:
     file = folder / url.rsplit("/", 1)[1]
     try:
-        # Every url of this module is https, written above.
+        # Every url in this module is https, see above.
         with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, file.open("wb") as out:  # noqa: S310
             shutil.copyfileobj(answer, out)
     except (urllib.error.URLError, OSError) as error:
@@ -167,7 +167,7 @@ def _extract(archive: Path, program: str, target: Path) -> None:
                 part.chmod(0o755)
                 part.replace(target)
                 return
-    raise CannotGet(f"{archive.name} has no {program} in it")
+    raise CannotGet(f"{archive.name} does not contain {program}")
 
 
 def _system() -> str:

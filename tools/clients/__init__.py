@@ -1,1 +1,1 @@
-"""freqtrade and ccxt as their users run them, in an environment of their own, against any address."""
+"""freqtrade and ccxt as their users run them, in their own environment, against any address."""

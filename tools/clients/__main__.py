@@ -1,7 +1,7 @@
 """A fleet of real bots on one gateway: `make clients` (CLIENTS_ARGUMENTS="--bots 12 --minutes 15").
 
 Starts the simulated exchange, InfluxDB, a collector and a gateway at today's time; measures freqtrade's refresh, runs
-download-data after a backfill, then the bots. Exit codes: 0 everything as promised, 1 not, 2 it could not start.
+download-data after a backfill, then the bots. Exit codes: 0 all promises kept, 1 not, 2 it could not start.
 """
 
 import argparse
@@ -36,14 +36,14 @@ def main() -> int:
     parser.add_argument("--bots", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=110)
     parser.add_argument("--minutes", type=float, default=5.0, help="after the last bot's first loop")
-    parser.add_argument("--late-ms", type=int, default=experiment.LATE_MS, help="of three in ten closing frames")
-    parser.add_argument("--missing-share", type=float, default=experiment.MISSING_SHARE, help="of closing frames")
-    parser.add_argument("--days", type=int, default=0, help="of history to backfill and download; 0: none")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".clients-run", help="for everything that is written")
+    parser.add_argument("--late-ms", type=int, default=experiment.LATE_MS, help="delay of three in ten closing frames")
+    parser.add_argument("--missing-share", type=float, default=experiment.MISSING_SHARE, help="share of closing frames")
+    parser.add_argument("--days", type=int, default=0, help="days of history to backfill and download; 0: none")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".clients-run", help="folder for all output")
     options = parser.parse_args()
     influxd = programs.find("influxd")
     if influxd is None:
-        say("influxd is not here: run `make setup`, it says how it can be had")
+        say("influxd is missing: run `make setup` to see how to get it")
         return 2
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(mode=0o700, parents=True)
@@ -89,7 +89,7 @@ async def _history(running: Experiment, pairs: list[str], days: int) -> bool:
         say(f"{bot} of {days} days: {downloaded.seconds:.0f} s, {len(downloaded.complaints)} complaints")
         for name, comparison in compared.items():
             say(f"  {name}: {comparison}")
-        say(f"  asked of the exchange for it: {dict(spent.requests) or 'nothing'}, weight {dict(spent.weight)}")
+        say(f"  requested from the exchange for it: {dict(spent.requests) or 'nothing'}, weight {dict(spent.weight)}")
         good &= all(comparison.exact for comparison in compared.values()) and not downloaded.complaints
     return good and not spent.requests
 
@@ -98,19 +98,19 @@ async def _fleet(running: Experiment, pairs: list[str], options: argparse.Namesp
     await running.disturb(options.late_ms, options.missing_share)
     bots = await running.start_bots(pairs, options.bots)
     before, held_before = await running.spent(), await running.held()
-    say(f"{len(bots)} bots have begun; {options.minutes:.1f} min from here")
+    say(f"{len(bots)} bots have started; {options.minutes:.1f} min from here")
     await running.run_bots(bots, options.minutes * 60)
     spent, held = (await running.spent()).since(before), (await running.held()).since(held_before)
     told = await running.report(bots)
     judged = told.judgement
     in_time = judged.within(IN_TIME_SECONDS)
-    say(f"candles given: {judged.candles}, wrong {judged.wrong}, missed {judged.missed}; closes {told.closes}")
+    say(f"candles delivered: {judged.candles}, wrong {judged.wrong}, missed {judged.missed}; closes {told.closes}")
     delays = ", ".join(f"{name} {judged.quantile(share):.1f} s" for name, share in QUANTILES.items())
     say(f"close to loop: {delays}; within {IN_TIME_SECONDS:.0f} s {in_time:.2%}")
     complaints = [line for lines in told.complaints.values() for line in lines]
-    say(f"held by the gateway at a close: {held}; what follows until the loop is the bots' own work")
+    say(f"held by the gateway at a close: {held}; the rest of the time until the loop is the bots' own work")
     say(f"entries {told.entries}; complaints {len(complaints)}; bots' CPU {told.cpu_seconds:.0f} s")
-    say(f"asked of the exchange meanwhile: requests {dict(spent.requests)}, weight {dict(spent.weight)}")
+    say(f"requested from the exchange meanwhile: requests {dict(spent.requests)}, weight {dict(spent.weight)}")
     for example in (*judged.examples, *complaints[:EXAMPLES_KEPT]):
         say(f"  {example}")
     right = not (judged.wrong or judged.missed or complaints) and told.entries > 0
@@ -118,7 +118,7 @@ async def _fleet(running: Experiment, pairs: list[str], options: argparse.Namesp
 
 
 def say(line: str) -> None:
-    """One line of the report."""
+    """Print one line of the report."""
     print(line, flush=True)
 
 

@@ -1,7 +1,7 @@
-"""A bot's log: what freqtrade complains of. Pure.
+"""Finds freqtrade's complaints in a bot's log. Pure.
 
-A bot without trouble writes nothing above INFO: each of its retries, an empty answer, an outdated candle and a refused
-request is a WARNING, and so are the ways a strategy fails.
+A healthy bot writes nothing above INFO: each retry, empty response, outdated candle and refused request is a WARNING,
+as are the ways in which a strategy fails.
 """
 
 import re
@@ -13,11 +13,11 @@ TRADED = "'type': entry_fill"
 
 
 def complaints(lines: Iterable[str]) -> list[str]:
-    """The lines above INFO, without what follows a first line (a traceback)."""
+    """Return the lines above INFO, without what follows a first line (a traceback)."""
     matched = (_LINE.match(line) for line in lines)
     return [match.group(0).rstrip() for match in matched if match and match["level"] not in _QUIET]
 
 
 def entries(lines: Iterable[str]) -> int:
-    """How many trades were entered: orders that a dry-run filled."""
+    """Return how many trades were entered: orders filled by a dry-run."""
     return sum(TRADED in line for line in lines)

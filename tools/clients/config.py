@@ -1,4 +1,4 @@
-"""freqtrade's configuration of the bots: examples/config.json, pointed at an address. Pure but for reading that."""
+"""freqtrade's configuration for the bots: examples/config.json with another address. Pure except for reading it."""
 
 import copy
 import json
@@ -18,16 +18,16 @@ STATIC: tuple[Config, ...] = ({"method": "StaticPairList"},)
 
 @dataclass(frozen=True)
 class Address:
-    """Where the bots ask: a gateway, or the simulator itself, which they trust by its certificate authority."""
+    """The address that bots use: a gateway, or the simulator itself, with the CA to trust."""
 
     url: str
     ca_file: str | None = None
     throttled: bool = False
-    """Leave ccxt's own throttle on, as a bot has it that asks the exchange itself."""
+    """Keep ccxt's own throttle on, as in a bot that uses the exchange directly."""
 
 
 def base_config(address: Address, pairs: Sequence[str]) -> Config:
-    """The example with another address and other pairs; its exchange block is else as documented."""
+    """Return the example with another address and other pairs; the rest of its exchange block is as documented."""
     config: Config = copy.deepcopy(json.loads(EXAMPLE.read_text(encoding="utf-8")))
     exchange = config["exchange"]
     exchange["ccxt_config"]["urls"]["api"]["fapiPublic"] = f"{address.url}/fapi/v1"
@@ -41,7 +41,7 @@ def base_config(address: Address, pairs: Sequence[str]) -> Config:
 
 
 def healthy_pairlists(address: Address, pairs: int) -> tuple[Config, ...]:
-    """The busiest pairs, of these the healthy ones: from the gateway's tickers and its list."""
+    """The busiest pairs, and of these the healthy ones: from the gateway's tickers and its pair list."""
     return (
         {"method": "VolumePairList", "number_assets": pairs, "sort_key": "quoteVolume", "refresh_period": 600},
         {"method": "RemotePairList", "pairlist_url": f"{address.url}/pairlist", "refresh_period": 60},
@@ -58,7 +58,7 @@ def bot_config(
     startup_candles: int = 400,
     pairlists: Sequence[Config] = STATIC,
 ) -> Config:
-    """A dry-run bot with the witness strategy; everything it writes lies in `folder`."""
+    """Return the configuration of a dry-run bot with the witness strategy; it writes everything to `folder`."""
     return base_config(address, pairs) | {
         "bot_name": name,
         "strategy": "Witness",

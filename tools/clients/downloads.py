@@ -1,4 +1,4 @@
-"""`freqtrade download-data`: run as a user runs it, and compared with the exchange's truth row by row."""
+"""`freqtrade download-data`: run as a user would, and compared with the exchange's truth row by row."""
 
 import json
 import time
@@ -19,12 +19,12 @@ HOUR_MS = 3_600_000
 PRICES = ("open", "high", "low", "close")
 
 type Rows = Mapping[int, Sequence[float]]
-"""What stands in a file behind each open time: COLUMNS, with volume 0 for mark prices; of funding the rate alone."""
+"""A file's values for each open time: COLUMNS, with volume 0 for mark prices; for funding only the rate."""
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What a download has left. complaints: the lines of its log above INFO."""
+    """The result of a download. complaints: log lines above INFO."""
 
     folder: Path
     started_ms: int
@@ -32,20 +32,20 @@ class Downloaded:
     complaints: list[str]
 
     def rows(self, pair: str, timeframe: str, kind: str) -> Rows:
-        """A file's rows; none if there is no such file."""
+        """Return a file's rows; empty if there is no such file."""
         name = f"{pair.replace('/', '_').replace(':', '_')}-{timeframe}-{kind}.json"
         file = self.folder / "user_data/data/binance/futures" / name
         read = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
         return {row[0]: row[1:] for row in read}
 
     def first_ms(self, days: int) -> int:
-        """Where it begins: at midnight, so many days ago."""
+        """Return its start: midnight, this many days ago."""
         return self.started_ms // DAY_MS * DAY_MS - days * DAY_MS
 
 
 @dataclass
 class Comparison:
-    """Rows that are equal, and examples of those that are not."""
+    """How many rows are equal, and examples of those that are not."""
 
     equal: int = 0
     wrong: int = 0
@@ -55,11 +55,11 @@ class Comparison:
 
     @property
     def exact(self) -> bool:
-        """Every row is there, and none differs."""
+        """Whether every row is there and none differs."""
         return self.equal > 0 and not (self.wrong or self.missing or self.unknown)
 
     def note(self, example: str) -> None:
-        """Keep an example of what is wrong."""
+        """Keep an example of a problem."""
         self.examples = [*self.examples, example][:EXAMPLES_KEPT]
 
 
@@ -80,7 +80,7 @@ async def download(
     log = folder / "download.log"
     started_ms, started = time.time_ns() // 1_000_000, time.monotonic()
     command = [str(interpreter), "-m", "freqtrade", "download-data", "--config", str(config), "--logfile", str(log)]
-    # JSON holds each number as it was given.
+    # JSON preserves each number as it was received.
     what = ["--trading-mode", "futures", "--data-format-ohlcv", "json", "--days", str(days), "--timeframes"]
     await children.run(folder.name, [*command, *what, *timeframes])
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -88,12 +88,12 @@ async def download(
 
 
 def candle_values(row: Row) -> list[float]:
-    """A true candle as it stands in a file."""
+    """Return a true candle as it would be in a file."""
     return [float(row[column] or 0.0) for column in COLUMNS]
 
 
 def compare(comparison: Comparison, name: str, found: Rows, true: Rows, *, newest_ms: int) -> None:
-    """Add one file's rows: `true` from its beginning on, of which those up to `newest_ms` must be there."""
+    """Add one file's rows: `true` starts where the file does; rows up to `newest_ms` must be there."""
     for at in sorted(true.keys() | found.keys()):
         if at not in true:
             comparison.unknown += 1
@@ -101,7 +101,7 @@ def compare(comparison: Comparison, name: str, found: Rows, true: Rows, *, newes
         elif at not in found:
             if at <= newest_ms:
                 comparison.missing += 1
-                comparison.note(f"{name} {at}: not there")
+                comparison.note(f"{name} {at}: missing")
         elif list(found[at]) != list(true[at]):
             comparison.wrong += 1
             comparison.note(f"{name} {at}: {list(found[at])}; the exchange has {list(true[at])}")
@@ -110,11 +110,11 @@ def compare(comparison: Comparison, name: str, found: Rows, true: Rows, *, newes
 
 
 def newest_closed_ms(now_ms: int, length_ms: int, settle_ms: int = 60_000) -> int:
-    """The open time of the newest candle that had closed `settle_ms` before."""
+    """Return the open time of the newest candle that had closed `settle_ms` earlier."""
     return (now_ms - settle_ms) // length_ms * length_ms - length_ms
 
 
 def spans(first_ms: int, last_ms: int, step_ms: int = 10 * DAY_MS) -> Iterator[tuple[int, int]]:
-    """(first, last) of the pieces of a range of open times, both included."""
+    """Yield (first, last) of the parts of a range of open times, both included."""
     for start in range(first_ms, last_ms + 1, step_ms):
         yield start, min(start + step_ms - 1, last_ms)

@@ -1,14 +1,14 @@
-"""The clients' environment: freqtrade and ccxt in .clients, each package by its hash.
+"""The clients' environment: freqtrade and ccxt in .clients, with hashes for each package.
 
     python3 -m tools.clients.environment
 
-They share nothing with ours: other versions of pandas and aiohttp, other licences. A second run does nothing. The
-reader library is on its path as a bot has it. The list is made anew with
+It shares nothing with ours: other versions of pandas and aiohttp, other licences. A second run does nothing. The reader
+library is on its path as in a bot. To update the list of packages, run
 
     python3 -m tools.uv pip compile --python-version 3.13 --generate-hashes --no-header --no-annotate \\
         --output-file tools/clients/requirements.txt tools/clients/requirements.in
 
-Standard library alone, Python >= 3.9.
+Standard library only, Python >= 3.9.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ READER = ROOT / "marketdata"
 
 
 def python(home: Path = HOME) -> Path:
-    """The environment's interpreter; it is made if it is not there or not as requirements.txt wants it.
+    """Return the environment's interpreter, creating the environment if it is missing or differs from requirements.txt.
 
     Raises:
-        Missing: it could not be made; the message says why.
+        Missing: it could not be created; the message says why.
     """
     interpreter = home / "bin" / "python"
     stamp = home / "requirements.sha256"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     home.parent.mkdir(parents=True, exist_ok=True)
     with home.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in parallel
         if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted and interpreter.exists()):
             _make(home, interpreter)
             stamp.write_text(wanted, encoding="utf-8")
@@ -59,11 +59,13 @@ def _make(home: Path, interpreter: Path) -> None:
         [*install, "--no-deps", "--editable", str(READER)],
     ):
         if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode:
-            raise Missing(f"the clients' environment could not be made: `{' '.join(command)}` says why above")
+            raise Missing(
+                f"the clients' environment could not be created: see the output of `{' '.join(command)}` above"
+            )
 
 
 def main() -> int:
-    """Make it and say how long that took."""
+    """Create it and print how long that took."""
     started = time.monotonic()
     try:
         interpreter = python()

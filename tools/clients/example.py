@@ -1,4 +1,4 @@
-"""The FreqAI strategy of examples/ in backtest and hyperopt: candles as downloaded, funding from the store."""
+"""Backtest and hyperopt of the FreqAI strategy in examples/: downloaded candles, funding from the store."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from tools.clients.experiment import Experiment
 DAYS = 8
 TRAIN_DAYS = 4
 TIMEFRAMES = ("3m", "15m", "1h")
-# A small model on a few days: that it runs and sees the funding is the point, not what it earns.
+# A small model on a few days: it only has to run and see the funding, not earn anything.
 SMALL = {
     "freqai": {
         "identifier": "example",
@@ -26,7 +26,7 @@ SMALL = {
 
 @dataclass(frozen=True)
 class Backtested:
-    """Names of the features that a model was trained with; lines of the log above INFO."""
+    """The names of the features a model was trained with; log lines above INFO."""
 
     features: list[str]
     complaints: list[str]
@@ -43,9 +43,9 @@ async def backtest(running: Experiment, pairs: list[str]) -> Backtested:
 
 
 async def hyperopt(running: Experiment, pairs: list[str], *, epochs: int, jobs: int) -> int:
-    """Download and optimize in so many processes, which get the strategy by value. Raises ChildDied if freqtrade fails.
+    """Download, and optimize in this many processes, to which the strategy is pickled. Raises ChildDied if it fails.
 
-    Returns how many epochs it has recorded.
+    Returns the number of recorded epochs.
     """
     folder = running.folder / "example-hyperopt"
     over = await _downloaded(running, pairs, folder)
@@ -59,7 +59,7 @@ async def hyperopt(running: Experiment, pairs: list[str], *, epochs: int, jobs: 
 
 
 async def _downloaded(running: Experiment, pairs: list[str], folder: Path) -> list[str]:
-    """Download; returns the options that say what of: configuration, strategy, data, and the last whole day."""
+    """Download; return the options for configuration, strategy, data, and the last whole day."""
     downloaded = await download(
         running.children,
         running.interpreter,
@@ -71,7 +71,7 @@ async def _downloaded(running: Experiment, pairs: list[str], folder: Path) -> li
     )
     configs = [folder / "config.json", ROOT / "examples/freqai.json", folder / "small.json"]
     configs[2].write_text(json.dumps(SMALL), encoding="utf-8")
-    # freqtrade warns unless each file has the candle that opens at the end, the longest of them one of an hour.
+    # freqtrade warns unless each file has the candle that opens at the end; the longest ones last an hour.
     end_ms = newest_closed_ms(downloaded.started_ms, HOUR_MS) // DAY_MS * DAY_MS
     return [
         *(word for config in configs for word in ("--config", str(config))),
@@ -81,7 +81,7 @@ async def _downloaded(running: Experiment, pairs: list[str], folder: Path) -> li
 
 
 def _freqtrade(running: Experiment, command: str) -> list[str]:
-    """The command, where the strategy finds the store as the example says."""
+    """Return the command, with the store's address where the strategy expects it."""
     store = running.stack.store
     return [
         "env",

@@ -1,4 +1,4 @@
-"""A fleet of bots on one gateway, measured: what `python -m tools.clients` does, part by part."""
+"""Measures a fleet of bots on one gateway; these are the steps of `python -m tools.clients`."""
 
 import asyncio
 import time
@@ -20,10 +20,10 @@ TIMEFRAMES = ("3m", "1h")
 BACKFILL_SHARE_PERCENT = 60
 STARTS_AT_ONCE = 2
 AFTER_CLOSE_MS = 40_000
-"""A close counts once the bots have had it and its truth is settled."""
+"""A close counts once the bots have had time to get it and its truth is settled."""
 
 REFRESHES_MS = 60_000
-"""At most, for the refreshes of `Experiment.refreshes`: some 13 s each at the exchange, 1.5 s at the gateway."""
+"""Upper bound for the refreshes of `Experiment.refreshes`: some 13 s each at the exchange, 1.5 s at the gateway."""
 
 EXCHANGE_REQUESTS = "marketdata_gateway_exchange_requests_total"
 STORED_ROUTES = ("/fapi/v1/klines", "/fapi/v1/markPriceKlines", "/fapi/v1/fundingRate", "/fapi/v1/exchangeInfo")
@@ -36,29 +36,29 @@ LATE_MS, LATE_SHARE, MISSING_SHARE = 3_000, 0.3, 0.05
 
 @dataclass(frozen=True)
 class Spent:
-    """What the gateway has asked of the exchange: requests and weight by route."""
+    """The gateway's requests to the exchange, and their weight, by route."""
 
     requests: Mapping[str, float]
     weight: Mapping[str, float]
 
     def of(self, routes: Sequence[str]) -> "Spent":
-        """Of these routes alone."""
+        """Return only these routes."""
         return Spent(_chosen(self.requests, routes), _chosen(self.weight, routes))
 
     def since(self, before: "Spent") -> "Spent":
-        """What was added; routes of which nothing was asked are left out."""
+        """Return the increase; routes without requests are left out."""
         return Spent(_added(before.requests, self.requests), _added(before.weight, self.weight))
 
 
 @dataclass(frozen=True)
 class Held:
-    """Requests that the gateway held at a close. within: those that got the candle, by seconds at most."""
+    """Requests that the gateway held at a close. within: those that got the candle, by upper bound in seconds."""
 
     within: Mapping[str, float]
     without: float
 
     def since(self, before: "Held") -> "Held":
-        """What was added."""
+        """Return the increase."""
         return Held(
             {limit: count - before.within.get(limit, 0.0) for limit, count in self.within.items()},
             self.without - before.without,
@@ -71,7 +71,7 @@ class Held:
 
 @dataclass
 class Experiment:
-    """The servers and where the bots' files go."""
+    """The servers, and the folder for the bots' files."""
 
     stack: Stack
     children: Children
@@ -80,9 +80,9 @@ class Experiment:
     say: Callable[[str], None]
 
     async def refreshes(self, pairs: list[str], times: int = 3) -> tuple[list[float], list[float]]:
-        """Seconds of freqtrade's refresh: at the exchange through ccxt's throttle, and at the gateway.
+        """Return the seconds of freqtrade's refresh at the exchange, through ccxt's throttle, and at the gateway.
 
-        Begun where no candle closes meanwhile: the gateway would hold that one until the close is known.
+        Starts when no candle will close meanwhile: the gateway would hold requests until the close is known.
         """
         await self._between_closes(REFRESHES_MS)
         direct = await scripts.refresh_seconds(
@@ -94,15 +94,15 @@ class Experiment:
         return direct, served
 
     async def backfill(self, pairs: list[str], days: int) -> None:
-        """Bring so many days into the store. Raises ChildDied."""
+        """Backfill this many days. Raises ChildDied."""
         from_ms = self.stack.simulated.now_ms() // DAY_MS * DAY_MS - days * DAY_MS
         await self.stack.collector.backfill(from_ms, pairs, BACKFILL_SHARE_PERCENT)
 
     async def download(self, name: str, pairs: list[str], days: int) -> tuple[Downloaded, dict[str, Comparison], Spent]:
-        """Download as the bot `name`; the comparison by kind, and what the gateway asked of the exchange for it.
+        """Download as the bot `name`; return the comparison by kind, and the gateway's requests to the exchange for it.
 
-        freqtrade first asks for the oldest candle of each pair and timeframe (startTime=0). Where that is older than
-        the store, the gateway asks the exchange, once for all bots.
+        freqtrade first requests the oldest candle of each pair and timeframe (startTime=0). If that is older than the
+        store, the gateway asks the exchange, once for all bots.
         """
         before = await self.spent()
         folder = self.folder / name
@@ -117,10 +117,10 @@ class Experiment:
         return downloaded, compared, spent
 
     async def disturb(self, late_ms: int = LATE_MS, missing_share: float = MISSING_SHARE) -> None:
-        """Let closing frames come late, some not at all; 0 is none.
+        """Make closing frames late, and some missing; 0 turns it off.
 
-        A late one comes after the next candle's first frames: who takes a newer candle for a proof of the one before
-        trades on a candle that is not final.
+        A late one comes after the next candle's first frames: a bot that takes a newer candle as proof of the one
+        before would trade on a candle that is not final.
         """
         fault = self.stack.simulated.fault
         if late_ms:
@@ -129,7 +129,7 @@ class Experiment:
             await fault("missing_close", interval=fleet.BASE, share=missing_share)
 
     async def start_bots(self, pairs: list[str], count: int) -> list[Bot]:
-        """Start bots, a few at a time, and wait for the first loop of each. The second one uses the list of pairs."""
+        """Start bots, a few at a time, and wait for the first loop of each. The second one uses the pair list."""
         bots: list[Bot] = []
         for first in range(0, count, STARTS_AT_ONCE):
             bots += [self.start_bot(pairs, number) for number in range(first, min(first + STARTS_AT_ONCE, count))]
@@ -137,13 +137,13 @@ class Experiment:
         return bots
 
     def start_bot(self, pairs: list[str], number: int) -> Bot:
-        """Start one and do not wait for it; number 1 uses the list of pairs."""
+        """Start one without waiting for it; number 1 uses the pair list."""
         lists = healthy_pairlists(self.stack.served, len(pairs)) if number == 1 else STATIC
         folder = self.folder / f"bot-{number + 1:02d}"
         return fleet.start_bot(self.children, self.interpreter, self.stack.served, pairs, folder, pairlists=lists)
 
     async def run_bots(self, bots: list[Bot], seconds: float) -> None:
-        """Let them run. Raises ChildDied if one ends."""
+        """Let them run. Raises ChildDied if one exits."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for bot in bots:
@@ -158,9 +158,9 @@ class Experiment:
             await asyncio.sleep((AFTER_CLOSE_MS - since_close_ms) % length_ms / 1000)
 
     async def run_over_closes(self, bots: list[Bot], closes: int) -> None:
-        """Let them run until so many candles have closed since the first loop of each, and a little longer.
+        """Let them run until this many candles have closed since the first loop of each, and a little longer.
 
-        Raises BotTrouble if one has no first loop, ChildDied if one ends.
+        Raises BotTrouble if one has no first loop, ChildDied if one exits.
         """
         await fleet.first_loops(bots)
         began_ms, length_ms = max(bot.witnessed().loops[0] for bot in bots), LENGTH_MS[fleet.BASE]
@@ -168,7 +168,7 @@ class Experiment:
         await self.run_bots(bots, (until_ms - self.stack.simulated.now_ms()) / 1000)
 
     async def report(self, bots: list[Bot]) -> Report:
-        """Judge them against the exchange's truth."""
+        """Compare their candles with the exchange's truth."""
 
         async def true(pair: str, timeframe: str, first_ms: int, last_ms: int) -> Mapping[int, Row]:
             symbol = self.stack.symbols[pair]
@@ -177,12 +177,12 @@ class Experiment:
         return await fleet.report(bots, true)
 
     async def spent(self) -> Spent:
-        """What the gateway has asked of the exchange so far."""
+        """Return the gateway's requests to the exchange so far."""
         metrics = await self.stack.gateway.metrics()
         return Spent(_by_route(metrics, EXCHANGE_REQUESTS), _by_route(metrics, EXCHANGE_WEIGHT))
 
     async def held(self) -> Held:
-        """How long requests were held so far."""
+        """Return how long requests were held so far."""
         metrics = await self.stack.gateway.metrics()
         limits = {limit: metrics.total(HELD_WITHIN, le=limit, final="true") for limit in HELD_LIMITS}
         return Held(limits, metrics.total(HELD_COUNT, final="false"))

@@ -17,15 +17,15 @@ from tools.demo.processes import Child, Children
 BASE = "3m"
 POLL_SECONDS = 0.5
 FIRST_LOOP_SECONDS = 180.0
-# An indicator library would else take a thread for each core, in each bot.
+# Otherwise an indicator library would use a thread per core, in each bot.
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMEXPR_MAX_THREADS": "1"}
 
 type Truth = Callable[[str, str, int, int], Awaitable[Mapping[int, Row]]]
-"""Pair, timeframe, first and last open time to the exchange's candles."""
+"""From pair, timeframe, first and last open time to the exchange's candles."""
 
 
 class BotTrouble(Exception):
-    """A bot did not come to its first loop; the message shows the end of its log."""
+    """A bot did not reach its first loop; the message shows the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,23 @@ class Bot:
 
     @property
     def log(self) -> Path:
-        """What freqtrade logs."""
+        """freqtrade's log file."""
         return self.folder / "bot.log"
 
     def witnessed(self) -> Witnessed:
-        """What it has written so far; the last line may still be in the making."""
+        """Return what it has written so far; the last line may be incomplete."""
         file = self.folder / "witness.ndjson"
         text = file.read_text(encoding="utf-8") if file.exists() else ""
         return witness_log.parse(text[: text.rfind("\n") + 1].splitlines())
 
     def log_lines(self) -> list[str]:
-        """The lines of its log."""
+        """Return the lines of its log."""
         return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a fleet: its candles, complaints by bot, trades, and how long its bots' loops took to come."""
+    """The results of a fleet: candles, complaints by bot, trades, and the delays of the bots' loops."""
 
     judgement: Judgement
     complaints: dict[str, list[str]]
@@ -78,17 +78,17 @@ def start_bot(
 
 
 async def first_loops(bots: Sequence[Bot]) -> None:
-    """Return when each bot has had candles once. Raises BotTrouble."""
+    """Return once each bot has received candles. Raises BotTrouble."""
     deadline = time.monotonic() + FIRST_LOOP_SECONDS * max(1, len(bots) / 4)
     while waiting := [bot for bot in bots if not bot.witnessed().loops]:
         for bot in waiting:
             if bot.child.ended or time.monotonic() > deadline:
-                raise BotTrouble(f"{bot.name} did not begin:\n{bot.child.obituary()}")
+                raise BotTrouble(f"{bot.name} did not start:\n{bot.child.obituary()}")
         await asyncio.sleep(POLL_SECONDS)
 
 
 async def report(bots: Sequence[Bot], truth: Truth, *, settle_seconds: float = 15.0) -> Report:
-    """Judge what the bots have written. Candles that are not closed `settle_seconds` ago have no truth yet."""
+    """Judge what the bots have written. Candles closed less than `settle_seconds` ago have no truth yet."""
     judgement = Judgement()
     complaints: dict[str, list[str]] = {}
     known: dict[witness_log.Key, dict[int, Row]] = {}
@@ -110,7 +110,7 @@ async def report(bots: Sequence[Bot], truth: Truth, *, settle_seconds: float = 1
 
 
 def _cpu_seconds(bot: Bot) -> float:
-    """What its process has used of a core; 0 once it has ended. proc(5): fields 14 and 15, in 1/100 s."""
+    """Return the CPU time of its process; 0 once it has exited. proc(5): fields 14 and 15, in 1/100 s."""
     try:
         text = Path(f"/proc/{bot.child.process.pid}/stat").read_text(encoding="ascii")
     except OSError:

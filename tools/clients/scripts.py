@@ -1,4 +1,4 @@
-"""Runs the scripts of tools/clients/inside/ in the clients' environment and reads what they print."""
+"""Runs the scripts in tools/clients/inside/ in the clients' environment and parses their output."""
 
 import asyncio
 import json
@@ -14,13 +14,13 @@ TAIL_LINES = 12
 
 
 class ScriptFailed(Exception):
-    """A script ended otherwise than with an answer; the message shows the end of what it wrote."""
+    """A script failed to return a result; the message shows the end of its output."""
 
 
 async def refresh_seconds(
     interpreter: Path, address: Address, pairs: Sequence[str], folder: Path, *, times: int
 ) -> list[float]:
-    """How long freqtrade's exchange class needs to refresh these pairs, so many times in a row."""
+    """Return how long freqtrade's exchange class takes to refresh these pairs, several times in a row."""
     own = {"user_data_dir": str(folder), "strategy": "Witness"}
     config = _written(folder / "config.json", base_config(address, pairs) | own)
     answer = await _run(interpreter, "refresh_time.py", str(config), str(times))
@@ -31,9 +31,9 @@ async def refresh_seconds(
 
 
 async def ccxt_answers(interpreter: Path, address: Address, pair: str, start_ms: int, folder: Path) -> dict[str, Any]:
-    """What ccxt makes of each call, by `sync` and `async`."""
+    """Return how ccxt parses the response to each call, by `sync` and `async`."""
     given = base_config(address, [])["exchange"]["ccxt_config"]
-    # freqtrade adds these two by itself: the trading mode, and the throttle that a local answer does not need.
+    # freqtrade adds these two itself: the trading mode, and the throttle, which a local server does not need.
     given["options"]["defaultType"] = "swap"
     config = _written(folder / "ccxt.json", given | {"enableRateLimit": address.throttled})
     answers: dict[str, Any] = await _run(interpreter, "ccxt_calls.py", str(config), pair, str(start_ms))
@@ -64,5 +64,5 @@ async def _run(interpreter: Path, name: str, *arguments: str) -> Any:
     lines = out.decode().strip().splitlines()
     if process.returncode or not lines:
         told = "\n".join((errors.decode(errors="replace") + out.decode()).splitlines()[-TAIL_LINES:])
-        raise ScriptFailed(f"{name} ended with exit code {process.returncode}:\n{told}")
+        raise ScriptFailed(f"{name} exited with code {process.returncode}:\n{told}")
     return json.loads(lines[-1])

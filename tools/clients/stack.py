@@ -1,4 +1,4 @@
-"""What the clients ask: a gateway with a collector, an InfluxDB and a simulated exchange behind it, at today's time."""
+"""The servers for the clients: a gateway with a collector, an InfluxDB and a simulated exchange, at today's time."""
 
 import asyncio
 import json
@@ -26,11 +26,11 @@ STEADY_POLLS = 10
 
 COLLECTOR_SHARE_PERCENT = 55
 GATEWAY_SHARE_PERCENT = 20
-"""All come from one address here and share its weight, as collector and gateway of one small site do."""
+"""All use one address here and share its weight, like collector and gateway of a small site."""
 
 
 class GatewayServer:
-    """A gateway by its configuration; its process may end and start again. stream: a collector's address."""
+    """A gateway and its configuration; its process may stop and start again. stream: a collector's address."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class GatewayServer:
         await answers(f"{self.url}/readyz", self._child)
 
     async def metrics(self) -> Metrics:
-        """A scrape; its text is kept beside the configuration."""
+        """Return a scrape; its text is saved beside the configuration."""
         timeout = aiohttp.ClientTimeout(total=60)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
@@ -87,7 +87,7 @@ class GatewayServer:
 
 @dataclass(frozen=True)
 class Stack:
-    """All servers, started. symbols: of the eligible pairs, the busiest first."""
+    """All servers, running. symbols: the eligible pairs, busiest first."""
 
     simulated: Simulated
     store: StoreServer
@@ -98,12 +98,12 @@ class Stack:
 
     @property
     def pairs(self) -> list[str]:
-        """All pairs, the busiest first."""
+        """All pairs, busiest first."""
         return list(self.symbols)
 
     @property
     def served(self) -> Address:
-        """Where the bots ask."""
+        """The address that bots use."""
         return Address(self.gateway.url)
 
     @property
@@ -115,7 +115,7 @@ class Stack:
 async def start(
     stack: AsyncExitStack, folder: Path, children: Children, influxd: Path, *, pairs: int, seed: int = 1
 ) -> Stack:
-    """Start everything, in order, and return when the gateway is ready. Raises CannotStart, ChildDied."""
+    """Start everything, in order, and return once the gateway is ready. Raises CannotStart, ChildDied."""
     store = StoreServer(influxd, folder, children, [COLLECTOR])
     await store.start()
     await store.provision()
@@ -133,7 +133,7 @@ async def start(
                 "ca_file": simulated.ca_file,
                 "weight_share_percent": COLLECTOR_SHARE_PERCENT,
             },
-            # download-data begins at midnight: 30 days of it reach back further than 30 days.
+            # download-data starts at midnight, so 30 days of it reach back further than 30 days.
             "funding": {"history_days": 31},
             "store": {
                 "name": "main",
@@ -154,17 +154,17 @@ async def start(
 
 
 async def filled(collector: CollectorServer) -> None:
-    """Return when the stores hold what the collector begins with: candles, funding, mark prices. Raises CannotStart."""
+    """Return once the stores have what a collector starts with: candles, funding, mark prices. Raises CannotStart."""
     deadline = time.monotonic() + FILL_SECONDS
     seen = 0
     while collector.running and time.monotonic() < deadline:
         status, metrics = await collector.status(), await collector.metrics()
         done = bool(status and status["fill"]["stage"] == "done" and metrics and _is_whole(metrics))
-        seen = seen + 1 if done else 0  # what is missing is counted a moment after the fill
+        seen = seen + 1 if done else 0  # missing candles are counted a moment after the fill
         if seen == STEADY_POLLS:
             return
         await asyncio.sleep(POLL_SECONDS)
-    raise CannotStart(f"the collector's fill did not end: see {collector.log}")
+    raise CannotStart(f"the collector's fill did not finish: see {collector.log}")
 
 
 def _is_whole(metrics: Metrics) -> bool:

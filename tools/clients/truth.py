@@ -1,4 +1,4 @@
-"""The simulated exchange's truth in the shape of freqtrade's files."""
+"""The simulated exchange's truth in the format of freqtrade's files."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ async def candles(simulated: Simulated, symbol: str, timeframe: str, first_ms: i
 
 
 async def marks(simulated: Simulated, symbol: str, first_ms: int, last_ms: int) -> Rows:
-    """Mark price candles of an hour, with volume 0 as freqtrade has it. Costs weight."""
+    """Hourly mark price candles, with volume 0 as in freqtrade. Costs weight."""
     rows: dict[int, list[float]] = {}
     for start, end in spans(first_ms, last_ms, 1_500 * HOUR_MS):
         query = f"symbol={symbol}&interval=1h&limit=1500&startTime={start}&endTime={end}"
@@ -41,14 +41,14 @@ async def marks(simulated: Simulated, symbol: str, first_ms: int, last_ms: int) 
 
 
 async def funding(simulated: Simulated, symbol: str, first_ms: int, last_ms: int) -> Rows:
-    """Settled rates by the hour they fall in: freqtrade drops the milliseconds."""
+    """Settled rates by the hour they fall in, because freqtrade drops the milliseconds."""
     query = f"symbol={symbol}&limit=1000&startTime={first_ms}&endTime={last_ms}"
     rows = await asked(simulated, f"/fapi/v1/fundingRate?{query}")
     return {row["fundingTime"] // HOUR_MS * HOUR_MS: [float(row["fundingRate"])] for row in rows}
 
 
 async def asked(simulated: Simulated, path: str) -> Any:
-    """An answer of the exchange, asked for in its own time: nothing else may be refused for it."""
+    """Return a response of the exchange, requested slowly enough that nothing else is refused because of it."""
     await asyncio.sleep(0.1)
     return await simulated.rest(path)
 

@@ -1,4 +1,4 @@
-"""What the witness strategy wrote, judged against the exchange's truth. Pure."""
+"""Compares what the witness strategy recorded with the exchange's truth. Pure."""
 
 import json
 import math
@@ -16,7 +16,7 @@ type Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last two candles of a pair as a loop of the bot was given them: open time, then COLUMNS."""
+    """The last two candles of a pair as a loop of the bot received them: open time, then COLUMNS."""
 
     seen_ms: int
     pair: str
@@ -26,7 +26,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Witnessed:
-    """One bot's file: when its loops began to decide, and what changed from one to the next."""
+    """One bot's file: when its loops started to decide, and what changed from one to the next."""
 
     loops: list[int]
     seen: list[Seen]
@@ -34,7 +34,7 @@ class Witnessed:
 
 @dataclass
 class Judgement:
-    """What a bot was given. delays: seconds from a candle's close to the loop that had it first, pair by pair."""
+    """What a bot received. delays: seconds from a candle's close to the first loop that had it, for each pair."""
 
     candles: int = 0
     wrong: int = 0
@@ -43,7 +43,7 @@ class Judgement:
     examples: list[str] = field(default_factory=list)
 
     def add(self, other: "Judgement") -> None:
-        """Sum up those of several bots."""
+        """Add the judgement of another bot."""
         self.candles += other.candles
         self.wrong += other.wrong
         self.missed += other.missed
@@ -51,20 +51,20 @@ class Judgement:
         self.examples = (self.examples + other.examples)[:EXAMPLES_KEPT]
 
     def note(self, example: str) -> None:
-        """Keep an example of what is wrong."""
+        """Keep an example of a problem."""
         self.examples = [*self.examples, example][:EXAMPLES_KEPT]
 
     def within(self, seconds: float) -> float:
-        """The share of the closes that came within this time; 0 without any."""
+        """Return the share of the closes that arrived within this time; 0 if there are none."""
         return sum(delay <= seconds for delay in self.delays) / len(self.delays) if self.delays else 0.0
 
     def quantile(self, share: float) -> float:
-        """The delay that this share of the closes kept; infinite without any."""
+        """Return the delay that this share of the closes did not exceed; infinite if there are none."""
         return sorted(self.delays)[math.ceil(share * len(self.delays)) - 1] if self.delays else math.inf
 
 
 def parse(lines: Iterable[str]) -> Witnessed:
-    """Read a bot's file. Raises ValueError for a line that is not the witness's."""
+    """Parse a bot's file. Raises ValueError for a line that the witness did not write."""
     witnessed = Witnessed([], [])
     for line in lines:
         entry = json.loads(line)
@@ -77,7 +77,7 @@ def parse(lines: Iterable[str]) -> Witnessed:
 
 
 def keys(witnessed: Witnessed) -> dict[Key, tuple[int, int]]:
-    """The oldest and newest open time of every pair and timeframe: the truth that `judge` needs."""
+    """Return the oldest and newest open time of every pair and timeframe: the truth that `judge` needs."""
     spans: dict[Key, tuple[int, int]] = {}
     for seen in witnessed.seen:
         low, high = spans.get((seen.pair, seen.timeframe), (int(seen.rows[0][0]), int(seen.rows[-1][0])))
@@ -93,10 +93,11 @@ def judge(
     base: str,
     grace_ms: int = 15_000,
 ) -> Judgement:
-    """Compare each row that a loop was given with the truth, and time each close of the `base` timeframe.
+    """Compare each row that a loop received with the truth, and time each close of the `base` timeframe.
 
-    A close counts for time if it came after the first loop and `grace_ms` before the last one; a pair that was never
-    given that candle has missed it. Of longer timeframes only the values count: freqtrade asks for them as it likes.
+    A close counts for time if it came after the first loop and `grace_ms` before the last one; a pair that never
+    received that candle has missed it. For longer timeframes only the values count: freqtrade requests them when it
+    likes.
     """
     judgement = Judgement()
     first: dict[tuple[Key, int], int] = {}
@@ -116,7 +117,7 @@ def judge(
 
 
 def closes(loops: Sequence[int], length_ms: int, grace_ms: int) -> list[int]:
-    """The closes after the first loop and `grace_ms` before the last."""
+    """Return the closes after the first loop and `grace_ms` before the last."""
     after = loops[0] // length_ms + 1
     until = (loops[-1] - grace_ms) // length_ms
     return [number * length_ms for number in range(after, until + 1)]
@@ -135,6 +136,6 @@ def _time(
             at = first.get(((pair, base), close_ms - length_ms))
             if at is None:
                 judgement.missed += 1
-                judgement.note(f"{pair} {base}: the candle closed at {close_ms} was never given to the bot")
+                judgement.note(f"{pair} {base}: the bot never received the candle closed at {close_ms}")
             else:
                 judgement.delays.append((at - close_ms) / 1000)

@@ -1,4 +1,4 @@
-"""`make demo`: the whole path on this machine, seen live, and checked against the exchange.
+"""`make demo`: the whole platform on this machine, shown live, and checked against the exchange.
 
-Nothing here imports collector, exchange or marketdata: what judges them must not share their mistakes.
+Nothing here imports collector, exchange or marketdata, because the check must not share their mistakes.
 """

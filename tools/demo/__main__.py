@@ -1,7 +1,7 @@
 """`make demo`: python -m tools.demo, with EXCHANGE=simulator|binance and DEMO_SECONDS=n in the environment.
 
-Exit codes: 0 the check passed, or without DEMO_SECONDS the demo was ended by Ctrl-C or SIGTERM; 1 the check failed or a
-part died; 2 it cannot start as asked; 130 it was ended before the check that DEMO_SECONDS asked for.
+Exit codes: 0 the check passed, or, without DEMO_SECONDS, the demo was ended by Ctrl-C or SIGTERM; 1 the check failed or
+a process died; 2 it cannot start as requested; 130 it was ended before the check that DEMO_SECONDS requested.
 """
 
 import asyncio
@@ -47,13 +47,13 @@ def main() -> int:
 async def _run(settings: Settings, folder: Folder, children: Children) -> int:
     ended = asyncio.Event()
     for number in END_SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup wants it to go on
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # under nohup, continue
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
     view = View(settings.exchange, str(folder.logs), seconds=settings.seconds, started_at=time.monotonic())
     with Display(Console()) as display:
         session = Session(settings, folder, children, display, view)
         work = asyncio.create_task(session.work())
-        # In this order they are asked what happened: a part that died is the reason of whatever failed with it.
+        # The order in which errors are reported: a process that died is the reason for whatever failed with it.
         tasks = (asyncio.create_task(children.watch()), work, asyncio.create_task(ended.wait()))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -68,7 +68,7 @@ async def _run(settings: Settings, folder: Folder, children: Children) -> int:
         if ended.is_set():
             display.say_at_end(f"ended; the logs are in {folder.logs}")
             return DONE if settings.seconds is None else INTERRUPTED
-        display.say_at_end(f"all of it: {folder.summary_file}")
+        display.say_at_end(f"all results: {folder.summary_file}")
         return DONE if work.result() else FAILED
 
 
@@ -82,7 +82,7 @@ def _report(display: Display, error: BaseException) -> int:
 
 
 def _end(children: Children) -> None:
-    """End every child in order; who presses Ctrl-C once more does not want to wait."""
+    """Stop every child in order; a second Ctrl-C means that the user does not want to wait."""
     try:
         children.stop()
     except KeyboardInterrupt:

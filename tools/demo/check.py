@@ -1,4 +1,4 @@
-"""The check: every candle of every eligible pair, stored and served, against the exchange, by plain readers."""
+"""The check: every candle of every eligible pair, stored and served, compared with the exchange by plain readers."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ PAIRS_AT_ONCE = 8
 
 
 async def check(run: Run, store: Store, exchange: Exchange, progress: Callable[[int, int], None]) -> Findings:
-    """Compare what is due now. Raises StoreFailed or ExchangeFailed if one of them cannot be read."""
+    """Compare everything that is due now. Raises StoreFailed or ExchangeFailed if one of them cannot be read."""
     now_ms = await exchange.time_ms()
     findings = Findings(verdicts={interval: Verdict() for interval in LENGTH_MS})
-    # A pair listed after the collector learned the pairs is not its business yet.
+    # A pair listed after the collector loaded the pairs is not checked yet.
     pairs = [pair for pair in await exchange.pairs() if pair.listed_ms < run.collector_started_ms]
     findings.pairs = len(pairs)
     findings.stale = await _stale(pairs, run, store, now_ms)
@@ -72,7 +72,7 @@ async def _check_pair(
 
 
 async def _stale(pairs: Sequence[ListedPair], run: Run, store: Store, now_ms: int) -> list[str]:
-    """The pairs whose newest due candle or a mark price of the last minute is not in the store."""
+    """Return the pairs whose newest due candle, or a mark price within the last minute, is not in the store."""
     candles = await store.newest(RAW, "ohlcv_3m", "close", "1h")
     marks = await store.newest(SAMPLES, "mark_price", "mark", "10m")
     due_ms = due.last_due_open_ms("3m", run, now_ms)
@@ -87,9 +87,9 @@ async def _stale(pairs: Sequence[ListedPair], run: Run, store: Store, now_ms: in
 
 
 def odd_series(interval: str, pairs: Sequence[ListedPair], series: Sequence[dict[str, str]]) -> list[str]:
-    """Name the series that should not be.
+    """Describe series that should not exist.
 
-    Each pair has one series, with the tags of the schema and no other: else a candle could be there twice.
+    Each pair has one series, with exactly the tags of the schema; otherwise a candle could be stored twice.
     """
     eligible = {pair.pair for pair in pairs}
     failures = []

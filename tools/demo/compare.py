@@ -1,11 +1,11 @@
-"""Stored candles against the exchange's own, interval by interval. Pure: it decides, the two readers only read."""
+"""Compares stored candles with the exchange's own, interval by interval. Pure: the readers do the I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 BASE = "3m"
 LENGTH_MS = {"3m": 180_000, "15m": 900_000, "1h": 3_600_000, "4h": 14_400_000, "1d": 86_400_000}
-"""The intervals that are stored; all but the first are roll-ups."""
+"""The stored intervals; all but the first are roll-ups."""
 
 PRICES = ("open", "high", "low", "close")
 SUMS = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
@@ -15,7 +15,7 @@ CANDLES = "candles"
 EXAMPLES_KEPT = 3
 
 type Row = Mapping[str, float | None]
-"""One candle: FIELDS, and CANDLES where it is a stored roll-up. None: the field is not stored."""
+"""A candle: FIELDS, and CANDLES if it is a stored roll-up. None: the field is not stored."""
 
 type Rows = Mapping[int, Row]
 """Candles by open time in ms."""
@@ -23,7 +23,7 @@ type Rows = Mapping[int, Row]
 
 @dataclass
 class Verdict:
-    """What is wrong with one interval, counted in candles, and what was looked at."""
+    """The problems in one interval, counted in candles, and how much was compared."""
 
     missing: int = 0
     off_grid: int = 0
@@ -35,7 +35,7 @@ class Verdict:
     examples: list[str] = field(default_factory=list)
 
     def add(self, other: "Verdict") -> None:
-        """Sum up the verdicts of several pairs."""
+        """Add the verdict for another pair."""
         self.missing += other.missing
         self.off_grid += other.off_grid
         self.differing += other.differing
@@ -46,12 +46,12 @@ class Verdict:
         self.examples = (self.examples + other.examples)[:EXAMPLES_KEPT]
 
     def note(self, example: str) -> None:
-        """Keep an example of what is wrong."""
+        """Keep an example of a problem."""
         self.examples = [*self.examples, example][:EXAMPLES_KEPT]
 
     @property
     def wrong(self) -> int:
-        """Candles that break the promise."""
+        """Return the number of candles that break the promise."""
         return self.missing + self.off_grid + self.differing + self.not_rolled
 
 
@@ -66,10 +66,10 @@ def compare(
 ) -> Verdict:
     """Judge one pair and interval.
 
-    exchange holds every candle that is due in the store, and no other: one that is not stored is missing. Stored
-    candles outside its span are judged by the grid alone. A roll-up window that opens at rolled_from_ms or later must
-    have been rolled from our own candles; an older one may be the exchange's. `compared` counts, of 3m, all, and of
-    roll-ups the rolled ones; the fetched ones are compared too, and counted as fetched.
+    exchange has exactly the candles that are due in the store: one that is not stored is missing. Stored candles
+    outside this range are only checked against the grid. A roll-up window that opens at rolled_from_ms or later must
+    have been rolled up from our own candles; an older one may be the exchange's. `compared` counts all 3m candles, and
+    of roll-ups those rolled up; fetched ones are compared, too, and counted as fetched.
     """
     length_ms = LENGTH_MS[interval]
     verdict = Verdict()
@@ -98,38 +98,38 @@ def compare(
         verdict.windows_fetched += 1
         if open_ms >= rolled_from_ms:
             verdict.not_rolled += 1
-            verdict.note(f"{label} {open_ms} was fetched, though our own candles cover it")
+            verdict.note(f"{label} {open_ms} was fetched, although our own candles cover it")
     return verdict
 
 
 def _difference(interval: str, stored: Row, exchange: Row | None, quantity_precision: int) -> str | None:
     if exchange is None:
-        return "the exchange has no such candle"
+        return "the exchange does not have this candle"
     if interval == BASE:
         return difference_of_base(stored, exchange)
     return difference_of_rollup(stored, exchange, LENGTH_MS[interval], quantity_precision)
 
 
 def difference_of_base(stored: Row, exchange: Row) -> str | None:
-    """Name the first field of a 3m candle that is not exactly the exchange's, or None.
+    """Return the first field of a 3m candle that is not exactly the exchange's, or None.
 
-    A candle without trades is stored without open, high and low (docs/adr: the roll-up's first, max and min are right
-    only so).
+    A candle without trades is stored without open, high and low (docs/adr: otherwise a roll-up's first, max and min
+    would be wrong).
     """
     untraded = not exchange["trades"]
     for name in FIELDS:
         expected = None if untraded and name in PRICES[:3] else exchange[name]
         if stored.get(name) != expected:
-            return f"{name} is {stored.get(name)}, the exchange says {expected}"
+            return f"{name} is {stored.get(name)}, the exchange has {expected}"
     return None
 
 
 def difference_of_rollup(stored: Row, exchange: Row, length_ms: int, quantity_precision: int) -> str | None:
-    """Name the first field of a window that differs from the exchange's candle, or None.
+    """Return the first field of a window that differs from the exchange's candle, or None.
 
-    Prices and the number of trades are equal, sums within half of the last decimal of a quantity if it was rolled
-    (CANDLES of them), exactly equal if it was fetched (CANDLES is 0). Where nothing was traded close stands for the
-    prices that are not stored.
+    Prices and the number of trades must be equal. Sums must be within half of the last decimal of a quantity if the
+    window was rolled up (CANDLES of them), and exactly equal if it was fetched (CANDLES is 0). Without trades, close
+    replaces the prices that are not stored.
     """
     candles, whole = stored.get(CANDLES), length_ms // LENGTH_MS[BASE]
     if candles not in (0, whole):
@@ -141,7 +141,7 @@ def difference_of_rollup(stored: Row, exchange: Row, length_ms: int, quantity_pr
         if value is None and untraded and name in PRICES[:3]:
             value = stored.get("close")
         if value is None or expected is None:
-            return f"{name} is not there"
+            return f"{name} is missing"
         if value != expected and not (name in SUMS and abs(value - expected) <= tolerance):
-            return f"{name} is {value}, the exchange says {expected}"
+            return f"{name} is {value}, the exchange has {expected}"
     return None

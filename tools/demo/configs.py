@@ -1,4 +1,4 @@
-"""The configuration files the demo writes: of collector, gateway, sentinel, Prometheus and what it watches. Pure."""
+"""The configuration files that the demo writes: collector, gateway, sentinel, Prometheus and its targets. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,10 @@ import yaml
 from tools.demo.due import FILL_HOURS, ROLLUP_WINDOWS
 
 EXCHANGE_SHARE_PERCENT = 30
-"""Of the real exchange's weight: the share a host's collector is given by default."""
+"""Share of the real exchange's weight: a collector's default."""
 
 SIMULATOR_SHARE_PERCENT = 60
-"""Of the simulator's, which is nobody else's: with the gateway's share the 80 % at which everybody stops."""
+"""Share of the simulator's, which has no other users: with the gateway's share, the 80 % at which all stop."""
 
 GATEWAY_SHARE_PERCENT = 20
 COLLECTOR = "collector-1"
@@ -37,8 +37,8 @@ def collector_toml(
     secrets: Path,
     weight_share_percent: int,
 ) -> str:
-    """The collector's configuration: all eligible pairs."""
-    # A JSON text is a TOML basic string.
+    """Return the collector's configuration: all eligible pairs."""
+    # A JSON string is a valid TOML basic string.
     lines = [
         "[collector]",
         f"name = {json.dumps(COLLECTOR)}",
@@ -65,7 +65,7 @@ def collector_toml(
 def gateway_toml(
     *, state: Path, listen: str, rest_url: str, ca_file: str | None, collector_url: str, influx_url: str, secrets: Path
 ) -> str:
-    """The gateway's configuration: for bots of this machine, from the one collector and the one store."""
+    """Return the gateway's configuration: for bots on this machine, with the one collector and the one store."""
     lines = [
         "[gateway]",
         f"name = {json.dumps(GATEWAY)}",
@@ -87,7 +87,7 @@ def gateway_toml(
 
 
 def sentinel_toml(*, listen: str, influx_url: str, token_file: Path) -> str:
-    """The sentinel's configuration: one store, named as the collector names it."""
+    """Return the sentinel's configuration: one store, with the collector's name for it."""
     lines = [
         "[sentinel]",
         f"listen = {json.dumps(listen)}",
@@ -100,11 +100,11 @@ def sentinel_toml(*, listen: str, influx_url: str, token_file: Path) -> str:
 
 
 type Target = tuple[str, Mapping[str, str]]
-"""host:port, or for job `blackbox` a URL; and labels other than `host`."""
+"""host:port, or a URL for job `blackbox`; and labels other than `host`."""
 
 
 def target_files(jobs: Mapping[str, Sequence[Target]], host: str) -> dict[str, str]:
-    """The files of prometheus/prometheus.yml's targets/ by name: one a job, each target with its `host`."""
+    """Return the files in targets/ of prometheus/prometheus.yml by name: one per job, each target with its `host`."""
     return {
         f"{job}.yml": json.dumps(
             [{"targets": [address], "labels": {"host": host, **labels}} for address, labels in targets]
@@ -114,7 +114,7 @@ def target_files(jobs: Mapping[str, Sequence[Target]], host: str) -> dict[str, s
 
 
 def blackbox_targets(exporter: str, *, influx_url: str, collector_urls: Sequence[str], rest_url: str) -> list[Target]:
-    """What blackbox_exporter at `exporter` (host:port) asks: the store's and collectors' health, the exchange."""
+    """Return what blackbox_exporter at `exporter` (host:port) probes: health of store and collectors, the exchange."""
     asked: list[tuple[str, str, Mapping[str, str]]] = [
         (f"{influx_url}/health", "http_2xx", {"service": "influxdb", "store": STORE}),
         *((f"{url}/healthz", "http_2xx", {"service": "collector"}) for url in collector_urls),
@@ -124,7 +124,7 @@ def blackbox_targets(exporter: str, *, influx_url: str, collector_urls: Sequence
 
 
 def blackbox_yml(source: str, ca_file: str | None) -> str:
-    """prometheus/blackbox.yml, trusting one more certificate authority for the exchange: the simulator's."""
+    """Return prometheus/blackbox.yml with an additional CA for the exchange: the simulator's."""
     if ca_file is None:
         return source
     config = yaml.safe_load(source)
@@ -133,5 +133,5 @@ def blackbox_yml(source: str, ca_file: str | None) -> str:
 
 
 def scrape_interval(source: str) -> str:
-    """How often Prometheus scrapes, by prometheus/prometheus.yml: Grafana must know it."""
+    """Return Prometheus' scrape interval from prometheus/prometheus.yml, which Grafana must know."""
     return str(yaml.safe_load(source)["global"]["scrape_interval"])

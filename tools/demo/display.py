@@ -1,4 +1,4 @@
-"""Where the demo reports: a live screen on a terminal; elsewhere a line for each part, and one of state every 10 s."""
+"""The demo's output: a live screen on a terminal; elsewhere a line per component, and the state every 10 s."""
 
 import time
 from types import TracebackType
@@ -15,11 +15,11 @@ LINE_EVERY_SECONDS = 10.0
 
 
 class Display:
-    """The screen, or lines; those for the end are held back until the screen is gone."""
+    """The screen, or lines; lines for the end are held back until the screen is gone."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        # Not rich's own guess, which takes a CI log for a terminal where FORCE_COLOR is set.
+        # rich's own detection takes a CI log for a terminal if FORCE_COLOR is set.
         self._screen = console.file.isatty() and not console.is_dumb_terminal
         self._live: Live | None = None
         self._last: list[str] = []
@@ -36,26 +36,26 @@ class Display:
 
     @property
     def every_seconds(self) -> float:
-        """How often `show` is worth calling."""
+        """How often to call `show`."""
         return SCREEN_EVERY_SECONDS if self._screen else LINE_EVERY_SECONDS
 
     def say(self, line: str) -> None:
-        """Print a line where no screen is: what it says is on the screen."""
+        """Print a line if there is no screen, which shows the same."""
         if not self._screen:
             self._print(line)
 
     def say_at_end(self, line: str) -> None:
-        """Keep a line for when the screen is gone."""
+        """Keep a line until the screen is gone."""
         self._last.append(line)
 
     def show(self, view: View) -> None:
-        """Bring the screen, or the log, up to date."""
+        """Update the screen or the log."""
         now = time.monotonic()
         if not self._screen:
             self.say(plain_line(view, now))
             return
         if self._live is None:
-            # The alternate screen: what the person had before comes back at the end.
+            # The alternate screen, so that the previous content comes back at the end.
             self._live = Live(console=self._console, screen=True, auto_refresh=False)
             self._live.start()
         width, height = self._console.size

@@ -1,4 +1,4 @@
-"""The exchange by plain REST, read by the check alone: its time, its pairs, its candles, at the least weight."""
+"""Reads the exchange by plain REST, for the check only: its time, pairs and candles, at minimal weight."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ from tools.demo.compare import FIELDS, LENGTH_MS, Row
 
 WEIGHT_LIMIT = 2_400
 STOP_AT_PERCENT = 80
-"""The address is shared with the collector (and with bots, at the real exchange): never beyond this."""
+"""The address is shared with the collector (and with bots, at the real exchange): never use more than this."""
 
 PAGES = ((99, 1), (499, 2))
 """(rows, weight): the two pages that bring the most for their weight; 1,000 rows weigh 5 (research: binance.md 2)."""
@@ -27,12 +27,12 @@ TIME_QUESTIONS = 5
 
 
 class ExchangeFailed(Exception):
-    """The exchange did not give what the check needs; the message says what."""
+    """The exchange did not return what the check needs; the message says what."""
 
 
 @dataclass(frozen=True)
 class ListedPair:
-    """A pair that is to be collected, as exchangeInfo has it."""
+    """A pair to be collected, from exchangeInfo."""
 
     symbol: str
     pair: str
@@ -41,7 +41,7 @@ class ListedPair:
 
 
 def eligible(exchange_info: dict[str, Any]) -> list[ListedPair]:
-    """Read the eligible pairs: USDT perpetuals on coins that trade now."""
+    """Return the eligible pairs: USDT perpetuals on coins that are trading."""
     wanted = {
         "contractType": "PERPETUAL",
         "status": "TRADING",
@@ -62,7 +62,7 @@ def eligible(exchange_info: dict[str, Any]) -> list[ListedPair]:
 
 
 def pages(rows: int) -> list[tuple[int, int]]:
-    """Split rows into requests: (limit, weight) each, the cheapest way."""
+    """Split rows into requests, each (limit, weight), at the lowest total weight."""
     (small, small_weight), (large, large_weight) = PAGES
     found = [(large, large_weight)] * (rows // large)
     rest = rows % large
@@ -74,7 +74,7 @@ def pages(rows: int) -> list[tuple[int, int]]:
 
 
 class WeightMeter:
-    """Keeps the weight of the running UTC minute below the stop, whoever spent it. Pure but for its state."""
+    """Keeps the weight of the current UTC minute below the stop, whoever spent it. Pure except for its state."""
 
     def __init__(self, limit: int = WEIGHT_LIMIT) -> None:
         self.limit = limit
@@ -82,7 +82,7 @@ class WeightMeter:
         self._used = 0
 
     def wait_ms(self, weight: int, now_ms: int) -> int:
-        """How long to wait before a request of that weight; 0: it is reserved and may go."""
+        """Return how long to wait before a request of that weight; 0: it is reserved and may be sent."""
         self._turn(now_ms)
         if self._used + weight > self.limit * STOP_AT_PERCENT // 100:
             return (self._minute + 1) * MINUTE_MS + 500 - now_ms
@@ -90,7 +90,7 @@ class WeightMeter:
         return 0
 
     def observe(self, used: int, now_ms: int) -> None:
-        """The exchange says how much the address has used in this minute."""
+        """Take the weight that the exchange reports for the address in this minute."""
         self._turn(now_ms)
         self._used = max(self._used, used)
 
@@ -100,9 +100,9 @@ class WeightMeter:
 
 
 class Exchange:
-    """Plain REST with the weight meter; answers that may pass are asked for again a few times.
+    """Plain REST with the weight meter; temporary errors are retried a few times.
 
-    With truth_url candles come from there, of any length at once: the simulator's control API, which costs no weight.
+    With truth_url, candles come from there, any number at once: the simulator's control API, which costs no weight.
     """
 
     def __init__(self, rest_url: str, ca_file: str | None, truth_url: str | None = None) -> None:
@@ -117,7 +117,7 @@ class Exchange:
         self._next_at = 0.0
         self._asked = self._answered = 0.0
         self.weight_waited: Callable[[float], None] = lambda _seconds: None
-        """Told how many seconds the exchange's weight limit makes us wait."""
+        """Called with the seconds that the exchange's weight limit makes us wait."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -126,13 +126,14 @@ class Exchange:
         await self._session.close()
 
     def now_ms(self) -> int:
-        """The exchange's time, as of the last `time_ms`."""
+        """Return the exchange's time, as of the last `time_ms`."""
         return int(time.time() * 1000 + self._offset_ms)
 
     async def time_ms(self) -> int:
-        """Ask for the exchange's time, and follow it from now on.
+        """Request the exchange's time and follow it from now on.
 
-        Asked a few times: the quickest answer tells best. The first one pays for the connection.
+        It is requested a few times, because the fastest response is the most accurate. The first one opens the
+        connection.
         """
         quickest = math.inf
         for _ in range(TIME_QUESTIONS):
@@ -144,7 +145,7 @@ class Exchange:
         return self.now_ms()
 
     async def pairs(self) -> list[ListedPair]:
-        """Ask for the pairs to be collected, and mind the weight limit that the exchange names."""
+        """Request the pairs to be collected, and adopt the weight limit that the exchange states."""
         info = await self._get(f"{self._url}/fapi/v1/exchangeInfo", {}, 1)
         for rule in info.get("rateLimits", ()):
             if (rule["rateLimitType"], rule["interval"], rule["intervalNum"]) == ("REQUEST_WEIGHT", "MINUTE", 1):
@@ -197,7 +198,7 @@ class Exchange:
         while (wait_ms := self._meter.wait_ms(weight, self.now_ms())) > 0:
             self.weight_waited(wait_ms / 1000)
             await asyncio.sleep(wait_ms / 1000)
-        # Nobody knows how many requests a second the exchange's firewall bears: be modest.
+        # The exchange's firewall may limit requests per second; nobody knows how many it allows.
         loop = asyncio.get_running_loop()
         at = max(self._next_at, loop.time())
         self._next_at = at + 1 / REQUESTS_A_SECOND
@@ -205,19 +206,19 @@ class Exchange:
 
 
 async def unreachable(rest_url: str, ca_file: str | None = None) -> str | None:
-    """Say why the exchange cannot be reached from here, or None if it answers."""
+    """Return why the exchange cannot be reached from here, or None if it responds."""
     try:
         async with Exchange(rest_url, ca_file) as exchange:
             await asyncio.wait_for(exchange.time_ms(), 15)
     except ExchangeFailed as failed:
         return str(failed)
     except TimeoutError:
-        return f"{rest_url} does not answer"
+        return f"{rest_url} does not respond"
     return None
 
 
 def candle_of(row: list[Any]) -> Row:
-    """Read one row of the exchange's klines."""
-    # open time, open, high, low, close, volume, close time, quote volume, trades, taker's part of both, unused
+    """Parse one row of the exchange's klines."""
+    # open time, open, high, low, close, volume, close time, quote volume, trades, taker volumes (2), unused
     values = (row[1], row[2], row[3], row[4], row[5], row[7], row[9], row[10], row[8])
     return dict(zip(FIELDS, map(float, values), strict=True))

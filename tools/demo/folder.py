@@ -1,4 +1,4 @@
-"""The demo's folder: everything of a run lies in it, and one run owns it at a time."""
+"""The demo's folder: it contains everything of a run and is used by one run at a time."""
 
 import fcntl
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 class InUse(Exception):
-    """Another demo runs in this folder."""
+    """Another demo is running in this folder."""
 
 
 class Folder:
-    """.demo: made new at the start, readable by its owner alone; what a run leaves stays until the next one.
+    """.demo: cleared at the start, readable only by its owner; the files of a run stay until the next one.
 
     Raises InUse.
     """
@@ -35,12 +35,12 @@ class Folder:
             part.mkdir(mode=0o700)
 
     def release(self) -> None:
-        """Let the next run have the folder."""
+        """Release the folder for the next run."""
         os.close(self._lock)
 
     @property
     def logs(self) -> Path:
-        """One file for each process."""
+        """One file per process."""
         return self.path / "logs"
 
     @property
@@ -50,20 +50,20 @@ class Folder:
 
     @property
     def data(self) -> Path:
-        """What InfluxDB, Prometheus and the collector store."""
+        """The data of InfluxDB, Prometheus and the collector."""
         return self.path / "data"
 
     @property
     def tls(self) -> Path:
-        """The simulator's certificate authority."""
+        """The simulator's CA."""
         return self.path / "tls"
 
     @property
     def run_file(self) -> Path:
-        """The facts of the run: tools.demo.run.Run."""
+        """The facts about the run: tools.demo.run.Run."""
         return self.path / "run.json"
 
     @property
     def summary_file(self) -> Path:
-        """What the check found."""
+        """The results of the check."""
         return self.path / "summary.json"

@@ -1,4 +1,4 @@
-"""The gateway by plain REST, as a bot asks it, against the exchange's own candles."""
+"""Reads the gateway by plain REST, as a bot does, and compares it with the exchange's candles."""
 
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ LIMIT = 99
 
 
 class Gateway:
-    """Asks a gateway for candles; without a URL there is none and nothing is served."""
+    """Requests candles from a gateway; without a URL there is none, and nothing is served."""
 
     def __init__(self, url: str | None) -> None:
         self._url = url
@@ -25,7 +25,7 @@ class Gateway:
         await self._session.close()
 
     async def candles(self, symbol: str) -> dict[int, Row]:
-        """Its newest candles, without the one that forms. Raises ExchangeFailed if it does not give them."""
+        """Return its newest candles without the forming one. Raises ExchangeFailed if it does not return them."""
         if self._url is None:
             return {}
         query: dict[str, str | int] = {"symbol": symbol, "interval": BASE, "limit": LIMIT + 1}
@@ -35,12 +35,12 @@ class Gateway:
                     raise ExchangeFailed(f"the gateway answers {symbol} with {answer.status}: {await answer.text()}")
                 rows = await answer.json()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise ExchangeFailed(f"the gateway does not answer: {type(error).__name__} {error}") from error
+            raise ExchangeFailed(f"the gateway does not respond: {type(error).__name__} {error}") from error
         return {row[0]: candle_of(row) for row in rows[:-1]}
 
 
 def served_wrong(pair: str, served: Rows, exchange: Rows) -> list[str]:
-    """Name the first candle that is not served, or not as the exchange has it, of those that both must have. Pure."""
+    """Return the first candle, of those that both must have, that is missing or differs from the exchange's. Pure."""
     if not served:
         return []
     first_ms = min(served)

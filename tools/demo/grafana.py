@@ -1,20 +1,20 @@
-"""How the demo runs Grafana: with everything of grafana/ provisioned, and nothing that it would fetch or send. Pure."""
+"""How the demo runs Grafana: with everything in grafana/ provisioned, and without any outgoing traffic. Pure."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 INSTALLED_HOME = Path("/usr/share/grafana")
-"""Where an installed package of Grafana Labs has what its archive has beside bin/."""
+"""Where an installed package of Grafana Labs has the files that its archive has beside bin/."""
 
 
 def home_of(grafana: Path) -> Path:
-    """The folder with Grafana's conf/ and public/: its archive's, or that of an installed package."""
+    """Return the folder with Grafana's conf/ and public/, from its archive or an installed package."""
     archive = grafana.resolve().parent.parent
     return archive if (archive / "conf" / "defaults.ini").is_file() else INSTALLED_HOME
 
 
 def ini(*, address: str, data: Path, source: Path, password_file: Path) -> str:
-    """Grafana's configuration for the folder `source` (grafana/). It reads the password from its file by itself."""
+    """Return Grafana's configuration for the folder `source` (grafana/). It reads the password from its file itself."""
     host, _, port = address.rpartition(":")
     paths = {"data": data, "logs": data / "log", "plugins": data / "plugins", "provisioning": source / "provisioning"}
     sections: dict[str, dict[str, object]] = {
@@ -24,7 +24,7 @@ def ini(*, address: str, data: Path, source: Path, password_file: Path) -> str:
         "users": {"allow_sign_up": "false"},
         "dashboards": {"default_home_dashboard_path": source / "dashboards" / "marketdata-overview.json"},
         "log": {"mode": "console", "level": "warn"},
-        # It runs on machines without a network as well, and tells nobody that it does.
+        # It also runs on machines without a network, and sends no usage reports.
         "analytics": {
             "reporting_enabled": "false",
             "check_for_updates": "false",
@@ -33,7 +33,7 @@ def ini(*, address: str, data: Path, source: Path, password_file: Path) -> str:
         "plugins": {"preinstall_disabled": "true", "public_key_retrieval_disabled": "true"},
         "news": {"news_feed_enabled": "false"},
         "snapshots": {"external_enabled": "false"},
-        # Who alerts is Prometheus.
+        # Prometheus does the alerting.
         "unified_alerting": {"enabled": "false"},
     }
     lines = []
@@ -45,7 +45,7 @@ def ini(*, address: str, data: Path, source: Path, password_file: Path) -> str:
 def variables(
     *, prometheus_url: str, scrape_interval: str, influx_url: str, org: str, token_file: Path, source: Path
 ) -> dict[str, str]:
-    """The environment that grafana/provisioning/ asks for. It names the token's file and never holds a token."""
+    """Return the environment for grafana/provisioning/. It has the name of the token's file, never a token."""
     return {
         "MARKETDATA_PROMETHEUS_URL": prometheus_url,
         "MARKETDATA_SCRAPE_INTERVAL": scrape_interval,
@@ -57,6 +57,6 @@ def variables(
 
 
 def command(grafana: Path, config: Path, environment: Mapping[str, str]) -> list[str]:
-    """Grafana in the foreground, with these variables in its environment."""
+    """Return the command for Grafana in the foreground, with these variables in its environment."""
     given = [f"{name}={value}" for name, value in environment.items()]
     return ["env", *given, str(grafana), "server", "--homepath", str(home_of(grafana)), "--config", str(config)]

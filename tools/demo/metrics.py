@@ -1,4 +1,4 @@
-"""The collector's /metrics, as a stranger reads them: the Prometheus text format, and the two laws in it. Pure."""
+"""Parses the collector's /metrics independently of its code, and checks the two laws. Pure."""
 
 import re
 from collections import defaultdict
@@ -13,24 +13,24 @@ POINTS_ARE = ("acknowledged_total", "rejected_total", "dropped_total", "in_queue
 
 @dataclass(frozen=True)
 class Metrics:
-    """One scrape: (name, labels) of a sample to its value."""
+    """One scrape: (name, labels) of each sample to its value."""
 
     samples: dict[tuple[str, frozenset[tuple[str, str]]], float]
 
     def total(self, name: str, **labels: str) -> float:
-        """Sum every sample of that name that bears these labels; 0 if there is none."""
+        """Return the sum of all samples with that name and these labels; 0 if there are none."""
         wanted = frozenset(labels.items())
         return sum(value for (found, has), value in self.samples.items() if found == name and wanted <= has)
 
     def values_of(self, name: str, label: str) -> set[str]:
-        """All values that a label takes in samples of that name."""
+        """Return all values of a label in samples with that name."""
         return {
             value for (found, has), _ in self.samples.items() if found == name for key, value in has if key == label
         }
 
 
 def parse(text: str) -> Metrics:
-    """Read the samples of our own and of the process; others are left out."""
+    """Parse our own samples and those of the process; others are skipped."""
     samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = defaultdict(float)
     for name, labels, value in _SAMPLE.findall(text):
         samples[name, frozenset(_LABEL.findall(labels))] += float(value)
@@ -38,7 +38,7 @@ def parse(text: str) -> Metrics:
 
 
 def broken_laws(metrics: Metrics) -> list[str]:
-    """Name every channel and store of which frames or points are unaccounted for; empty if both laws hold.
+    """Return every channel and store whose frames or points are not accounted for; empty if both laws hold.
 
     Frames: received = invalid + filtered + used. Points: produced + recovered from the spool = acknowledged + rejected
     + dropped + in queue + in batch + in spool.

@@ -1,6 +1,6 @@
-"""Starts what watches: sentinel, exporters, Alertmanager, Grafana, and Prometheus with prometheus/ as it is shipped.
+"""Starts the monitoring: sentinel, exporters, Alertmanager, Grafana, and Prometheus with prometheus/ as shipped.
 
-What cannot be had is one line, and only it is left out.
+Whatever is not available is reported in one line and left out.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ SHIPPED = ROOT / "prometheus"
 GRAFANA = ROOT / "grafana"
 NAMES = {"grafana": "Grafana", "prometheus": "Prometheus", "alertmanager": "Alertmanager"}
 MACHINE = "demo"
-"""The `host` label of everything here: it is one machine."""
+"""The `host` label of all targets: there is only one machine."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What there is to watch: URLs, and host:port of collector and gateway."""
+    """The services to monitor: URLs, and host:port of collector and gateway."""
 
     influx_url: str
     org: str
@@ -47,7 +47,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Monitoring:
-    """Where the watching parts answer; None: left out."""
+    """The addresses of the monitoring services; None: left out."""
 
     prometheus_url: str | None = None
     alertmanager_url: str | None = None
@@ -59,7 +59,7 @@ class Monitoring:
 
 
 async def start(folder: Folder, children: Children, tell: Tell, watched: Watched) -> Monitoring:
-    """Start what can be had and return where it is. Raises CannotStart."""
+    """Start what is available and return the addresses. Raises CannotStart."""
     return await _Starting(folder, children, tell, watched).start()
 
 
@@ -83,7 +83,7 @@ class _Starting:
             alertmanager = group.create_task(self._alertmanager())
             grafana_server = group.create_task(self._grafana(f"http://{prometheus}"))
         return Monitoring(
-            prometheus_url=await self._prometheus(prometheus),  # last: it is given the targets of all
+            prometheus_url=await self._prometheus(prometheus),  # last, because it gets the targets of all others
             alertmanager_url=alertmanager.result(),
             sentinel_url=sentinel.result(),
             node_url=node.result(),
@@ -141,7 +141,7 @@ class _Starting:
         if program is None:
             return None
         address = self._address("alertmanager")
-        # As shipped it has receivers without addresses: alerts are seen in it, and told to nobody.
+        # As shipped, its receivers have no addresses: alerts are visible in it, but nobody is notified.
         config = SHIPPED / "alertmanager.yml"
         command = alertmanager_command(program, address, config, self.folder.data / "alertmanager")
         child = self.children.start("alertmanager", command)
@@ -187,11 +187,11 @@ class _Starting:
     def _find(self, name: str) -> Path | None:
         program = programs.find(name)
         if program is None:
-            self.tell(NAMES.get(name, name), "left out: `make setup` says how it can be had")
+            self.tell(NAMES.get(name, name), "left out: run `make setup` to see how to get it")
         return program
 
     def _address(self, job: str) -> str:
-        """A free address on which a new target of Prometheus will listen."""
+        """Return a free address for a new target of Prometheus."""
         address = f"{HOST}:{free_port()}"
         self.jobs[job] = [(address, {})]
         return address
@@ -206,7 +206,7 @@ class _Starting:
 
 
 def prometheus_folder(folder: Path, jobs: Mapping[str, Sequence[configs.Target]]) -> Path:
-    """Make the folder that Prometheus reads: prometheus/ as shipped, and the targets. Returns its prometheus.yml."""
+    """Create Prometheus' folder: prometheus/ as shipped, and the targets. Returns its prometheus.yml."""
     shutil.copytree(SHIPPED / "rules", folder / "rules")
     (folder / "targets").mkdir()
     for name, text in configs.target_files(jobs, MACHINE).items():

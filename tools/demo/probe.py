@@ -1,4 +1,4 @@
-"""How long from the exchange's frame until a reader of the store sees it: measured by reading, again and again."""
+"""Measures the time from the exchange's frame until a reader of the store sees it, by polling."""
 
 import asyncio
 import math
@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from tools.demo.store_truth import SAMPLES, Sample, Store, StoreFailed
 
 POLL_SECONDS = 0.1
-"""A reading is late by half of this on average: what is reported is an upper bound."""
+"""A reading is late by half of this on average, so the reported delay is an upper bound."""
 
 SHOWN_SECONDS = 60.0
 
 
 class Probe:
-    """Polls the newest mark price of every pair, and measures each sample when it is seen for the first time.
+    """Polls the newest mark price of every pair, and measures the delay of each sample when it is first seen.
 
-    `newest` is what a reader of the store sees now. The delay counts from the exchange's event time to our reading.
+    `newest` is what a reader of the store sees now. The delay is from the exchange's event time to our reading.
     """
 
     def __init__(self, store: Store, exchange_now_ms: Callable[[], int]) -> None:
@@ -28,19 +28,19 @@ class Probe:
         self._kept: list[float] | None = None
 
     def keep(self) -> None:
-        """From now on keep every delay, for the summary."""
+        """Keep every delay from now on, for the summary."""
         self._kept = []
 
     def kept(self) -> list[float]:
-        """All delays in seconds since `keep`."""
+        """Return all delays in seconds since `keep`."""
         return self._kept or []
 
     def recent(self) -> list[float]:
-        """The delays in seconds of the last minute."""
+        """Return the delays of the last minute, in seconds."""
         return [delay for _, delay in self._recent]
 
     async def run(self) -> None:
-        """Read until cancelled; a store that does not answer is asked again."""
+        """Poll until cancelled; a store that does not respond is retried."""
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
@@ -66,7 +66,7 @@ class Probe:
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The smallest value that percent of the values do not exceed; None of none."""
+    """Return the smallest value that is not exceeded by `percent` of the values; None if there are none."""
     if not values:
         return None
     return sorted(values)[max(math.ceil(len(values) * percent / 100), 1) - 1]

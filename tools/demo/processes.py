@@ -1,4 +1,4 @@
-"""The demo's children: started tied to us, watched, and ended without exception."""
+"""The demo's child processes: tied to us at the start, watched, and always stopped."""
 
 import asyncio
 import os
@@ -13,18 +13,18 @@ from pathlib import Path
 TETHER = Path(__file__).with_name("tether.py")
 POLL_SECONDS = 0.1
 STOP_SECONDS = 12.0
-"""How long a child may take to end in order; the collector gives its stores 5 s."""
+"""How long a child may take to stop; the collector gives its stores 5 s."""
 
 TAIL_LINES = 8
 
 
 class ChildDied(Exception):
-    """A child ended that should not have; the message names it and shows the end of its log."""
+    """A child exited unexpectedly; the message names it and shows the end of its log."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A running program and the file that takes what it prints."""
+    """A running program and the file with its output."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -32,18 +32,18 @@ class Child:
 
     @property
     def ended(self) -> bool:
-        """True once it has exited."""
+        """Return whether it has exited."""
         return self.process.poll() is not None
 
     def obituary(self) -> str:
-        """One line that names it, then the end of its log."""
+        """Return a line that names it, followed by the end of its log."""
         status = self.process.returncode
         how = f"was ended by signal {-status}" if status < 0 else f"ended with exit code {status}"
         return f"{self.name} {how}; the end of {self.log}:\n{tail(self.log)}"
 
 
 class Children:
-    """Starts children, each in a session of its own (Ctrl-C reaches only us), and ends them in reverse order."""
+    """Starts children, each in its own session (so that Ctrl-C only reaches us), and stops them in reverse order."""
 
     def __init__(self, logs: Path, folder: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
@@ -52,13 +52,13 @@ class Children:
         self._running: list[Child] = []
 
     def start(self, name: str, command: Sequence[str]) -> Child:
-        """Start a program that is to run until `stop`."""
+        """Start a program that runs until `stop`."""
         child = self._start(name, command)
         self._running.append(child)
         return child
 
     async def run(self, name: str, command: Sequence[str]) -> None:
-        """Run a program to its end. Raises ChildDied if its exit code is not 0."""
+        """Run a program to completion. Raises ChildDied if its exit code is not 0."""
         child = self._start(name, command)
         try:
             while not child.ended:  # noqa: ASYNC110 - Popen has no event to wait for
@@ -69,7 +69,7 @@ class Children:
             raise ChildDied(child.obituary())
 
     async def watch(self) -> None:
-        """Raise ChildDied as soon as a started program ends; never returns."""
+        """Raise ChildDied as soon as a started program exits; never returns."""
         while True:
             for child in self._running:
                 if child.ended:
@@ -77,9 +77,9 @@ class Children:
             await asyncio.sleep(POLL_SECONDS)
 
     def stop(self, stop_seconds: float = STOP_SECONDS) -> None:
-        """End every child, the newest first: SIGTERM, SIGKILL after the deadline. Returns when none is left.
+        """Stop every child, the newest first: SIGTERM, then SIGKILL after the deadline. Returns when none is left.
 
-        Blocks on purpose: nothing else is left to do, and nothing may cut it short.
+        Blocks on purpose: there is nothing else to do, and nothing may interrupt it.
         """
         while self._running:
             child = self._running[-1]
@@ -92,7 +92,7 @@ class Children:
             self._running.pop()
 
     def kill(self) -> None:
-        """End every child at once."""
+        """Kill every child at once."""
         for child in self._running:
             self._kill(child)
 
@@ -118,6 +118,6 @@ class Children:
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log, indented."""
+    """Return the last lines of a log, indented."""
     text = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
     return "\n".join(f"  {line}" for line in text) or "  (it printed nothing)"

@@ -1,4 +1,4 @@
-"""The facts of one run of the demo: where its parts listen and when they started. Kept in .demo/run.json."""
+"""The facts about one run of the demo: addresses and start times. Stored in .demo/run.json."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,9 +7,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Run:
-    """Addresses, files and times (ms of the wall clock; 0: not yet). Holds paths of secrets, never a secret.
+    """Addresses, files and times (ms of the wall clock; 0: not yet). Has paths of secrets, never a secret.
 
-    truth_url: where the simulator gives its candles to whoever checks; the real exchange has no such thing.
+    truth_url: where the simulator serves its candles to the check; the real exchange has nothing like it.
     """
 
     rest_url: str
@@ -34,7 +34,7 @@ class Run:
     grafana_password_file: str | None = None
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write it as JSON, atomically."""
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)

@@ -1,4 +1,4 @@
-"""The live table, made for 80 columns by 24 lines and growing with the terminal; and one plain line for logs. Pure."""
+"""The live table, for 80 columns by 24 lines and growing with the terminal; and a plain line for logs. Pure."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,14 +14,14 @@ from tools.demo.run import Run
 from tools.demo.view import View, fill_text
 
 INFLUXDB, GRAFANA, PROMETHEUS, COLLECTOR, GATEWAY = "InfluxDB", "Grafana", "Prometheus", "collector", "gateway"
-"""The parts whose addresses are shown, as their starters name them."""
+"""The components whose addresses are shown, with the names their starters use."""
 
 LABEL_WIDTH = 13
 PAIR_COLUMN_WIDTH = 39
 
 
 def render(view: View, width: int, height: int, at_seconds: float) -> RenderableType:
-    """The whole screen: figures, addresses, and in the lines that are left the pairs, stalest first."""
+    """Return the whole screen: figures, addresses, and in the remaining lines the pairs, stalest first."""
     head = _headline(view, at_seconds)
     figures = _grid(_figures(view), width)
     places = _grid(_places(view), width)
@@ -33,7 +33,7 @@ def render(view: View, width: int, height: int, at_seconds: float) -> Renderable
 
 
 def plain_line(view: View, at_seconds: float) -> str:
-    """The state in one line, for where no terminal is."""
+    """Return the state as one line, for use without a terminal."""
     status = view.status
     words = [f"demo {_clock(at_seconds - view.started_at)} {view.phase}"]
     if status is not None:
@@ -57,7 +57,7 @@ def _headline(view: View, at_seconds: float) -> Text:
     text.append(view.phase, style="bold " + style)
     if view.phase == "live":
         if not view.filled:
-            text.append(", older history is still coming")
+            text.append(", older history is still being loaded")
         elif view.seconds is not None and view.live_at is not None:
             text.append(f", the check in {_clock(view.live_at + view.seconds - at_seconds)}")
     return text
@@ -66,7 +66,7 @@ def _headline(view: View, at_seconds: float) -> Text:
 def _figures(view: View) -> Iterator[tuple[str, str | Text]]:
     status = view.status
     if status is None:
-        yield "collector", Text(view.problem or "has not answered yet", style="yellow")
+        yield "collector", Text(view.problem or "has not responded yet", style="yellow")
         for label in ("pairs", "freshest", "stalest", "messages", "points", "lag", "fill", "roll-ups", "closes"):
             yield label, Text("-", style="dim")
         return
@@ -84,7 +84,7 @@ def _figures(view: View) -> Iterator[tuple[str, str | Text]]:
     ages = sorted((view.now_ms - sample.time_ms, pair) for pair, sample in view.marks.items())
     if ages:
         yield "freshest", f"{ages[0][1]}   its mark price is {ages[0][0] / 1000:.1f} s old in the store"
-        yield "stalest", f"{ages[-1][1]}   {ages[-1][0] / 1000:.1f} s (one sample each 10 s)"
+        yield "stalest", f"{ages[-1][1]}   {ages[-1][0] / 1000:.1f} s (one sample every 10 s)"
     yield "messages", f"{_number(view.rate('messages'))}/s"
     yield "points", f"{_number(view.rate('points'))}/s   {view.readings[-1].points:,} stored"
     for name, store in status["stores"].items():
@@ -113,7 +113,7 @@ def _places(view: View) -> Iterator[tuple[str, str | Text]]:
     run = view.run
     if run is not None:
         yield "InfluxDB", run.influx_url
-        left_out = "left out: `make setup` says how it can be had"
+        left_out = "left out: run `make setup` to see how to get it"
         yield "Grafana", f"{run.grafana_url}   admin, {_password_place(run)}" if run.grafana_url else left_out
         alerts = f"   Alertmanager {run.alertmanager_url}" if run.alertmanager_url else ""
         yield "Prometheus", f"{run.prometheus_url}{alerts}" if run.prometheus_url else left_out
@@ -125,11 +125,11 @@ def _places(view: View) -> Iterator[tuple[str, str | Text]]:
         for name in (INFLUXDB, GRAFANA, PROMETHEUS, COLLECTOR, GATEWAY, view.exchange):
             yield name, Text(view.parts.get(name, "waits"), style="" if "://" in view.parts.get(name, "") else "dim")
     yield "logs", f"{view.logs}/*.log"
-    yield "", Text("Ctrl-C ends it and leaves nothing running", style="dim")
+    yield "", Text("Ctrl-C stops everything", style="dim")
 
 
 def _password_place(run: Run) -> str:
-    """Where Grafana's password is, in the demo's folder: the whole path does not fit."""
+    """Return where Grafana's password is, relative to the demo's folder: the full path does not fit."""
     return "/".join(Path(run.grafana_password_file or "").parts[-2:])
 
 

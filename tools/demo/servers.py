@@ -1,4 +1,4 @@
-"""The servers as local processes: how each is started, and how one knows that it serves."""
+"""The servers as local processes: how to start each, and how to tell that it is serving."""
 
 import asyncio
 import sys
@@ -16,17 +16,17 @@ POLL_SECONDS = 0.1
 
 
 class CannotStart(Exception):
-    """Something that is needed is not to be had; the message is one line that says what to do."""
+    """Something required is not available; the message says what to do in one line."""
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The children's environment: ours, without what would configure influxd or Grafana behind our back."""
+    """Return the children's environment: ours, without variables that would configure influxd or Grafana."""
     kept = {key: value for key, value in given.items() if not key.startswith(("INFLUX", "DEMO_", "GF_"))}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
 def influxd_command(influxd: Path, address: str, data: Path) -> list[str]:
-    """An InfluxDB that keeps everything in the folder `data`, which exists."""
+    """An InfluxDB that stores everything in the existing folder `data`."""
     return [
         str(influxd),
         "--reporting-disabled",
@@ -39,7 +39,7 @@ def influxd_command(influxd: Path, address: str, data: Path) -> list[str]:
 
 
 def prometheus_command(prometheus: Path, address: str, config: Path, data: Path) -> list[str]:
-    """A Prometheus that keeps what it scrapes for six hours."""
+    """A Prometheus that retains six hours."""
     return [
         str(prometheus),
         f"--config.file={config}",
@@ -51,7 +51,7 @@ def prometheus_command(prometheus: Path, address: str, config: Path, data: Path)
 
 
 def alertmanager_command(alertmanager: Path, address: str, config: Path, data: Path) -> list[str]:
-    """An Alertmanager on its own: no cluster, so no second port."""
+    """A single Alertmanager: no cluster, so no second port."""
     return [
         str(alertmanager),
         f"--config.file={config}",
@@ -63,7 +63,7 @@ def alertmanager_command(alertmanager: Path, address: str, config: Path, data: P
 
 
 def node_exporter_command(node_exporter: Path, address: str) -> list[str]:
-    """The figures of this machine; its systemd units where there is a systemd to ask."""
+    """The metrics of this machine; including systemd units if there is a systemd."""
     systemd = "" if Path("/run/systemd/system").is_dir() else "no-"
     return [
         str(node_exporter),
@@ -74,17 +74,17 @@ def node_exporter_command(node_exporter: Path, address: str) -> list[str]:
 
 
 def blackbox_exporter_command(blackbox_exporter: Path, address: str, config: Path) -> list[str]:
-    """Asks what Prometheus tells it to ask; a probe that fails is a metric, not an error of its log."""
+    """Runs the probes that Prometheus requests; a failed probe is a metric, not an error in its log."""
     return [str(blackbox_exporter), f"--config.file={config}", f"--web.listen-address={address}", "--log.level=error"]
 
 
 def simulator_command(tls: Path, *arguments: str) -> list[str]:
-    """A simulator on a free port, its certificate authority in `tls`."""
+    """A simulator on a free port, with its CA in `tls`."""
     return [sys.executable, "-m", "simulator", "--host", HOST, "--port", "0", "--tls-dir", str(tls), *arguments]
 
 
 async def simulator_url(child: Child) -> str:
-    """The address the simulator prints once it serves. Raises CannotStart."""
+    """Return the address that the simulator prints once it is serving. Raises CannotStart."""
 
     def ready() -> str:
         words = child.log.read_text(encoding="utf-8", errors="replace").split()
@@ -99,7 +99,7 @@ async def simulator_url(child: Child) -> str:
 
 
 async def answers(url: str, child: Child) -> None:
-    """Return when a GET answers 200. Raises CannotStart."""
+    """Return once a GET is answered with 200. Raises CannotStart."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and not child.ended:
@@ -110,4 +110,4 @@ async def answers(url: str, child: Child) -> None:
             except (aiohttp.ClientError, TimeoutError):
                 pass
             await asyncio.sleep(POLL_SECONDS)
-    raise CannotStart(f"{child.name} does not answer at {url} after {START_SECONDS:.0f} s: see {child.log}")
+    raise CannotStart(f"{child.name} does not respond at {url} after {START_SECONDS:.0f} s: see {child.log}")

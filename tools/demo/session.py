@@ -1,4 +1,4 @@
-"""One run of the demo from start to check: starts the parts, watches them, shows them, judges them."""
+"""One run of the demo from start to check: starts the components, watches them, shows them, checks them."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ LIVE_WITHIN_SECONDS = 900.0
 STATUS_EVERY_SECONDS = 1.0
 STORE_EVERY_SECONDS = 10.0
 FILL_EVERY_SECONDS = 2.0
-"""How often the store is read while it is filled: one wants to see the first of everything."""
+"""How often the store is read while it is being filled, so that the first of everything is shown."""
 
 PROBE_EVERY_SECONDS = 0.5
 STEADY_AFTER_SECONDS = 300.0
@@ -38,11 +38,11 @@ _ERROR_LINE = re.compile(r"^(?:\S+ \S+ )?(?:ERROR|CRITICAL)\b|^Traceback ")
 
 
 class CheckFailed(Exception):
-    """The run cannot be judged, or never came so far; the message says why."""
+    """The run cannot be checked, or did not get that far; the message says why."""
 
 
 class Session:
-    """Runs until cancelled, or with settings.seconds until the check is done; `work` then says if it passed."""
+    """Runs until cancelled, or with settings.seconds until the check is done; `work` then returns whether it passed."""
 
     def __init__(self, settings: Settings, folder: Folder, children: Children, display: Display, view: View) -> None:
         self._settings = settings
@@ -52,7 +52,7 @@ class Session:
         self._view = view
 
     async def work(self) -> bool:
-        """Start, watch, and if so asked check. Raises CannotStart, ChildDied, CheckFailed, alone or in a group."""
+        """Start, watch, and if requested check. Raises CannotStart, ChildDied, CheckFailed, alone or in a group."""
         async with asyncio.TaskGroup() as group, AsyncExitStack() as opened:
             tasks = [group.create_task(self._show())]
             run = await stack.start(self._settings, self._folder, self._children, self._tell)
@@ -137,7 +137,7 @@ class Session:
         return bool(result["passed"])
 
     async def _until_live(self) -> int:
-        """Return when everything is live; the time at which the pairs were known."""
+        """Wait until everything is live; return the time at which the pairs were known."""
         pairs_known_ms = 0
 
         def live() -> bool:
@@ -152,7 +152,7 @@ class Session:
         return pairs_known_ms
 
     async def _until(self, reached: Callable[[], bool], missing: Callable[[], str]) -> None:
-        """Wait; where a check was asked for not for ever. Raises CheckFailed."""
+        """Wait, but not forever if a check was requested. Raises CheckFailed."""
         deadline = time.monotonic() + LIVE_WITHIN_SECONDS
         while not reached():
             if self._settings.seconds is not None and time.monotonic() > deadline:
@@ -171,7 +171,7 @@ class Session:
                     self._view.add(Reading(time.monotonic(), await answer.json()))
                     self._view.tell("status", "")
             except (aiohttp.ClientError, TimeoutError) as error:
-                self._view.tell("status", f"the collector does not answer: {type(error).__name__} {error}")
+                self._view.tell("status", f"the collector does not respond: {type(error).__name__} {error}")
             await asyncio.sleep(STATUS_EVERY_SECONDS)
 
     async def _read_store(self, store: Store, exchange: Exchange, run: Run) -> None:
@@ -218,11 +218,11 @@ class Session:
             except (aiohttp.ClientError, TimeoutError, ExchangeFailed) as error:
                 problem: Any = error
             await asyncio.sleep(1 + attempt)
-        raise CheckFailed(f"{what} does not answer: {problem}")
+        raise CheckFailed(f"{what} does not respond: {problem}")
 
 
 def logged_errors(log: Path) -> list[str]:
-    """The lines of a log that say ERROR or worse, or begin a traceback."""
+    """Return the lines of a log with level ERROR or higher, and those that start a traceback."""
     with log.open(encoding="utf-8", errors="replace") as lines:
         return [line.rstrip() for line in lines if _ERROR_LINE.match(line)]
 

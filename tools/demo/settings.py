@@ -1,4 +1,4 @@
-"""What the person who types `make demo` may choose: by environment variables, since make passes them on."""
+"""The options of `make demo`: environment variables, because make passes them on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ type ExchangeName = Literal["simulator", "binance"]
 
 
 class BadSetting(Exception):
-    """A variable that cannot be used; the message names it, its value and what is allowed."""
+    """An invalid variable; the message names it, its value and what is allowed."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """seconds: stop so long after everything is live and check; None: run until Ctrl-C."""
+    """seconds: check and stop this long after everything is live; None: run until Ctrl-C."""
 
     exchange: ExchangeName = "simulator"
     seconds: float | None = None
@@ -27,7 +27,7 @@ class Settings:
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read EXCHANGE, DEMO_SECONDS, DEMO_PAIRS (simulator only) and DEMO_FOLDER. Raises BadSetting.
 
-    An empty variable counts as unset: make passes what it was not given as an empty text.
+    An empty variable counts as unset, because make passes unset variables as empty strings.
     """
     exchange = environment.get("EXCHANGE") or "simulator"
     if exchange not in ("simulator", "binance"):
@@ -35,7 +35,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     seconds = _whole(environment, "DEMO_SECONDS", 1, 7 * 86_400)
     pairs = _whole(environment, "DEMO_PAIRS", 1, 2_000)
     if pairs is not None and exchange != "simulator":
-        raise BadSetting(f"DEMO_PAIRS={pairs}: only the simulator lets you choose how many pairs there are")
+        raise BadSetting(f"DEMO_PAIRS={pairs}: the number of pairs can only be set for the simulator")
     folder = environment.get("DEMO_FOLDER")
     return Settings(
         exchange="binance" if exchange == "binance" else "simulator",

@@ -1,4 +1,4 @@
-"""Starts everything: exchange and InfluxDB, then the collector, then gateway and what watches them."""
+"""Starts everything: exchange and InfluxDB, then the collector, then gateway and monitoring."""
 
 import asyncio
 import os
@@ -31,19 +31,19 @@ BINANCE_REST, BINANCE_WEBSOCKET = "https://fapi.binance.com", "wss://fstream.bin
 
 
 async def check_exchange(settings: Settings) -> None:
-    """Raise CannotStart if the real exchange is wanted and does not answer from here. Starts nothing."""
+    """Raise CannotStart if the real exchange is requested but cannot be reached. Starts nothing."""
     if settings.exchange == "binance" and (reason := await unreachable(BINANCE_REST)):
         raise CannotStart(f"EXCHANGE=binance: the exchange cannot be reached from here: {reason}")
 
 
 async def start(settings: Settings, folder: Folder, children: Children, tell: Tell) -> Run:
-    """Start exchange and InfluxDB side by side, then the collector; return once it answers.
+    """Start exchange and InfluxDB in parallel, then the collector; return once it responds.
 
     Raises CannotStart, ChildDied, alone or in a group.
     """
     influxd = programs.find("influxd")
     if influxd is None:
-        raise CannotStart("influxd is not here: run `make setup`, it says how it can be had")
+        raise CannotStart("influxd is missing: run `make setup` to see how to get it")
     async with asyncio.TaskGroup() as group:
         exchange = group.create_task(_exchange(settings, folder, children, tell))
         influx = group.create_task(_influx(influxd, folder, children, tell))
@@ -86,7 +86,7 @@ async def start(settings: Settings, folder: Folder, children: Children, tell: Te
 
 
 async def start_around(run: Run, folder: Folder, children: Children, tell: Tell) -> Run:
-    """Start what reads and watches the collector, all of it side by side; return the run with its addresses.
+    """Start everything that reads or watches the collector, in parallel; return the run with the addresses.
 
     Raises CannotStart, ChildDied, alone or in a group.
     """
@@ -108,7 +108,7 @@ async def start_around(run: Run, folder: Folder, children: Children, tell: Tell)
 
 
 def collector_config(folder: Folder) -> Path:
-    """The collector's configuration file."""
+    """Return the path of the collector's configuration file."""
     return folder.path / "collector.toml"
 
 
@@ -144,7 +144,7 @@ async def _gateway(run: Run, listen: str, folder: Folder, children: Children, te
 
 
 async def _influx(influxd: Path, folder: Folder, children: Children, tell: Tell) -> tuple[str, int]:
-    """InfluxDB with all that must be in it; returns its URL and when it was so."""
+    """Start InfluxDB and provision it; return its URL and when that was done."""
     tell("InfluxDB", "starts")
     address = f"{HOST}:{free_port()}"
     url = f"http://{address}"
@@ -152,7 +152,7 @@ async def _influx(influxd: Path, folder: Folder, children: Children, tell: Tell)
     data.mkdir(mode=0o700)
     child = children.start("influxd", influxd_command(influxd, address, data))
     await answers(f"{url}/health", child)
-    tell("InfluxDB", "is given its buckets, tasks and tokens")
+    tell("InfluxDB", "creating buckets, tasks and tokens")
     await children.run(
         "influx-reconcile", [sys.executable, "-m", "influx", "--url", url, "--secrets-dir", str(folder.secrets)]
     )
@@ -165,5 +165,5 @@ def _now_ms() -> int:
 
 
 def children_of(folder: Folder) -> Children:
-    """The children of a run: working in the repository, so that its packages are found, and logging to its folder."""
+    """The children of a run: started in the repository, so that its packages are found; logs are in its folder."""
     return Children(folder.logs, ROOT, environment(os.environ))

@@ -1,4 +1,4 @@
-"""The store by plain InfluxQL over HTTP, read by check, probe and screen with a token that may only read."""
+"""Reads the store by plain InfluxQL over HTTP with a read-only token; for check, probe and screen."""
 
 import json
 import re
@@ -22,7 +22,7 @@ class StoreFailed(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """The newest value of a field of one pair, at its time."""
+    """The newest value of a field of one pair, with its time."""
 
     time_ms: int
     value: float
@@ -30,19 +30,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class Stored:
-    """All candles of one pair and interval by open time. doubled: rows beyond the first of an open time."""
+    """All candles of one pair and interval by open time. doubled: additional rows with the same open time."""
 
     rows: dict[int, Row]
     doubled: int
 
 
 def bucket(interval: str) -> str:
-    """The bucket that an interval is kept in."""
+    """Return the bucket of an interval."""
     return RAW if interval == BASE else ROLLUP
 
 
 class Store:
-    """InfluxQL queries; every answer in ms."""
+    """InfluxQL queries; times are in ms."""
 
     def __init__(self, url: str, token_file: str) -> None:
         token = Path(token_file).read_text(encoding="utf-8").strip()
@@ -58,14 +58,14 @@ class Store:
         await self._session.close()
 
     async def newest(self, database: str, measurement: str, field: str, since: str) -> dict[str, Sample]:
-        """Read the newest value of every pair; since is how far back to look, as InfluxQL says it: 5m."""
+        """Return the newest value of every pair; since is how far to look back, in InfluxQL's notation: 5m."""
         query = f'SELECT last("{field}") FROM "{measurement}" WHERE time > now() - {since} GROUP BY "pair"'
         return {
             series["tags"]["pair"]: Sample(*series["values"][-1][:2]) for series in await self._query(database, query)
         }
 
     async def candles(self, pair: str, interval: str, since_ms: int = 0) -> Stored:
-        """Read everything the store holds of one pair and interval that opens at since_ms or later."""
+        """Return everything the store has for one pair and interval that opens at since_ms or later."""
         fields = ", ".join(f'"{name}"' for name in self._fields(interval))
         query = f'SELECT {fields} FROM "ohlcv_{interval}" WHERE "pair" = $pair AND time >= {since_ms}ms'
         answer = await self._query(bucket(interval), query, {"pair": pair})
@@ -74,13 +74,13 @@ class Store:
         return Stored(rows, len(values) - len(rows))
 
     async def settlements(self, pair: str) -> dict[int, tuple[float, float | None]]:
-        """Read the settled funding of one pair: rate and mark price by funding time."""
+        """Return the settled funding of one pair: rate and mark price by funding time."""
         query = 'SELECT "rate", "mark_price" FROM "funding_settled" WHERE "pair" = $pair'
         answer = await self._query(RAW, query, {"pair": pair})
         return {row[0]: (row[1], row[2]) for series in answer for row in series["values"]}
 
     async def series(self, interval: str) -> list[dict[str, str]]:
-        """Read the tags of every series of an interval."""
+        """Return the tags of every series of an interval."""
         answer = await self._query(bucket(interval), f'SHOW SERIES FROM "ohlcv_{interval}"')
         return [tags_of(row[0]) for series in answer for row in series["values"]]
 
@@ -103,7 +103,7 @@ class Store:
 
 
 def tags_of(key: str) -> dict[str, str]:
-    """Read the tags out of a series' key: `ohlcv_3m,exchange=BINANCE_FUTURES,pair=BTC/USDT:USDT`."""
+    """Parse the tags in a series' key: `ohlcv_3m,exchange=BINANCE_FUTURES,pair=BTC/USDT:USDT`."""
     parts = re.split(r"(?<!\\),", key)[1:]
     pairs = (re.split(r"(?<!\\)=", part, maxsplit=1) for part in parts)
     return {name: re.sub(r"\\([,= ])", r"\1", value) for name, value in pairs}

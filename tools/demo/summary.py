@@ -1,4 +1,4 @@
-"""What a checked run comes to: .demo/summary.json and the few lines a person reads. Pure but for the writing."""
+"""The result of a checked run: .demo/summary.json and a few lines for humans. Pure except for the writing."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from tools.demo.probe import percentile
 
 STREAM_PERCENT = 95.0
 JUDGED_CLOSES = 100
-"""Of fewer closes the share says nothing: one late frame of ten pairs is 10 %."""
+"""With fewer closes the share means nothing: one late frame of ten pairs is 10 %."""
 
 SAMPLED_SECONDS = 30.0
-"""A mark price is stored each 10 s: in so long a run the probe must have seen new ones."""
+"""A mark price is stored every 10 s: in a run of this length the probe must have seen new ones."""
 
 STEADY_SECONDS = 900.0
-"""From a run of this length on, memory and open files are judged too: minute 5 against the end."""
+"""In runs of this length or longer, memory and open files are checked, too: minute 5 against the end."""
 
 RSS_GROWTH = 1.1
 OPEN_FILES_SLACK = 5
@@ -26,7 +26,7 @@ OPEN_FILES_SLACK = 5
 
 @dataclass
 class Findings:
-    """What the comparison of store and exchange found."""
+    """The result of comparing store and exchange."""
 
     pairs: int = 0
     served: int = 0
@@ -37,7 +37,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Process:
-    """The collector's process at one moment."""
+    """The collector's process at one point in time."""
 
     rss_bytes: int
     open_files: int
@@ -45,7 +45,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured between live and the check. steady: the process 5 minutes after live, in long runs only."""
+    """Measurements between live and the check. steady: the process 5 minutes after live, only in long runs."""
 
     live_seconds: float
     closes_from_stream: int
@@ -59,7 +59,7 @@ class Figures:
 
 
 def summarize(findings: Findings, figures: Figures) -> dict[str, Any]:
-    """Build summary.json: the numbers, what fails, and `passed`."""
+    """Return the content of summary.json: the numbers, the failures, and `passed`."""
     verdicts = findings.verdicts
     closes = figures.closes_from_stream + figures.closes_from_rest
     share = round(100 * figures.closes_from_stream / closes, 2) if closes else None
@@ -99,7 +99,7 @@ def write(summary: Mapping[str, Any], path: Path) -> None:
 
 
 def in_short(summary: Mapping[str, Any]) -> list[str]:
-    """The lines to print at the end."""
+    """Return the lines to print at the end."""
     lag = summary["frame_to_queryable_seconds"]
     return [
         f"pairs {summary['pairs']}, stale {summary['stale']}, live for {summary['live_seconds']:.0f} s",
@@ -120,7 +120,7 @@ def in_short(summary: Mapping[str, Any]) -> list[str]:
 def _wrong_candles(findings: Findings) -> list[str]:
     failures = []
     if not findings.pairs:
-        failures.append("the exchange lists no pair that is to be collected")
+        failures.append("the exchange lists no eligible pair")
     if findings.stale:
         failures.append(f"{len(findings.stale)} pairs are stale: {', '.join(findings.stale[:5])}")
     for name, verdict in findings.verdicts.items():
@@ -130,7 +130,7 @@ def _wrong_candles(findings: Findings) -> list[str]:
                 f"{verdict.not_rolled} fetched instead of rolled; such as: {'; '.join(verdict.examples)}"
             )
         if not verdict.compared:
-            failures.append(f"{name}: nothing was there to compare")
+            failures.append(f"{name}: there was nothing to compare")
     return failures
 
 

@@ -1,9 +1,9 @@
-"""Runs a command that the kernel kills when the process that started it dies, however it dies.
+"""Runs a command that the kernel kills when the process that started it dies, for any reason.
 
     python tether.py PARENT_PID COMMAND ...
 
-The demo starts its children through this: even a SIGKILL of the demo leaves no process behind. Linux only
-(prctl(2), PR_SET_PDEATHSIG: it outlives the exec); elsewhere the command just runs.
+The demo starts its children this way, so even a SIGKILL of the demo leaves no process behind. Linux only
+(prctl(2), PR_SET_PDEATHSIG, which survives exec); on other systems the command just runs.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""What the screen shows, gathered from the collector's /status and from the store. Plain data."""
+"""The data for the screen, gathered from the collector's /status and from the store. Plain data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from tools.demo.run import Run
 from tools.demo.store_truth import Sample
 
 type Tell = Callable[[str, str], None]
-"""Hears of a part by its name what it does, or where it answers."""
+"""Called with the name of a component and its state or address."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One answer of /status, at a moment of the monotonic clock."""
+    """One response of /status, with its time on the monotonic clock."""
 
     at_seconds: float
     status: Mapping[str, Any]
@@ -31,12 +31,12 @@ class Reading:
 
 @dataclass
 class View:
-    """The state of the demo as a person should see it; its readers fill it in as they learn."""
+    """The state of the demo as shown to the user; its readers fill it in."""
 
     exchange: str
     logs: str
     run: Run | None = None
-    """Where everything is, once all of it answers; before, `parts` has what is known."""
+    """All addresses, once everything responds; until then, `parts` has what is known."""
 
     parts: dict[str, str] = field(default_factory=dict)
     phase: str = "starting"
@@ -50,24 +50,24 @@ class View:
     delays_seconds: list[float] = field(default_factory=list)
     now_ms: int = 0
     candle_due_ms: int = 0
-    """Open time of the newest candle that the store owes its readers."""
+    """Open time of the newest candle that must be in the store."""
 
     problems: dict[str, str] = field(default_factory=dict)
 
     def add(self, reading: Reading, keep_seconds: float = 10.0) -> None:
-        """Take a reading; rates are means over keep_seconds."""
+        """Add a reading; rates are averages over keep_seconds."""
         self.readings = [old for old in self.readings if old.at_seconds > reading.at_seconds - keep_seconds]
         self.readings.append(reading)
 
     def tell(self, who: str, problem: str) -> None:
-        """Keep what one of the readers cannot do; an empty text: it can again."""
+        """Record what one of the readers cannot do; an empty string: it can again."""
         self.problems.pop(who, None)
         if problem:
             self.problems[who] = problem
 
     @property
     def problem(self) -> str:
-        """The newest of the problems there are, or an empty text."""
+        """Return the newest current problem, or an empty string."""
         return next(reversed(self.problems.values()), "")
 
     @property
@@ -76,7 +76,7 @@ class View:
         return self.readings[-1].status if self.readings else None
 
     def rate(self, count: str) -> float | None:
-        """`messages` or `points` a second; None before there are two readings."""
+        """Return `messages` or `points` per second; None before there are two readings."""
         if len(self.readings) < 2:
             return None
         first, last = self.readings[0], self.readings[-1]
@@ -84,16 +84,16 @@ class View:
 
     @property
     def live(self) -> bool:
-        """Every pair live by the collector, and its mark price and newest candle read in the store."""
+        """Return whether every pair is live at the collector, and its mark price and newest candle are in the store."""
         return not self.not_live()
 
     def not_live(self) -> str:
-        """Say what is missing until everything is live; empty when it is."""
+        """Return what is missing until everything is live; empty if nothing is."""
         status = self.status
         if status is None:
-            return "the collector does not answer on /status"
+            return "the collector does not respond on /status"
         if not status["pairs"]:
-            return "the collector does not know the pairs yet"
+            return "the collector has not loaded the pairs yet"
         pairs = status["pairs"] - len(status["pairs_halted"])
         if status["pairs_live"] < pairs:
             return f"{pairs - status['pairs_live']} of {pairs} pairs are not live"
@@ -108,12 +108,12 @@ class View:
         return self.status is not None and self.status["fill"]["stage"] == "done"
 
     def not_filled(self) -> str:
-        """Say how far the fill is."""
+        """Return the progress of the fill."""
         return f"the fill is not done: {fill_text(self.status['fill'])}" if self.status is not None else ""
 
 
 def fill_text(fill: Mapping[str, Any]) -> str:
-    """How far the fill is, in one line."""
+    """Return the progress of the fill in one line."""
     (candles, of_candles), (windows, of_windows) = fill["candles"], fill["windows"]
     text = f"{fill['stage']}   3m {candles:,} of {of_candles:,}"
     return f"{text}   windows {windows:,} of {of_windows:,}" if of_windows else text

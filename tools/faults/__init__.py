@@ -1,1 +1,1 @@
-"""`make faults`: rows of real servers, each with a fault, and whether every candle is there and right afterwards."""
+"""`make faults`: rows of real servers, each with a fault, and a check that every candle is there and right."""

@@ -1,8 +1,8 @@
-"""`make faults`: run the rows side by side and print the table.
+"""`make faults`: run the rows in parallel and print the table.
 
-    FAULTS_ROWS=pattern       only rows whose name fits (fnmatch, or a part of it)
-    FAULTS_AT_ONCE=n          rows at a time; 10 for two cores, since rows mostly wait
-    FAULTS_FOLDER=path        where the rows' files go; .faults in the repository
+    FAULTS_ROWS=pattern       only rows whose name matches (fnmatch, or part of the name)
+    FAULTS_AT_ONCE=n          concurrent rows; 10 for two cores, because rows mostly wait
+    FAULTS_FOLDER=path        folder for the rows' files; default: .faults in the repository
 
 Exit codes: 0 every row is clean, 1 a row is not, 2 it could not start.
 """
@@ -30,7 +30,7 @@ CLEAN, NOT_CLEAN, CANNOT_START, INTERRUPTED = 0, 1, 2, 130
 
 
 def main() -> int:
-    """Run what the environment chooses."""
+    """Run the rows that the environment selects."""
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     influxd = programs.find("influxd")
     try:
@@ -40,7 +40,7 @@ def main() -> int:
         console.print(f"faults: {error}")
         return CANNOT_START
     if influxd is None:
-        console.print("faults: influxd is not here: run `make setup`, it says how it can be had")
+        console.print("faults: influxd is missing: run `make setup` to see how to get it")
         return CANNOT_START
     folder = Path(os.environ.get("FAULTS_FOLDER") or ROOT / ".faults")
     shutil.rmtree(folder, ignore_errors=True)

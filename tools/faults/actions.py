@@ -21,7 +21,7 @@ RAW = "market_data"
 
 
 def exchange(kind: str, *, first: int | None = None, last: int | None = None, **parameters: object) -> Action:
-    """Order a fault of the simulator; `first` and `last` choose its symbols by rank, the busiest is 0."""
+    """Activate a fault of the simulator; `first` and `last` select symbols by rank, 0 is the busiest."""
 
     async def act(world: World) -> None:
         chosen = dict(parameters)
@@ -38,23 +38,23 @@ async def exchange_heals(world: World) -> None:
 
 
 async def one_pair_silent(world: World) -> None:
-    """The busiest pair's streams say nothing, on connections that live."""
+    """Make the busiest pair's streams silent on live connections."""
     await world.simulated.fault("silent_symbol", symbol=(await world.simulated.symbols())[0])
 
 
 async def one_pair_halted(world: World) -> None:
-    """The busiest pair is halted: exchangeInfo says so and its streams are silent."""
+    """Halt the busiest pair: exchangeInfo reports it, and its streams are silent."""
     await world.simulated.fault("halt", symbol=(await world.simulated.symbols())[0])
 
 
 async def one_pair_delisted(world: World) -> None:
-    """A pair of the middle ends with the candle that is forming."""
+    """Delist a pair of medium activity with the candle that is forming."""
     symbols = await world.simulated.symbols()
     await world.simulated.fault("delisting", symbol=symbols[len(symbols) // 2], at_ms=next_close_ms(world))
 
 
 async def listing_dates_wrong(world: World) -> None:
-    """exchangeInfo dates the busiest pair's listing an hour ago, and that of the youngest 288 days too early."""
+    """Date the busiest pair's listing an hour ago, and the youngest pair's 288 days too early."""
     pairs = {pair.symbol: pair.listed_ms for pair in await world.simulated.listed()}
     busiest, youngest = (await world.simulated.symbols())[0], max(pairs, key=pairs.__getitem__)
     late_ms = world.simulated.now_ms() - HOUR_MS - pairs[busiest]
@@ -63,7 +63,7 @@ async def listing_dates_wrong(world: World) -> None:
 
 
 async def no_gap_is_open(world: World) -> None:
-    """Every collector has closed each gap it found, or proven it absent; else the row is not clean."""
+    """Require that every collector has closed each gap it found, or proven it absent; otherwise the row fails."""
     for collector in world.collectors:
         metrics = await collector.metrics()
         if metrics is None or metrics.total("marketdata_gaps_open"):
@@ -71,12 +71,12 @@ async def no_gap_is_open(world: World) -> None:
 
 
 def next_close_ms(world: World) -> int:
-    """When the candle that is forming closes."""
+    """Return when the forming candle closes."""
     return (world.simulated.now_ms() // CANDLE_MS + 1) * CANDLE_MS
 
 
 def funding_interval(rank: int, hours: int, *, from_hours: float) -> Action:
-    """The pair of this rank settles each so many hours, from so many hours after midnight on (before it: below 0)."""
+    """Make the pair of this rank settle every `hours`, from `from_hours` after midnight on (negative: before it)."""
 
     async def act(world: World) -> None:
         symbol = (await world.simulated.symbols())[rank]
@@ -87,7 +87,7 @@ def funding_interval(rank: int, hours: int, *, from_hours: float) -> Action:
 
 
 def settlement_deleted(rank: int, *, at_hours: int) -> Action:
-    """What the pair of this rank settled so many hours after midnight is deleted from the store, where it was."""
+    """Delete what the pair of this rank settled `at_hours` after midnight from the store, where it must be."""
 
     async def act(world: World) -> None:
         symbol = (await world.simulated.symbols())[rank]
@@ -98,7 +98,7 @@ def settlement_deleted(rank: int, *, at_hours: int) -> Action:
             while not (found := [at for at in await store.settlements(pair) if hour_ms <= at < hour_ms + SETTLED_MS]):
                 if time.monotonic() > deadline:
                     raise RuntimeError(
-                        f"the row wants a stored settlement of {pair} at {at_hours} h, and there is none"
+                        f"the row needs a stored settlement of {pair} at {at_hours} h, and there is none"
                     )
                 await asyncio.sleep(POLL_SECONDS)
         for time_ms in found:
@@ -109,7 +109,7 @@ def settlement_deleted(rank: int, *, at_hours: int) -> Action:
 
 
 def way(behavior: Behavior) -> Action:
-    """How requests get to InfluxDB from now on."""
+    """Set how requests get to InfluxDB from now on."""
 
     async def act(world: World) -> None:
         world.proxy.behavior = behavior
@@ -121,28 +121,28 @@ way_free = way(passes)
 
 
 async def store_stops(world: World) -> None:
-    """InfluxDB ends in order."""
+    """Stop InfluxDB in order."""
     await world.store.stop()
 
 
 async def store_starts(world: World) -> None:
-    """InfluxDB is back."""
+    """Start InfluxDB again."""
     await world.store.start()
 
 
 async def token_revoked(world: World) -> None:
-    """The first collector's ingest token is deleted on the server."""
+    """Delete the first collector's ingest token on the server."""
     await world.store.revoke("ingest", world.collector.name)
 
 
 async def token_restored(world: World) -> None:
-    """A new token is made and takes the place of the old one in its file."""
+    """Create a new token that replaces the old one in its file."""
     world.store.token_file("ingest", world.collector.name).unlink()
     await world.store.provision()
 
 
 def kill(index: int = 0) -> Action:
-    """SIGKILL to a collector."""
+    """Send SIGKILL to a collector."""
 
     async def act(world: World) -> None:
         await world.collectors[index].kill()
@@ -160,7 +160,7 @@ def start(index: int = 0) -> Action:
 
 
 def kill_with_points_in(place: str) -> Action:
-    """SIGKILL as soon as /metrics shows points in a place: queue, batch or spool."""
+    """Send SIGKILL as soon as /metrics shows points in a place: queue, batch or spool."""
 
     async def act(world: World) -> None:
         deadline = time.monotonic() + SEEN_SECONDS
@@ -175,7 +175,7 @@ def kill_with_points_in(place: str) -> Action:
 
 
 def kill_mid_delivery() -> Action:
-    """SIGKILL when InfluxDB has been written to and the collector has not heard so (see stores_and_is_silent)."""
+    """Send SIGKILL after InfluxDB has stored a write but before the collector knows (see stores_and_is_silent)."""
 
     async def act(world: World) -> None:
         before, deadline = world.proxy.writes_stored, time.monotonic() + SEEN_SECONDS
@@ -188,7 +188,7 @@ def kill_mid_delivery() -> Action:
 
 
 async def terminate(world: World) -> None:
-    """SIGTERM to the first collector; its exit code is 0, or the row is not clean."""
+    """Send SIGTERM to the first collector; its exit code must be 0, otherwise the row fails."""
     code = await world.collector.terminate()
     world.notes.append(f"exit code {code} after SIGTERM")
 
@@ -199,17 +199,17 @@ async def freeze(world: World) -> None:
 
 
 async def thaw(world: World) -> None:
-    """Let it go on."""
+    """Resume it."""
     world.collector.thaw()
 
 
 def newest_spooled(change: Callable[[CollectorServer, Path], None]) -> Action:
-    """Do something to the newest spool file of candles, of a collector that is not running."""
+    """Modify the newest spool file of candles, of a collector that is not running."""
 
     async def act(world: World) -> None:
         files = sorted((world.collector.spool / "main" / RAW).glob("*.lp.gz"))
         if not files:
-            raise RuntimeError("the row wants a spool file of candles, and there is none")
+            raise RuntimeError("the row needs a spool file of candles, and there is none")
         change(world.collector, files[-1])
         world.notes.append(f"{files[-1].name} changed")
 
@@ -217,7 +217,7 @@ def newest_spooled(change: Callable[[CollectorServer, Path], None]) -> Action:
 
 
 def damaged(_collector: CollectorServer, file: Path) -> None:
-    """Turn some bytes in the middle, as a bad disk does."""
+    """Change some bytes in the middle, as a bad disk does."""
     body = bytearray(file.read_bytes())
     for index in range(len(body) // 2, len(body) // 2 + 8):
         body[index] ^= 0xFF
@@ -225,7 +225,7 @@ def damaged(_collector: CollectorServer, file: Path) -> None:
 
 
 def half_written(collector: CollectorServer, file: Path) -> None:
-    """Leave of a file what a crash in the middle of its writing leaves: half of it, under its temporary name."""
+    """Leave what a crash in the middle of writing leaves: half the file, under its temporary name."""
     incoming = collector.spool / "incoming" / RAW
     incoming.mkdir(parents=True, exist_ok=True)
     (incoming / f"{file.name}.tmp").write_bytes(file.read_bytes()[: file.stat().st_size // 2])
@@ -233,7 +233,7 @@ def half_written(collector: CollectorServer, file: Path) -> None:
 
 
 def with_line(line: Callable[[str], str]) -> Callable[[CollectorServer, Path], None]:
-    """Put one more line in front of a spool file: what `line` makes of its first."""
+    """Insert a line at the start of a spool file: what `line` makes of its first."""
 
     def change(_collector: CollectorServer, file: Path) -> None:
         lines = gzip.decompress(file.read_bytes()).decode().splitlines()
@@ -246,11 +246,11 @@ def with_line(line: Callable[[str], str]) -> Callable[[CollectorServer, Path], N
 
 
 def unreadable(_line: str) -> str:
-    """A line that InfluxDB cannot parse: 400, and nothing of the body is stored."""
+    """A line that InfluxDB cannot parse: 400, and nothing in the body is stored."""
     return "ohlcv_3m,exchange=BINANCE_FUTURES close=nan,,"
 
 
 def of_wrong_type(line: str) -> str:
-    """The same point with a fraction for the number of trades: 422, and the other lines are stored."""
+    """The same point with a fraction as the number of trades: 422, and the other lines are stored."""
     series, _, rest = line.partition(" ")
     return f"{series} trades=1.5 {rest.rpartition(' ')[2]}"

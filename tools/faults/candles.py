@@ -10,7 +10,7 @@ from tools.faults.world import World
 
 
 def of_candle(kind: str, open_seconds: float, *, first: int, last: int, **parameters: object) -> Action:
-    """Order a fault of the candle that opens then (in seconds from midnight), of symbols by rank."""
+    """Activate a fault for the candle that opens then (in seconds from midnight), for symbols by rank."""
 
     async def act(world: World) -> None:
         start_ms = world.midnight_ms + round(open_seconds * 1000)
@@ -21,7 +21,7 @@ def of_candle(kind: str, open_seconds: float, *, first: int, last: int, **parame
 
 
 def nothing_is_held_back(close_seconds: float) -> Action:
-    """Each pair's close of then, and all before it, was told to readers of /stream; or the row is not clean."""
+    """Require that each pair's close at that time, and all before it, were sent to readers of /stream."""
 
     async def act(world: World) -> None:
         until_ms = world.midnight_ms + round(close_seconds * 1000)
@@ -35,7 +35,7 @@ def nothing_is_held_back(close_seconds: float) -> Action:
 
 
 def quarantined(count: int) -> Action:
-    """So many candles are quarantined; or the row is not clean."""
+    """Require that this many candles are quarantined."""
 
     async def act(world: World) -> None:
         metrics = await world.collector.metrics()
@@ -48,7 +48,7 @@ def quarantined(count: int) -> Action:
 
 
 async def _next_open_ms(url: str) -> dict[str, int]:
-    """What a joining reader is told: by pair the oldest candle that is neither final nor absent."""
+    """Return, by pair, the oldest candle that is neither final nor absent, as sent to a new reader."""
     told = {}
     timeout = aiohttp.ClientTimeout(total=10)
     async with (

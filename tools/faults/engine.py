@@ -1,4 +1,4 @@
-"""Runs one row: its servers, its script, the wait until everything that is due is stored, the comparison."""
+"""Runs one row: starts its servers, runs its script, waits until everything due is stored, and compares."""
 
 import asyncio
 import os
@@ -25,17 +25,17 @@ SEED = 4
 DAY_MS = 86_400_000
 QUARTER_SECONDS = 900.0
 CLOSE_DEADLINE_MS = 4_000
-"""A close that is confirmed by REST is confirmed after this: nothing is due earlier."""
+"""A close that is confirmed by REST is confirmed after this, so nothing is due earlier."""
 
 SETTLED_AFTER_MS = 50_000
-"""What settled is fetched after 20 s, and looked for again 30 s later."""
+"""Settlements are fetched after 20 s, and again 30 s later."""
 
 POLL_SECONDS = 1.0
 
 
 @dataclass
 class Result:
-    """What became of a row. problems: one line each; a clean row has none."""
+    """The result of a row. problems: one line each; a clean row has none."""
 
     row: Row
     judgement: Judgement = field(default_factory=Judgement)
@@ -47,12 +47,12 @@ class Result:
 
     @property
     def clean(self) -> bool:
-        """Nothing is lost, doubled, off the grid or wrong, no law is broken, no limit overstepped."""
+        """Whether nothing is lost, duplicated, off the grid or wrong, both laws hold, and no limit was exceeded."""
         return not self.problems
 
 
 def past_midnight_ms() -> int:
-    """A UTC midnight at least a day ago: the servers' own tasks, which run by the wall clock, have no part in a row."""
+    """Return a UTC midnight at least a day ago, so that the servers' own tasks, by the wall clock, have no effect."""
     return (time.time_ns() // 1_000_000 - DAY_MS) // DAY_MS * DAY_MS
 
 
@@ -65,9 +65,9 @@ async def run(
     beside: Callable[[World], Coroutine[None, None, None]] | None = None,
     afterwards: Callable[[World], Awaitable[list[str]]] | None = None,
 ) -> Result:
-    """Run a row in a folder of its own, which exists and is empty. Never raises for what the row's servers do.
+    """Run a row in its own folder, which exists and is empty. Never raises because of the row's servers.
 
-    `beside` runs beside it all and is cancelled at the end. `afterwards` looks at the servers after the comparison and
+    `beside` runs in parallel and is cancelled at the end. `afterwards` inspects the servers after the comparison and
     returns problems.
     """
     started = time.monotonic()
@@ -106,7 +106,7 @@ async def run(
 
 
 class _Run:
-    """A row under way."""
+    """A row in progress."""
 
     def __init__(self, row: Row, world: World, result: Result) -> None:
         self._row = row
@@ -123,7 +123,7 @@ class _Run:
         for step in row.script:
             if step.at_seconds == PREPARED:
                 await step.action(world)
-        # The collector learns the pairs a few seconds from now; what formed before that is the fill's in any case.
+        # The collector loads the pairs a few seconds from now; the fill covers candles that formed before that.
         self._watched_ms = world.simulated.now_ms()
         for collector in world.collectors:
             collector.start()
@@ -156,9 +156,9 @@ class _Run:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _run_tasks(self) -> None:
-        """What InfluxDB's scheduler does each quarter of an hour.
+        """Do what InfluxDB's scheduler does every quarter hour.
 
-        A run that fails is not caught up with: its windows are due when the next run has ended.
+        A failed run is not made up for: its windows are due when the next run has finished.
         """
         world = self._world
         at_seconds = TASK_OFFSET_SECONDS
@@ -172,7 +172,7 @@ class _Run:
             at_seconds += QUARTER_SECONDS
 
     async def _recover(self, store: Store) -> None:
-        """Measure from the last step until every candle that was due then is stored."""
+        """Measure the time from the last step until every candle that was due then is stored."""
         world = self._world
         await world.sleep_until(self._row.healed_seconds)
         healed_ms = world.simulated.now_ms()
@@ -191,13 +191,13 @@ class _Run:
             self._result.recovered_seconds = (world.simulated.now_ms() - healed_ms) / 1000
 
     async def _settle(self) -> None:
-        """Wait until no collector has anything on its way or a window to roll."""
+        """Wait until no collector has points on their way or dirty windows."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if all([await self._at_rest(index) for index in range(len(self._world.collectors))]):
                 return
             await asyncio.sleep(POLL_SECONDS)
-        self._result.problems.append("a collector has points on their way, or windows to roll, and does not finish")
+        self._result.problems.append("a collector has points on their way, or dirty windows, and does not finish")
 
     async def _at_rest(self, index: int) -> bool:
         collector = self._world.collectors[index]
@@ -205,7 +205,7 @@ class _Run:
         if status is None:
             return not collector.running
         stores = status["stores"].values()
-        # Samples come all the time and are no part of the comparison: only what waits for long is unrest.
+        # Samples arrive all the time and are not compared: only what waits for long counts.
         return bool(status["fill"]["stage"] == "done") and all(
             not store["rollup_windows_dirty"] and store["spool_files"] <= 2 for store in stores
         )
@@ -231,7 +231,7 @@ class _Run:
         )
 
     async def _judge_settlements(self, store: Store) -> None:
-        """The history is looked at some time after a start: what is lost may be on its way."""
+        """The history is checked some time after a start: lost settlements may still be on their way."""
         span, deadline = self._settled_span(), time.monotonic() + PATIENCE_SECONDS
         while True:
             found = await judge_settlements(store, self._world.simulated, self._pairs, *span)
@@ -242,7 +242,7 @@ class _Run:
         self._result.judgement.add_settlements(found)
 
     def _settled_span(self) -> tuple[int, int]:
-        """Which funding times are compared: of the history the collectors keep, and all that settled a while ago."""
+        """Return the funding times to compare: the history the collectors keep, if settled some time ago."""
         days = merged({"funding": {"history_days": 30}}, self._row.config)["funding"]["history_days"]
         assert isinstance(days, int)
         until_ms = self._world.midnight_ms + int(self._row.until_seconds * 1000)
@@ -266,7 +266,7 @@ class _Run:
         collector = next(item for item in self._world.collectors if item.name == name)
         metrics = await collector.metrics()
         if metrics is None:
-            self._result.problems.append(f"{name} does not answer at the end: see {collector.log}")
+            self._result.problems.append(f"{name} does not respond at the end: see {collector.log}")
             return
         self._result.problems += [f"{name}: {line}" for line in broken_laws(metrics)]
         self._result.counted += int(metrics.total("marketdata_points_dropped_total"))

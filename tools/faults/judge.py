@@ -1,4 +1,4 @@
-"""A row's store against the simulator's truth, with the demo's comparison, which shares no code with the collector."""
+"""Compares a row's store with the simulator's truth, with the demo's comparison, independently of the collector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What must be stored: candles that open from `first_ms` to `last_ms`, and what ended before `rolled_until_ms`.
+    """What must be stored: candles that open from `first_ms` to `last_ms`, and windows that ended by `rolled_until_ms`.
 
-    first_ms is the fill's beginning: windows that open later are rolled from our candles, older ones are fetched; of
-    all, the newest `fetched_windows` count. fetched_until_ms is when the collectors started.
+    first_ms is the start of the fill: windows that open later are rolled up from our candles, older ones are fetched;
+    of all, the newest `fetched_windows` count. fetched_until_ms is when the collectors started.
     """
 
     first_ms: int
@@ -28,17 +28,17 @@ class Span:
     fetched_windows: int
 
     def opens(self, interval: str, listed_ms: int, ended_ms: int) -> tuple[int, int]:
-        """The first and the last open time of an interval, both included, of a pair that traded from ... to.
+        """Return the first and last open time of an interval, both included, for a pair that traded in this period.
 
-        A window in which a pair is listed or ends can never be complete. One that ended before the collectors started
-        is fetched by them at once; one that ends while we watch within the hour, and is not looked at here.
+        A window in which a pair is listed or delisted can never be complete. If it ended before the collectors started,
+        they fetch it at once; if it ends while we watch, they fetch it within the hour, and it is not checked here.
         """
         length_ms = LENGTH_MS[interval]
         newcomer = interval != BASE and (listed_ms // length_ms + 1) * length_ms > self.fetched_until_ms
         listed_ms = (listed_ms + (length_ms - 1 if newcomer else 0)) // length_ms * length_ms
         if interval == BASE:
             return max(self.first_ms, listed_ms), self.last_ms
-        # Counted back from the end: a store that was away at the start is filled with the newest windows of later.
+        # Counted from the end: a store that was down at the start is filled with the newest windows of a later time.
         oldest_ms = (max(self.rolled_until_ms, self.fetched_until_ms) // length_ms - self.fetched_windows) * length_ms
         last_ms = min(self.rolled_until_ms, ended_ms) // length_ms * length_ms - length_ms
         return max(oldest_ms, listed_ms), last_ms
@@ -46,7 +46,7 @@ class Span:
 
 @dataclass
 class Judgement:
-    """What a store holds, counted: of 3m candles (and settled funding, where a row has it compared), and of windows."""
+    """The content of a store, counted: 3m candles (and settled funding, if the row compares it), and windows."""
 
     expected: int = 0
     lost: int = 0
@@ -58,7 +58,7 @@ class Judgement:
     examples: list[str] = field(default_factory=list)
 
     def add(self, interval: str, verdict: Verdict, expected: int) -> None:
-        """Take in one pair and interval."""
+        """Add one pair and interval."""
         self.examples = (self.examples + verdict.examples)[:5]
         self.off_grid += verdict.off_grid
         if interval == BASE:
@@ -70,7 +70,7 @@ class Judgement:
             self.windows_wrong += verdict.missing + verdict.differing + verdict.not_rolled
 
     def add_settlements(self, found: Settlements) -> None:
-        """Take in the settled funding of all pairs."""
+        """Add the settled funding of all pairs."""
         self.examples = (found.examples + self.examples)[:5]
         self.expected += found.expected
         self.lost += found.lost
@@ -105,7 +105,7 @@ async def judge(store: Store, simulated: Simulated, pairs: Sequence[ListedPair],
 
 
 async def _ended_ms(pair: ListedPair, simulated: Simulated, span: Span) -> int:
-    """When the pair's last candle of the span ended."""
+    """Return when the pair's last candle in the span ended."""
     newest = await simulated.candles(pair.symbol, BASE, span.last_ms - HOUR_MS, span.last_ms)
     return max(newest, default=span.last_ms) + LENGTH_MS[BASE]
 
@@ -113,7 +113,7 @@ async def _ended_ms(pair: ListedPair, simulated: Simulated, span: Span) -> int:
 async def missing(
     store: Store, simulated: Simulated, pairs: Sequence[ListedPair], first_ms: int, last_ms: int
 ) -> set[tuple[str, int]]:
-    """The 3m candles (pair, open time) from first to last that the exchange has and the store has not."""
+    """Return the 3m candles (pair, open time) from first to last that the exchange has but the store lacks."""
     found = set()
     for pair in pairs:
         truth = await simulated.candles(pair.symbol, BASE, max(first_ms, pair.listed_ms), last_ms)

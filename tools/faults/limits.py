@@ -1,4 +1,4 @@
-"""The exchange's limits, held against the simulator's log of what each address did. Pure.
+"""Checks the simulator's log of each address against the exchange's limits. Pure.
 
 Numbers: docs/binance.md 1.2 and 2 (measured and documented in October 2026).
 """
@@ -15,7 +15,7 @@ STREAMS_A_CONNECTION = 1_024
 
 
 def broken(log: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name each minute in which an address went over a limit; empty if none did."""
+    """Describe each minute in which an address exceeded a limit; empty if none did."""
     found = []
     for entry in log:
         place = f"{entry['address']} minute {entry['minute_ms']}"

@@ -1,4 +1,4 @@
-"""The way to InfluxDB, which can be slow, cut, or answer by itself. It forwards whole HTTP requests."""
+"""The proxy in front of InfluxDB, which can be slow, cut, or answer by itself. It forwards whole HTTP requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ type Behavior = Callable[["Call"], Awaitable[web.StreamResponse]]
 
 
 class Call:
-    """A request on its way: a behavior forwards it, answers it, or does neither."""
+    """A request in progress: a behavior forwards it, answers it, or does neither."""
 
     def __init__(
         self, request: web.Request, body: bytes, url: str, session: aiohttp.ClientSession, stored: Callable[[], None]
@@ -30,7 +30,7 @@ class Call:
         self._stored = stored
 
     async def forward(self) -> web.StreamResponse:
-        """Send it on, and give back what InfluxDB answers; 502 if it is not there."""
+        """Forward it and return InfluxDB's response; 502 if InfluxDB is down."""
         headers = {key: value for key, value in self._request.headers.items() if key.lower() != "host"}
         try:
             async with self._session.request(
@@ -41,12 +41,12 @@ class Call:
                 kept = {key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP}
                 return web.Response(status=answer.status, headers=kept, body=await answer.read())
         except aiohttp.ClientConnectorError:
-            return self.abort()  # as if nobody listened
+            return self.abort()  # as if nothing was listening
         except aiohttp.ClientError:
             return web.Response(status=502, text="Bad Gateway")
 
     def abort(self) -> web.StreamResponse:
-        """End the client's connection without an answer."""
+        """Abort the client's connection without a response."""
         if self._request.transport is not None:
             self._request.transport.abort()
         return web.Response(status=500)
@@ -58,12 +58,12 @@ async def passes(call: Call) -> web.StreamResponse:
 
 
 async def cut(call: Call) -> web.StreamResponse:
-    """No request gets anywhere."""
+    """Abort all requests."""
     return call.abort()
 
 
 def slow(seconds: float) -> Behavior:
-    """Every answer comes so late."""
+    """Delay every response by this much."""
 
     async def behave(call: Call) -> web.StreamResponse:
         answer = await call.forward()
@@ -74,7 +74,7 @@ def slow(seconds: float) -> Behavior:
 
 
 def answers(status: int, body: str = "", *, path: str = WRITE_PATH, retry_after_seconds: int | None = None) -> Behavior:
-    """Requests to a path are answered here and do not reach InfluxDB."""
+    """Answer requests to a path without forwarding them to InfluxDB."""
 
     async def behave(call: Call) -> web.StreamResponse:
         if call.path != path:
@@ -86,7 +86,7 @@ def answers(status: int, body: str = "", *, path: str = WRITE_PATH, retry_after_
 
 
 async def stores_and_is_silent(call: Call) -> web.StreamResponse:
-    """Writes reach InfluxDB, and the answer never comes: the client cannot know."""
+    """Forward writes to InfluxDB but never respond: the client cannot know the result."""
     answer = await call.forward()
     if call.path != WRITE_PATH:
         return answer
@@ -95,7 +95,7 @@ async def stores_and_is_silent(call: Call) -> web.StreamResponse:
 
 
 class Proxy:
-    """Serves at `url`, forwards to `target`; `behavior` may be set at any time."""
+    """Serves at `url`, forwards to `target`; `behavior` may be changed at any time."""
 
     def __init__(self, target: str) -> None:
         self.behavior: Behavior = passes

@@ -1,4 +1,4 @@
-"""Every row of the fault table."""
+"""All rows of the fault table."""
 
 from fnmatch import fnmatch
 
@@ -21,12 +21,12 @@ ROWS: tuple[Row, ...] = (
 
 
 class NoSuchRow(Exception):
-    """No row fits the pattern; the message says so."""
+    """No row matches the pattern; the message says so."""
 
 
 def chosen(pattern: str) -> list[Row]:
-    """The rows whose names fit a pattern (fnmatch, or a part of the name). Raises NoSuchRow."""
+    """Return the rows whose names match a pattern (fnmatch, or part of the name). Raises NoSuchRow."""
     rows = [row for row in ROWS if fnmatch(row.name, pattern) or pattern.lower() in row.name.lower()]
     if not rows:
-        raise NoSuchRow(f"FAULTS_ROWS={pattern}: no row is named so; there are {', '.join(row.name for row in ROWS)}")
+        raise NoSuchRow(f"FAULTS_ROWS={pattern}: no row matches; there are {', '.join(row.name for row in ROWS)}")
     return rows

@@ -1,14 +1,14 @@
-"""Candles that the exchange has late, or as a row that cannot be."""
+"""Candles that the exchange provides late, or as an impossible row."""
 
 from tools.faults.actions import exchange_heals
 from tools.faults.candles import nothing_is_held_back, of_candle, quarantined
 from tools.faults.row import PREPARED, Row, at, script
 
 AGAIN = {"ledger": {"check_seconds": 5, "ask_again_seconds": list(range(20, 401, 20))}}
-"""What the exchange did not have is asked for again all the time: by default the first time is after ten minutes."""
+"""Missing candles are requested again all the time; by default the first time is after ten minutes."""
 
 OPENED = -360
-"""The candle that forms when the collectors start, and closes at -180."""
+"""The candle that is forming when the collectors start, and closes at -180."""
 
 WHATS = ("volume_without_trade", "high_below_low", "close_outside", "negative_volume")
 

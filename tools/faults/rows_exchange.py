@@ -71,7 +71,7 @@ EXCHANGE_ROWS = (
     Row(
         "dates of listing 288 days early and years late",
         script(at(PREPARED, listing_dates_wrong), at(60, no_gap_is_open)),
-        pairs=22,  # with fewer the simulator lists no newcomer
+        pairs=22,  # with fewer pairs the simulator has no newly listed one
     ),
     Row("a halt of a pair", script(at(-200, one_pair_halted), at(30, exchange_heals)), until_seconds=90),
     Row(

@@ -4,7 +4,7 @@ from tools.faults.actions import funding_interval, kill, settlement_deleted, sta
 from tools.faults.row import PREPARED, Row, at, script
 
 SHORTER, LONGER, LIVE = 3, 4, 5
-"""Ranks of pairs that settle each 8 h unless they are told otherwise."""
+"""Ranks of pairs that settle every 8 h by default."""
 
 FUNDING_ROWS = (
     Row(

@@ -1,4 +1,4 @@
-"""What the exchange's REST can do to us while half of the closing frames are missing, so that it is needed."""
+"""What the exchange's REST API can do to us while half of the closing frames are missing, so that it is needed."""
 
 from tools.faults.actions import exchange, exchange_heals
 from tools.faults.row import Row, Step, at, script
@@ -7,7 +7,7 @@ HALF_MISSING = exchange("missing_close", first=0, last=6)
 
 
 def refused(status: int, *, retry_after_seconds: int | None = None, heals: float = 20) -> tuple[Step, ...]:
-    """REST answers so over a close."""
+    """REST responds like this over a close."""
     fault = exchange("rest_status", status=status, retry_after_seconds=retry_after_seconds)
     return script(at(-20, HALF_MISSING, fault), at(heals, exchange_heals))
 

@@ -1,4 +1,4 @@
-"""What InfluxDB, and the way to it, can do to us."""
+"""What InfluxDB, and the connection to it, can do to us."""
 
 from tools.faults import proxy
 from tools.faults.actions import (

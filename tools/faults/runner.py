@@ -1,4 +1,4 @@
-"""Runs many rows side by side."""
+"""Runs many rows in parallel."""
 
 import asyncio
 import shutil
@@ -12,7 +12,7 @@ from tools.faults.engine import Result
 from tools.faults.row import LEAD_SECONDS, Row
 
 STAGGER_SECONDS = 4.0
-"""Rows start one after another, so that two cores do not fill ten stores at once."""
+"""Rows start one after another, so that two cores do not have to fill ten stores at once."""
 
 
 async def run_rows(
@@ -24,7 +24,7 @@ async def run_rows(
     console: Console,
     lead_seconds: float = LEAD_SECONDS,
 ) -> list[Result]:
-    """Run rows, so many at a time, each in a folder of its own; results in the order of the rows."""
+    """Run rows, this many at a time, each in its own folder; returns results in the order of the rows."""
     places = asyncio.Semaphore(at_once)
     starting = asyncio.Lock()
 
@@ -45,7 +45,7 @@ async def run_rows(
 
 
 def tell(result: Result, folder: Path, console: Console) -> None:
-    """One line of what became of a row, and one for each problem."""
+    """Print a line with the result of a row, and one for each problem."""
     verdict = "clean" if result.clean else "FAILED"
     notes = "".join(f"; {note}" for note in result.notes)
     console.print(f"{verdict:6} {result.row.name} ({result.took_seconds:.0f} s, {folder}{notes})", highlight=False)

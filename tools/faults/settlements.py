@@ -1,4 +1,4 @@
-"""A store's settled funding against what the exchange settled. Pure but for the reading."""
+"""Compares a store's settled funding with what the exchange settled. Pure except for the reading."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ type Paid = tuple[float, float | None]
 
 @dataclass
 class Settlements:
-    """What was compared and what is wrong with it, counted."""
+    """What was compared and what is wrong, counted."""
 
     expected: int = 0
     lost: int = 0
@@ -24,9 +24,9 @@ class Settlements:
     examples: list[str] = field(default_factory=list)
 
     def add(self, pair: str, stored: Mapping[int, Paid], truth: Mapping[int, Paid]) -> None:
-        """Take in one pair. Stored ones of a minute are one settlement, and all but one of them too many.
+        """Add one pair. Stored points within a minute are one settlement, and all but one of them are surplus.
 
-        One at a time at which the exchange settled nothing is wrong.
+        A point at a time at which the exchange settled nothing is wrong.
         """
         minutes = {time_ms // MINUTE_MS for time_ms in stored}
         self.expected += len(truth)
@@ -37,7 +37,7 @@ class Settlements:
                 self._note(f"{pair} settlement {time_ms} is missing")
             elif stored.get(time_ms) != paid:
                 self.wrong += 1
-                self._note(f"{pair} settlement {time_ms} is {stored.get(time_ms)}, the exchange says {paid}")
+                self._note(f"{pair} settlement {time_ms} is {stored.get(time_ms)}, the exchange has {paid}")
         surplus = minutes - {time_ms // MINUTE_MS for time_ms in truth}
         self.wrong += len(surplus)
         for minute in sorted(surplus):

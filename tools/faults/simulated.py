@@ -1,4 +1,4 @@
-"""The simulated exchange through its control API, which costs no weight: its clock, its faults, its log, the truth."""
+"""The simulated exchange through its control API, which costs no weight: clock, faults, log, truth."""
 
 import ssl
 import time
@@ -41,40 +41,40 @@ class Simulated:
         return (self.now_ms() - self.midnight_ms) / 1000
 
     async def symbols(self) -> list[str]:
-        """The eligible symbols, busiest first."""
+        """Return the eligible symbols, busiest first."""
         symbols: list[str] = (await self._ask("GET", "/_control/state"))["pairs"]
         return symbols
 
     async def listed(self) -> list[ListedPair]:
-        """The pairs that exchangeInfo lists as eligible. A request of ours: it is in the log with weight 1."""
+        """Return the pairs that exchangeInfo lists as eligible. This is a request: it is in the log with weight 1."""
         return eligible(await self._ask("GET", "/fapi/v1/exchangeInfo"))
 
     async def fault(self, kind: str, **parameters: object) -> None:
-        """Order a fault."""
+        """Activate a fault."""
         await self._ask("POST", "/_control/faults", {"kind": kind, **parameters})
 
     async def heal(self) -> None:
-        """End every fault."""
+        """End all faults."""
         await self._ask("DELETE", "/_control/faults")
 
     async def log(self) -> list[dict[str, Any]]:
-        """What each address did in each minute."""
+        """Return the requests of each address in each minute."""
         entries: list[dict[str, Any]] = await self._ask("GET", "/_control/log")
         return entries
 
     async def candles(self, symbol: str, interval: str, first_open_ms: int, last_open_ms: int) -> dict[int, Row]:
-        """The true candles that open from first to last, both included."""
+        """Return the true candles that open from first to last, both included."""
         query = f"symbol={symbol}&interval={interval}&start={first_open_ms}&end={last_open_ms}"
         rows = await self._ask("GET", f"/_control/truth?{query}") if first_open_ms <= last_open_ms else []
         return {row[0]: candle_of(row) for row in rows}
 
     async def settlements(self, symbol: str, first_ms: int, last_ms: int) -> dict[int, tuple[float, float]]:
-        """What a symbol truly settled from first to last, both included: rate and mark price by funding time."""
+        """Return what a symbol really settled from first to last, both included: rate and mark price by time."""
         rows = await self._ask("GET", f"/_control/settled?symbol={symbol}&start={first_ms}&end={last_ms}")
         return {row["fundingTime"]: (float(row["fundingRate"]), float(row["markPrice"])) for row in rows}
 
     async def rest(self, path: str) -> Any:
-        """The exchange's answer to a request. It is in the log, with its weight."""
+        """Return the exchange's response to a request. It is in the log, with its weight."""
         return await self._ask("GET", path)
 
     async def _ask(self, method: str, path: str, body: object = None) -> Any:

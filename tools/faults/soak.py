@@ -1,11 +1,11 @@
 """`make soak`: two collectors, 164 pairs, a random fault every minute; then compare, and look for leaks.
 
-    SOAK_MINUTES=60      how long
-    SOAK_PAIRS=164       how many pairs
-    SOAK_SEED=n          the same faults again; it is printed
+    SOAK_MINUTES=60      duration
+    SOAK_PAIRS=164       number of pairs
+    SOAK_SEED=n          repeats the same faults; it is printed
 
-One collector suffers every fault of a process; the other lives all the time, and its memory and open files must be
-flat. At the end `collector audit` runs beside both.
+One collector suffers all faults of a process; the other runs all the time, and its memory and open files must not grow.
+At the end `collector audit` runs beside both.
 """
 
 import asyncio
@@ -48,20 +48,20 @@ CLEAN, NOT_CLEAN, CANNOT_START = 0, 1, 2
 TWO = ("collector-1", "collector-2")
 MINUTE_SECONDS = 60
 SHARE_PERCENT = 40
-"""Of the weight, for each of the two: what fills the stores is no part of the soak, and is over sooner."""
+"""Share of the weight for each of the two. Filling the stores is not part of the soak, and this speeds it up."""
 
 FILL_SECONDS = 120.0
-"""Two collectors have filled an empty store by then: two UTC minutes of weight."""
+"""Two collectors have filled an empty store by then, using two UTC minutes of weight."""
 
 HEALS_AFTER_SECONDS = (5.0, 45.0)
 SAMPLE_SECONDS = 5.0
 GROWTH_ALLOWED = 1.10
-"""Memory of the last quarter against the second: allocators breathe; a leak of a minute's data is more."""
+"""Memory in the last quarter compared with the second: allocators fluctuate; leaking a minute's data is more."""
 
 FILES_ALLOWED = 4
 
 type Fault = tuple[Action, Action]
-"""What begins a fault, and what ends it."""
+"""What starts a fault, and what ends it."""
 
 FAULTS: dict[str, Fault] = {
     "store stops": (store_stops, store_starts),
@@ -89,7 +89,7 @@ FAULTS: dict[str, Fault] = {
 def soak_row(
     minutes: int, pairs: int, seed: int, *, lead_seconds: float = LEAD_SECONDS, fill_seconds: float = FILL_SECONDS
 ) -> Row:
-    """A row with one fault drawn for each minute after the fill."""
+    """Return a row with one random fault per minute after the fill."""
     draw = random.Random(seed)  # noqa: S311 - reproducible, not secret
     steps: list[tuple[Step, ...]] = []
     names = []
@@ -115,7 +115,7 @@ def soak_row(
 
 
 def noted(name: str, action: Action) -> Action:
-    """The action, and its name among the notes."""
+    """Return the action, which also adds its name to the notes."""
 
     async def act(world: World) -> None:
         world.notes.append(name)
@@ -126,7 +126,7 @@ def noted(name: str, action: Action) -> Action:
 
 @dataclass
 class Watch:
-    """Memory (bytes) and open files of the collector that lives all the time, every few seconds."""
+    """Memory (bytes) and open files of the collector that runs all the time, sampled every few seconds."""
 
     memory: list[float] = field(default_factory=list)
     files: list[float] = field(default_factory=list)
@@ -141,7 +141,7 @@ class Watch:
             await asyncio.sleep(SAMPLE_SECONDS)
 
     def problems(self) -> list[str]:
-        """What has grown from the second quarter of the time to the last."""
+        """Return what has grown from the second quarter of the time to the last."""
         found = []
         for name, values, factor, more in (
             ("memory", self.memory, GROWTH_ALLOWED, 0),
@@ -162,7 +162,7 @@ class Watch:
 
 
 async def audited(world: World) -> list[str]:
-    """`collector audit` over all that was streamed, beside both collectors."""
+    """Run `collector audit` over everything that was streamed, beside both collectors."""
     now_ms = world.simulated.now_ms()
     try:
         await world.collectors[-1].audit(world.midnight_ms - 3_600_000, now_ms - MINUTE_SECONDS * 1000)
@@ -172,7 +172,7 @@ async def audited(world: World) -> list[str]:
 
 
 async def soak(row: Row, folder: Path, influxd: Path, console: Console, *, lead_seconds: float = LEAD_SECONDS) -> bool:
-    """Run it; True if it is clean."""
+    """Run it; returns True if it is clean."""
     watch = Watch()
     result = await engine.run(row, folder, influxd, lead_seconds=lead_seconds, beside=watch.run, afterwards=audited)
     result.problems += watch.problems()
@@ -183,7 +183,7 @@ async def soak(row: Row, folder: Path, influxd: Path, console: Console, *, lead_
 
 
 def main() -> int:
-    """Soak as the environment says."""
+    """Run the soak as the environment specifies."""
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     influxd = programs.find("influxd")
     try:
@@ -191,10 +191,10 @@ def main() -> int:
         pairs = int(os.environ.get("SOAK_PAIRS") or 164)
         seed = int(os.environ.get("SOAK_SEED") or time.time())
     except ValueError as error:
-        console.print(f"soak: SOAK_MINUTES, SOAK_PAIRS and SOAK_SEED are whole numbers: {error}")
+        console.print(f"soak: SOAK_MINUTES, SOAK_PAIRS and SOAK_SEED must be whole numbers: {error}")
         return CANNOT_START
     if influxd is None:
-        console.print("soak: influxd is not here: run `make setup`, it says how it can be had")
+        console.print("soak: influxd is missing: run `make setup` to see how to get it")
         return CANNOT_START
     folder = ROOT / ".faults" / "soak"
     shutil.rmtree(folder, ignore_errors=True)

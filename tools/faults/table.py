@@ -1,4 +1,4 @@
-"""The fault table as a person reads it."""
+"""The fault table as shown to a person."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _HEADINGS = ("expected", "lost", "doubled", "off-grid", "wrong", "windows", "win
 
 
 def table(results: Sequence[Result]) -> Table:
-    """One line a row, in the order given."""
+    """One line per row, in the given order."""
     made = Table(title="Faults")
     made.add_column("fault", overflow="fold")
     for heading in _HEADINGS:

@@ -1,4 +1,4 @@
-"""The servers of one row, each a process of its own: an exchange, an InfluxDB behind a proxy, collectors."""
+"""The servers of one row, each its own process: an exchange, an InfluxDB behind a proxy, collectors."""
 
 import asyncio
 import json
@@ -32,13 +32,13 @@ from tools.ports import HOST, free_port
 POLL_SECONDS = 0.2
 STOP_SECONDS = 20.0
 TASK_OFFSET_SECONDS = 40.0
-"""The server's own tasks run so long after each quarter of an hour (influx/tasks)."""
+"""The server's own tasks run this long after every quarter hour (influx/tasks)."""
 
 type Sections = Mapping[str, Mapping[str, object]]
 
 
 class StoreServer:
-    """influxd on a port that stays the same over a restart, with what influx/schema.yml wants in it."""
+    """influxd on a port that does not change over a restart, provisioned from influx/schema.yml."""
 
     def __init__(self, influxd: Path, folder: Path, children: Children, consumers: Sequence[str]) -> None:
         self.url = f"http://{HOST}:{free_port()}"
@@ -51,21 +51,21 @@ class StoreServer:
         self._child: Child | None = None
 
     async def start(self) -> None:
-        """Start it, empty or with the data it had, and wait until it is healthy."""
+        """Start it, empty or with existing data, and wait until it is healthy."""
         self._child = self._children.start("influxd", self._command)
         await answers(f"{self.url}/health", self._child)
 
     async def stop(self) -> None:
-        """End it in order: its port refuses connections."""
+        """Stop it in order: its port then refuses connections."""
         assert self._child is not None
         await ended(self._child, signal.SIGTERM)
 
     async def provision(self) -> Provisioned:
-        """Make the buckets, tasks and tokens that are missing."""
+        """Create missing buckets, tasks and tokens."""
         return await asyncio.to_thread(provision, self.url, self.secrets, consumers=self._consumers)
 
     def token_file(self, kind: str, consumer: str) -> Path:
-        """The file of a consumer's token."""
+        """Return the file of a consumer's token."""
         return self.secrets / f"{kind}-{consumer}.token"
 
     async def revoke(self, kind: str, consumer: str) -> None:
@@ -76,7 +76,7 @@ class StoreServer:
         await self._ask("DELETE", f"/api/v2/authorizations/{number}")
 
     async def run_tasks(self, now_ms: int) -> None:
-        """Run every roll-up script once, as the server's scheduler would at `now_ms`. OSError if it does not answer."""
+        """Run every roll-up script once, as the server's scheduler would at `now_ms`. Raises OSError."""
         for interval in LENGTH_MS:
             if interval != BASE:
                 await self._ask("POST", "/api/v2/query?org=marketdata", script_at(task_script(interval), now_ms))
@@ -105,7 +105,7 @@ class StoreServer:
 
 
 class CollectorServer:
-    """A collector by its configuration; its process may end and start again."""
+    """A collector and its configuration; its process may stop and start again."""
 
     def __init__(self, name: str, folder: Path, children: Children, sections: Sections) -> None:
         self.name = name
@@ -132,17 +132,17 @@ class CollectorServer:
 
     @property
     def running(self) -> bool:
-        """Whether its process is there."""
+        """Return whether its process is running."""
         return self._child is not None and not self._child.ended
 
     @property
     def log(self) -> Path:
-        """What it printed, in all its lives."""
+        """Its output, over all its processes."""
         assert self._child is not None
         return self._child.log
 
     def start(self) -> None:
-        """Start the process; what an earlier one left is its own."""
+        """Start the process, with the state that an earlier one left."""
         self._child = self._children.start(self.name, self._command("run"))
 
     async def audit(self, from_ms: int, to_ms: int) -> None:
@@ -151,44 +151,44 @@ class CollectorServer:
         await self._children.run(f"{self.name}-audit", self._command("audit", *span))
 
     async def backfill(self, from_ms: int, pairs: Sequence[str], share_percent: int) -> None:
-        """Run `collector backfill` beside it, for these pairs alone. Raises ChildDied if it does not reach the end."""
+        """Run `collector backfill` beside it, for these pairs only. Raises ChildDied if it does not finish."""
         options = ("--from", iso(from_ms), "--share", str(share_percent), "--pairs", *pairs)
         await self._children.run(f"{self.name}-backfill", self._command("backfill", *options))
 
     async def kill(self) -> None:
-        """SIGKILL: nothing is flushed."""
+        """Send SIGKILL: nothing is flushed."""
         assert self._child is not None
         self.kills += 1
         await ended(self._child, signal.SIGKILL)
 
     async def terminate(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM; returns the exit code."""
         assert self._child is not None
         self.exit_codes.append(await ended(self._child, signal.SIGTERM))
         return self.exit_codes[-1]
 
     def freeze(self) -> None:
-        """Stop its time, as a suspended machine does."""
+        """Stop its time, as on a suspended machine."""
         assert self._child is not None
         self._child.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on after `freeze`."""
+        """Resume it after `freeze`."""
         assert self._child is not None
         self._child.process.send_signal(signal.SIGCONT)
 
     async def status(self) -> dict[str, Any] | None:
-        """What /status says; None while nobody answers."""
+        """Return the content of /status; None if nothing responds."""
         text = await self._get("/status")
         return None if text is None else json.loads(text)
 
     async def metrics(self) -> Metrics | None:
-        """A scrape; None while nobody answers."""
+        """Return a scrape; None if nothing responds."""
         text = await self._get("/metrics")
         return None if text is None else parse(text)
 
     async def close(self) -> None:
-        """Give the HTTP session back; the process is the children's to end."""
+        """Close the HTTP session; the process is stopped with the children."""
         await self._session.close()
 
     def _command(self, name: str, *arguments: str) -> list[str]:
@@ -204,7 +204,7 @@ class CollectorServer:
 
 @dataclass
 class World:
-    """All servers of a row. notes: what its actions saw, for the table; problems: what they saw and may not be."""
+    """All servers of a row. notes: observations of its actions, for the table; problems: what went wrong."""
 
     midnight_ms: int
     simulated: Simulated
@@ -237,7 +237,7 @@ async def build(
     collectors: Sequence[str],
     sections: Sections,
 ) -> World:
-    """Start exchange, InfluxDB and proxy; the collectors are there but not started.
+    """Start exchange, InfluxDB and proxy; the collectors are created but not started.
 
     The exchange's clock starts `lead_seconds` before midnight. Raises CannotStart.
     """
@@ -260,7 +260,7 @@ async def build(
 
 
 def default_sections(name: str, simulated: Simulated, store: StoreServer, proxy: Proxy) -> Sections:
-    """A collector's configuration for these servers. Few windows: older ones are not what a row is about."""
+    """Return a collector's configuration for these servers. Few windows, because older ones do not matter here."""
     return {
         "exchange": {
             "rest_url": simulated.url,
@@ -278,12 +278,12 @@ def default_sections(name: str, simulated: Simulated, store: StoreServer, proxy:
 
 
 def merged(sections: Sections, other: Sections) -> Sections:
-    """The sections with other values for some keys."""
+    """Return the sections with some values replaced."""
     return {name: {**sections.get(name, {}), **other.get(name, {})} for name in {**sections, **other}}
 
 
 def toml(sections: Sections) -> str:
-    """A TOML text; JSON's texts, numbers, booleans and lists of them are TOML's."""
+    """Return TOML; strings, numbers, booleans and lists of them are the same in JSON."""
     lines = []
     for name, values in sections.items():
         lines.append("[[store]]" if name == "store" else f"[{name}]")
@@ -292,12 +292,12 @@ def toml(sections: Sections) -> str:
 
 
 def iso(time_ms: int) -> str:
-    """A time as the command line takes it: 2026-10-07T00:00:00Z."""
+    """Return a time in the command line's format: 2026-10-07T00:00:00Z."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def ended(child: Child, number: signal.Signals) -> int:
-    """Send a signal to a child and wait for its end; returns the exit code. SIGKILL after STOP_SECONDS."""
+    """Send a signal to a child and wait for its exit; returns the exit code. SIGKILL after STOP_SECONDS."""
     child.process.send_signal(number)
     deadline = time.monotonic() + STOP_SECONDS
     while not child.ended:

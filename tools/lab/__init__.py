@@ -1,5 +1,5 @@
 """The lab: the hosts of ansible/inventories/lab as containers that run systemd, and the plays on them.
 
-What containers cannot show: a clock of their own (chrony is configured and not started), kernel settings, a reboot.
-Where the engine's host has no cgroup v2 alone, memory limits of units are accepted and have no effect.
+Containers cannot test clocks (chrony is configured but not started), kernel settings and reboots.
+If the engine's host does not use cgroup v2 only, memory limits of units are accepted but have no effect.
 """

@@ -2,7 +2,7 @@
 
     python -m tools.lab up | converge [ANSIBLE-PLAYBOOK OPTIONS] | verify [ANSIBLE-PLAYBOOK OPTIONS] | down
 
-Exit codes: 0 done, 1 failed, that of ansible-playbook, 2 for a wrong argument.
+Exit codes: 0 done, 1 failed, that of ansible-playbook, 2 for an invalid argument.
 """
 
 import os
@@ -17,7 +17,7 @@ USAGE = "usage: python -m tools.lab up | converge [OPTIONS OF ansible-playbook] 
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; one line on what failed."""
+    """Run the command; print one line if it fails."""
     here = from_environment()
     try:
         match arguments:

@@ -1,4 +1,4 @@
-"""The lab's network and containers: started, found again, removed by name."""
+"""The lab's network and containers: started, found again and removed by name."""
 
 import contextlib
 import shutil
@@ -19,26 +19,26 @@ from tools import programs
 from tools.lab.hosts import ROOT, Lab
 from tools.lab.image import lab_image
 
-# systemd mounts and makes namespaces, LoadCredential mounts, PrivateUsers reads /proc of its parent, nftables filters.
+# Needed for systemd's mounts and namespaces, LoadCredential, PrivateUsers (reads /proc of its parent) and nftables.
 CAPABILITIES = ["SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN"]
 START_SECONDS = 60.0
 
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_INSTANCES = 1024
-"""The kernel's default of 128 is shared by every container: a few systemds take it all, and Prometheus, which watches
-the files of its targets, has none then and no target."""
+"""The kernel's default of 128 is shared by all containers: a few systemds use it up, and Prometheus, which watches its
+target files, then finds no targets."""
 
 
 class NoLab(Exception):
-    """A host of the lab did not come up. The text says which and why."""
+    """A host of the lab did not come up. The message says which and why."""
 
 
 def up(lab: Lab, say: Callable[[str], None] = print) -> None:
-    """Start what is missing of the lab; hosts that run already are left alone.
+    """Start what is missing from the lab; running hosts are left alone.
 
     Raises:
         NoLab: a host does not come up.
-        NoImage: there is no image for them.
+        NoImage: there is no image for the hosts.
     """
     image = lab_image()
     if int(INOTIFY.read_text()) < INOTIFY_INSTANCES:
@@ -92,7 +92,7 @@ def _network(client: docker.DockerClient, lab: Lab) -> Network:
     try:
         return client.networks.create(lab.name, driver="bridge", ipam=IPAMConfig(pool_configs=[pool]))
     except APIError as refused:
-        hint = "another lab or network may have it: set MARKETDATA_LAB_SUBNET, such as 192.168.60"
+        hint = "another lab or network may be using it: set MARKETDATA_LAB_SUBNET, such as 192.168.60"
         raise NoLab(f"network {lab.name} {lab.subnet}: {refused.explanation}; {hint}") from refused
 
 
@@ -123,7 +123,7 @@ def _create(client: docker.DockerClient, lab: Lab, network: Network, host: str, 
 
 
 def _mounts() -> dict[str, str]:
-    """What the hosts see of this machine, and where: the simulator, and what programs of set-up read beside them."""
+    """Return what the hosts see of this machine, and where: the simulator, and files that set-up's programs need."""
     mounts = {str(ROOT / "simulator"): "/opt/marketdata-simulator/simulator"}
     if (library := programs.cache_dir() / "lib").is_dir():
         mounts |= {str(folder): f"/usr/local/lib/{folder.name}" for folder in library.iterdir()}
@@ -131,20 +131,20 @@ def _mounts() -> dict[str, str]:
 
 
 def _wait(client: docker.DockerClient, lab: Lab, host: str) -> None:
-    """Return when systemd has started everything and sshd answers."""
+    """Return when systemd has started everything and sshd responds."""
     deadline = time.monotonic() + START_SECONDS
     state = ""
     while time.monotonic() < deadline:
         container = client.containers.get(lab.container(host))
         if container.status != "running":
-            raise NoLab(f"{lab.container(host)} ended: see docker logs {lab.container(host)}")
+            raise NoLab(f"{lab.container(host)} exited: see docker logs {lab.container(host)}")
         answer = container.exec_run(["systemctl", "is-system-running"]).output
-        assert isinstance(answer, bytes), "it was not asked for a stream"
+        assert isinstance(answer, bytes), "no stream was requested"
         state = answer.decode(errors="replace").strip()
         if state in {"running", "degraded"} and _ssh_answers(lab.addresses[host]):
             return
         time.sleep(0.2)
-    raise NoLab(f"{lab.container(host)} did not come up within {START_SECONDS:.0f} s: systemd says {state!r}")
+    raise NoLab(f"{lab.container(host)} did not come up within {START_SECONDS:.0f} s: systemd reports {state!r}")
 
 
 def _ssh_answers(address: str) -> bool:
@@ -156,7 +156,7 @@ def _ssh_answers(address: str) -> bool:
 
 
 def _remove_cgroups(client: docker.DockerClient, lab: Lab, image: str) -> None:
-    """The containers' cgroups lie beside the engine's own, which does not know them."""
+    """Remove the containers' cgroups, which the engine does not know about: they are beside its own."""
     cgroups = " ".join(f"/mnt/{lab.container(host)}" for host in lab.addresses)
     script = f"mount -t cgroup2 cgroup2 /mnt && find {cgroups} -depth -type d -exec rmdir {{}} + 2>/dev/null; true"
     client.containers.run(
@@ -172,7 +172,7 @@ def _remove_cgroups(client: docker.DockerClient, lab: Lab, image: str) -> None:
 
 
 def _key(lab: Lab) -> str:
-    """The public half of the lab's own ssh key, made if it is missing."""
+    """Return the public half of the lab's own ssh key, creating it if necessary."""
     lab.folder.mkdir(parents=True, exist_ok=True)
     if not lab.key.exists():
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", lab.name, "-f", str(lab.key)]

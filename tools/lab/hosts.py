@@ -1,7 +1,7 @@
-"""Which hosts a lab has, and how one lab differs from another on the same machine.
+"""The hosts of a lab, and how several labs on one machine differ.
 
-MARKETDATA_LAB          its name, the prefix of its containers and network (default: marketdata-lab)
-MARKETDATA_LAB_SUBNET   the first three numbers of its addresses (default: those of the inventory)
+MARKETDATA_LAB          name, the prefix of its containers and network (default: marketdata-lab)
+MARKETDATA_LAB_SUBNET   first three numbers of its addresses (default: those of the inventory)
 """
 
 import os
@@ -18,7 +18,7 @@ USER = "admin"
 
 @dataclass(frozen=True)
 class Lab:
-    """name: prefix of all it starts; folder: its key, its known hosts, the inventory of its containers."""
+    """name: prefix of everything it starts; folder: its key, known hosts, and the inventory of its containers."""
 
     name: str
     addresses: dict[str, str]
@@ -26,12 +26,12 @@ class Lab:
 
     @property
     def subnet(self) -> str:
-        """The /24 that all hosts are in."""
+        """The /24 of all hosts."""
         return f"{next(iter(self.addresses.values())).rpartition('.')[0]}.0/24"
 
     @property
     def control_address(self) -> str:
-        """The machine the plays run on, as the hosts see it: the bridge, or the first address of the VMs' network."""
+        """The control host's address as seen by the hosts: the bridge, or the first address of the VMs' network."""
         return f"{self.subnet.rpartition('.')[0]}.1"
 
     @property
@@ -40,21 +40,21 @@ class Lab:
 
     @property
     def overlay(self) -> Path:
-        """The inventory beside inventories/lab: how these containers are reached."""
+        """The inventory in addition to inventories/lab: how to reach these containers."""
         return self.folder / "containers.yml"
 
     def container(self, host: str) -> str:
         return f"{self.name}-{host}"
 
     def reached(self) -> dict[str, Any]:
-        """The content of the overlay."""
+        """Return the content of the overlay."""
         known_hosts = f"-o UserKnownHostsFile={self.folder}/known_hosts -o StrictHostKeyChecking=accept-new"
         connection = {
             "ansible_user": USER,
             "ansible_ssh_private_key_file": str(self.key),
             "ansible_ssh_common_args": known_hosts,
         }
-        # Of each host: what group_vars say of all hosts wins over what an inventory file says of all.
+        # Per host, because group_vars for all hosts override an inventory file's variables for all.
         own = {
             "simulator_ca_file": str(self.folder / "exchange-ca.pem"),
             # Beside the overlay, where the next play reads it.
@@ -65,7 +65,7 @@ class Lab:
 
 
 def from_environment(name: str = "marketdata-lab", subnet: str = "") -> Lab:
-    """The lab that the environment names; the arguments are what it is without."""
+    """Return the lab selected by the environment; the arguments are the defaults."""
     name = os.environ.get("MARKETDATA_LAB", name)
     addresses = inventory_addresses()
     if subnet := os.environ.get("MARKETDATA_LAB_SUBNET", subnet):
@@ -74,6 +74,6 @@ def from_environment(name: str = "marketdata-lab", subnet: str = "") -> Lab:
 
 
 def inventory_addresses() -> dict[str, str]:
-    """Address by host, as the lab's inventory has them."""
+    """Return the address of each host in the lab's inventory."""
     inventory = yaml.safe_load((INVENTORY / "hosts.yml").read_text(encoding="utf-8"))
     return {host: entry["ansible_host"] for host, entry in inventory["all"]["hosts"].items()}

@@ -1,7 +1,7 @@
-"""The image of the lab's hosts: Debian 13 as debootstrap makes it, systemd and sshd in it, nothing of ours.
+"""The image of the lab's hosts: Debian 13 from debootstrap with systemd and sshd, and nothing of ours.
 
-It is made from the distribution's archive, whose signature debootstrap checks, once: the image's tag is a digest of
-what is in it. The packages that the roles install are there already, so that a lab needs no network.
+It is built once from the distribution's archive, whose signature debootstrap checks; the image's tag is a digest of its
+content. The packages that the roles install are included, so that a lab needs no network.
 """
 
 import hashlib
@@ -20,18 +20,18 @@ from tools import debian
 SUITE = "trixie"
 MIRROR = os.environ.get("MARKETDATA_LAB_MIRROR", "http://deb.debian.org/debian")
 PACKAGES = (
-    # What a small Debian server has, reached by ssh.
+    # What a small Debian server with ssh has.
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "ca-certificates"),
     *("iproute2", "iputils-ping", "procps", "tzdata", "curl"),
     # What the roles install.
     *("chrony", "nftables", "python3-apt", "python3-venv"),
-    # What the simulator imports, on the host that stands for the exchange; debootstrap knows no virtual packages.
+    # What the simulator imports, on the host that plays the exchange; debootstrap does not know virtual packages.
     *("python3-aiohttp", "python3-cryptography", "python3-cffi-backend", "python3-numpy"),
 )
 USER = "admin"
-# Runs before systemd. Every container gets a cgroup of its own, as the root of what it sees: without one, on a host
-# that mixes cgroup v1 and v2, the systemds of all containers would share the root and end each other's services.
-# LoadCredential needs the mounts of / to be shared.
+# Runs before systemd. Every container gets its own cgroup as the root of what it sees: otherwise, on a host that mixes
+# cgroup v1 and v2, the systemds of all containers would share the root and stop each other's services. LoadCredential
+# requires shared mounts of /.
 INIT = """#!/bin/sh
 set -e
 umask 022
@@ -51,7 +51,7 @@ exec unshare --cgroup sh -c '
     unset LAB_CGROUP LAB_KEY
     exec /sbin/init'
 """
-# Not UTC, so that the role has something to do; no unit that makes no sense in a container.
+# Not UTC, so that the role has something to do; without units that make no sense in a container.
 PREPARE = f"""set -e
 useradd --create-home --shell /bin/bash {USER}
 echo '{USER} ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/{USER}
@@ -66,14 +66,14 @@ rm -rf /etc/ssh/ssh_host_*_key* /var/cache/apt/archives/*.deb /usr/share/doc/* /
 
 
 class NoImage(Exception):
-    """The image is not there and cannot be made. The text says what to do."""
+    """The image is missing and cannot be built. The message says what to do."""
 
 
 def lab_image() -> str:
-    """The name of the image, made in two minutes if the engine does not have it.
+    """Return the name of the image, building it in two minutes if the engine does not have it.
 
     Raises:
-        NoImage: it cannot be made here.
+        NoImage: it cannot be built here.
     """
     content = "\n".join((SUITE, *PACKAGES, INIT, PREPARE))
     tag = hashlib.sha256(content.encode()).hexdigest()[:12]
@@ -89,7 +89,7 @@ def lab_image() -> str:
 
 def _make(client: docker.DockerClient, tag: str) -> None:
     if os.geteuid() != 0:
-        raise NoImage("the lab's image is made by debootstrap, as root: run `python -m tools.lab.image` as root once")
+        raise NoImage("debootstrap must build the lab's image as root: run `python -m tools.lab.image` as root once")
     if shutil.which("debootstrap") is None:
         try:
             debian.install(["debootstrap"], "debootstrap")

@@ -1,4 +1,4 @@
-"""How a play is run on the lab: the same for a person and for the tests."""
+"""Runs plays on the lab, in the same way for a person and for the tests."""
 
 import os
 import sys
@@ -12,17 +12,17 @@ BIN = Path(sys.executable).parent
 
 
 def command(lab: Lab, playbook: str, *options: str) -> list[str]:
-    """ansible-playbook with the lab's inventory, for a folder of ansible/ as working directory."""
+    """Return the ansible-playbook command with the lab's inventory; to be run in ansible/."""
     return [str(BIN / "ansible-playbook"), *inventories(lab), playbook, *options]
 
 
 def inventories(lab: Lab) -> list[str]:
-    """The lab's inventory, and beside it how the containers are reached."""
+    """Return the lab's inventory, and the one with how to reach the containers."""
     return ["-i", str(INVENTORY), "-i", str(lab.overlay)]
 
 
 def environment(lab: Lab) -> dict[str, str]:
-    """What the plays need beside the caller's environment: third-party programs, and ssh sockets of this lab alone."""
+    """Return the plays' environment in addition to the caller's: third-party programs, and ssh sockets for this lab."""
     influxd = programs.find("influxd")
     return {
         "PATH": f"{BIN}:{os.environ.get('PATH', '')}",
@@ -36,12 +36,12 @@ def environment(lab: Lab) -> dict[str, str]:
 
 
 def facts(lab: Lab) -> Path:
-    """Where the facts of the hosts are kept, which are gathered once in the life of a lab."""
+    """Return where the facts of the hosts are cached, which are gathered once per lab."""
     return lab.folder / "facts"
 
 
 def _programs_folder(lab: Lab) -> Path:
-    """A folder with what can be had here under its own name, wherever it is, Debian's names on PATH among it."""
+    """Return a folder with the available programs under their own names, including those Debian names differently."""
     folder = lab.folder / "programs"
     folder.mkdir(parents=True, exist_ok=True)
     for name in programs.PROGRAMS:

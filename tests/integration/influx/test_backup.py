@@ -153,7 +153,9 @@ def test_what_is_no_data_of_influxdb_does_not_count_as_a_backup(tmp_path: Path) 
     bucket = {"bucketName": "b", "retentionPolicies": [{"shardGroups": [{"shards": [{"id": 1}]}]}]}
     files = {"shard-1.tar": folder.digest(tmp_path / "shard-1.tar")}
     manifest = folder.Manifest("", "", "", [bucket], files, {})
-    assert list(folder.faults(tmp_path, manifest)) == [f"{tmp_path}/shard-1.tar: does not contain an InfluxDB data file"]
+    assert list(folder.faults(tmp_path, manifest)) == [
+        f"{tmp_path}/shard-1.tar: does not contain an InfluxDB data file"
+    ]
 
 
 def test_unchanged_shards_are_on_disk_once_and_the_newest_backups_stay(make: Make, stack: InfluxStack) -> None:

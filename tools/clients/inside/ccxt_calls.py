@@ -1,9 +1,9 @@
-"""What ccxt makes of the gateway's answers, by its sync and its async class. Runs in the clients' environment.
+"""Prints how ccxt parses the gateway's responses, in its sync and async classes. Runs in the clients' environment.
 
     python ccxt_calls.py CONFIG.json PAIR START_MS
 
-CONFIG.json: {"ccxt": what the documented block gives to ccxt, "pairs": [...]}. Prints one JSON object: for `sync` and
-`async` each call's answer.
+CONFIG.json: {"ccxt": what the documented block passes to ccxt, "pairs": [...]}. Prints one JSON object: the result of
+each call, for `sync` and `async`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import ccxt.async_support
 
 
 def calls(exchange: Any, pair: str, start_ms: int) -> dict[str, Callable[[], Any]]:
-    """The calls by name, in order: each needs the markets of the first."""
+    """Return the calls by name, in order: each needs the markets loaded by the first."""
     return {
         "load_markets": exchange.load_markets,
         "fetch_time": exchange.fetch_time,
@@ -38,7 +38,7 @@ def calls(exchange: Any, pair: str, start_ms: int) -> dict[str, Callable[[], Any
 
 
 async def answers(exchange: Any, pair: str, start_ms: int) -> dict[str, Any]:
-    """Each call's answer; an exception of ccxt as {"error": its class and text}."""
+    """Return the result of each call; an exception of ccxt as {"error": its class and text}."""
     found: dict[str, Any] = {}
     for name, call in calls(exchange, pair, start_ms).items():
         try:
@@ -50,7 +50,7 @@ async def answers(exchange: Any, pair: str, start_ms: int) -> dict[str, Any]:
 
 
 async def both(config: dict[str, Any], pair: str, start_ms: int) -> dict[str, Any]:
-    """The answers of the two classes."""
+    """Return the results for both classes."""
     found = {"sync": await answers(ccxt.binance(config), pair, start_ms)}
     async with ccxt.async_support.binance(config) as exchange:
         found["async"] = await answers(exchange, pair, start_ms)

@@ -1,9 +1,9 @@
-"""How long freqtrade needs to refresh the candles of many pairs. Runs in the clients' environment.
+"""Measures how long freqtrade takes to refresh the candles of many pairs. Runs in the clients' environment.
 
     python refresh_time.py CONFIG.json TIMES
 
 CONFIG.json is a freqtrade configuration with a StaticPairList of full names. Prints one line of JSON: `pairs`, `rows`
-(of all frames of the last time) and `seconds`, one number for each time.
+(of all frames in the last refresh) and `seconds`, one number per refresh.
 """
 
 import json
@@ -17,7 +17,7 @@ from freqtrade.resolvers import ExchangeResolver
 
 
 def main(config_file: str, times: str) -> None:
-    """Build freqtrade's own exchange class from the configuration and let it refresh."""
+    """Create freqtrade's own exchange class from the configuration and let it refresh."""
     named = json.loads(Path(config_file).read_text(encoding="utf-8"))
     config = Configuration({"config": [config_file]}, RunMode.DRY_RUN).get_config()
     exchange = ExchangeResolver.load_exchange(config, validate=False)

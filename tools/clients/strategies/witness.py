@@ -1,13 +1,13 @@
-"""A freqtrade strategy that writes down what candles it is given, and when, and trades a little. Runs in freqtrade.
+"""A freqtrade strategy that records which candles it gets, and when, and trades a little. Runs in freqtrade.
 
 After each refresh of the candles, before anything is decided on them, it appends one line of JSON for each pair whose
-last two rows are not those of the loop before:
+last two rows differ from those of the previous loop:
 
     {"seen_ms": 1791383943120, "pair": "BTC/USDT:USDT", "timeframe": "3m",
      "rows": [[1791383580000, open, high, low, close, volume], [1791383760000, ...]]}
 
-and one line a loop: {"loop_ms": 1791383943120}. `seen_ms` is this machine's clock. The configuration names the file,
-and timeframes that are asked for as informative pairs: "witness": {"file": "/...", "timeframes": ["1h"]}.
+and one line per loop: {"loop_ms": 1791383943120}. `seen_ms` is this machine's clock. The configuration sets the file,
+and timeframes to request as informative pairs: "witness": {"file": "/...", "timeframes": ["1h"]}.
 """
 
 import json
@@ -25,7 +25,7 @@ COLUMNS = ["open", "high", "low", "close", "volume"]
 
 
 class Witness(IStrategy):
-    """Enters a quarter of the pairs at each candle, as slots allow, and leaves after four minutes."""
+    """Enters a quarter of the pairs at each candle, as slots allow, and exits after four minutes."""
 
     INTERFACE_VERSION = 3
     timeframe = "3m"
@@ -41,12 +41,12 @@ class Witness(IStrategy):
         self._last: dict[tuple[str, str], list[list[float]]] = {}
 
     def informative_pairs(self) -> list[tuple[str, str]]:
-        """The whitelist in every further timeframe."""
+        """The whitelist in every additional timeframe."""
         pairs = self.dp.current_whitelist()
         return [(pair, timeframe) for timeframe in self.config["witness"]["timeframes"] for pair in pairs]
 
     def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
-        """Write down what this loop will decide on."""
+        """Record what this loop will decide on."""
         seen_ms = time.time_ns() // 1_000_000
         lines = [json.dumps({"loop_ms": seen_ms})]
         for pair in self.dp.current_whitelist():
@@ -64,14 +64,14 @@ class Witness(IStrategy):
         return dataframe
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """Another quarter of the pairs each candle, half of them short."""
+        """A different quarter of the pairs for each candle, half of them short."""
         number = zlib.crc32(metadata["pair"].encode()) % 1000
         turn = (dataframe["date"].dt.minute // 3 + number) % 4 == 0
         dataframe.loc[turn, "enter_short" if number % 8 > 3 else "enter_long"] = 1
         return dataframe
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """By time alone."""
+        """By time only."""
         return dataframe
 
     def custom_exit(
