@@ -35,9 +35,9 @@ def pair_of(base: str, quote: str, margin: str) -> str:
 def parse_pair(pair: str) -> Pair:
     """Split ``BASE/QUOTE:SETTLE``; raises InvalidPair.
 
-    The base is the exchange's name for the coin: printable text in any script (``币安人生``, ``T$``), except for ``/`` and
-    ``:``, which separate the parts of a pair, and the backslash, which line protocol cannot escape. Quote and settle
-    are letters and digits of any script and ``_ - .``.
+    The base is the exchange's name for the coin: printable text in any script (``币安人生``, ``T$``), except for
+    ``/`` and ``:``, which separate the parts of a pair, and the backslash, which line protocol cannot escape.
+    Quote and settle are letters and digits of any script and ``_ - .``.
     """
     base, _, rest = pair.partition("/")
     quote, _, settle = rest.partition(":")

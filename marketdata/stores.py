@@ -39,7 +39,7 @@ class Store:
             raise InvalidRequest(f"store {self.url}: give either token_file or token")
 
     def read_token(self) -> str:
-        """Return the token. Raises Unauthorized if the file cannot be read or the token is empty or has several lines."""
+        """Return the token. Raises Unauthorized if the file is unreadable or has no token, or more than one line."""
         token = self.token
         if self.token_file is not None:
             try:

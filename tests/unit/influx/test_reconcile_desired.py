@@ -1,4 +1,4 @@
-"""The desired state is read from schema.yml with one clear line for each mistake."""
+"""The desired state is read from schema.yml; each mistake is reported in one clear line."""
 
 import copy
 from pathlib import Path
@@ -22,7 +22,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """SCHEMA with the value at a dotted path replaced."""
+    """Return SCHEMA with the value at a dotted path replaced."""
     schema = copy.deepcopy(SCHEMA)
     *parents, last = path.split(".")
     entry = schema
@@ -32,7 +32,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return schema
 
 
-def test_the_committed_schema_is_the_design() -> None:
+def test_the_committed_schema_matches_the_design() -> None:
     desired = load()
     assert {b.name: (b.retention_seconds, b.shard_seconds // DAY) for b in desired.buckets} == {
         "market_data": (0, 30),
@@ -62,7 +62,7 @@ def test_consumers_of_an_unknown_kind_are_refused() -> None:
         load(consumers={"writer": ["collector-1"]})
 
 
-def test_a_missing_schema_file_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_schema_file_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         load(tmp_path / "nothing.yml")
     assert str(tmp_path / "nothing.yml") in str(caught.value)
@@ -105,7 +105,9 @@ def test_a_missing_schema_file_is_one_line(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_is_one_line_with_file_key_value_and_what_is_allowed(path: str, value: Any, line: str) -> None:
+def test_a_mistake_is_reported_in_one_line_with_file_key_value_and_what_is_allowed(
+    path: str, value: Any, line: str
+) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse(changed(path, value), SCRIPTS, source="s.yml")
     assert str(caught.value).startswith(line)
@@ -113,12 +115,12 @@ def test_a_mistake_is_one_line_with_file_key_value_and_what_is_allowed(path: str
 
 
 @pytest.mark.parametrize("schema", [None, [], "text", 3])
-def test_a_schema_that_is_no_mapping_is_refused(schema: Any) -> None:
+def test_a_schema_that_is_not_a_mapping_is_refused(schema: Any) -> None:
     with pytest.raises(InvalidInput, match="allowed: a mapping"):
         parse(schema, SCRIPTS)
 
 
-def test_a_script_must_carry_the_name_of_its_file() -> None:
+def test_a_script_must_have_the_name_of_its_file() -> None:
     with pytest.raises(InvalidInput, match=r"^ohlcv_15m\.flux: option task: allowed: "):
         parse(SCHEMA, {"ohlcv_15m": 'option task = {name: "ohlcv_1h", every: 15m}\n'})
 
@@ -138,7 +140,7 @@ def test_consumers_of_a_kind_replace_the_schemas_and_keep_a_known_generation() -
     assert schema["tokens"]["ingest"]["consumers"] == {"one": 3}
 
 
-def test_a_generation_of_no_token_is_refused_by_name() -> None:
+def test_a_generation_for_an_unknown_token_is_refused_by_name() -> None:
     schema = {"tokens": {"reader": {"read": ["raw"], "consumers": {"bot": 1}}}}
     with pytest.raises(InvalidInput, match="generations: 'reader-bto', allowed"):
         with_consumers(schema, {}, {"reader-bto": 2})

@@ -1,4 +1,4 @@
-"""The plan: nothing more than the difference, and nothing left once it is applied."""
+"""The plan is exactly the difference, and nothing is left once it has been applied."""
 
 import dataclasses
 from dataclasses import replace
@@ -31,7 +31,7 @@ DESIRED = Desired(
 
 
 def applied(desired: Desired, observed: Observed, changes: tuple[Change, ...]) -> Observed:
-    """A model of the server: what it would hold after the changes."""
+    """A model of the server: what it would contain after the changes."""
     buckets = {bucket.name: bucket for bucket in observed.buckets}
     tasks = {task.name: task for task in observed.tasks}
     tokens = {token.id: token for token in observed.tokens}
@@ -61,7 +61,7 @@ def applied(desired: Desired, observed: Observed, changes: tuple[Change, ...]) -
 
 
 def minted(token: Token, text: str, buckets: dict[str, ObservedBucket]) -> ObservedToken:
-    """The token on the model server; its id doubles as its text."""
+    """A token on the model server; its id is also its text."""
     names = (("read", token.read), ("write", token.write))
     grants = frozenset((action, "buckets", buckets[name].id) for action, granted in names for name in granted)
     return ObservedToken(text, token_description(token, text), active=True, grants=grants)
@@ -83,7 +83,7 @@ def test_a_fresh_server_is_set_up_with_the_first_bucket_and_then_filled() -> Non
     assert [type(change) for change in changes] == [SetUp, CreateBucket, MintToken, MintToken, DeployTask]
 
 
-def test_a_server_that_holds_what_is_wanted_needs_no_change() -> None:
+def test_a_server_in_the_desired_state_needs_no_change() -> None:
     assert plan(DESIRED, settled()).changes == ()
 
 
@@ -138,7 +138,7 @@ def test_unknown_tasks_and_tokens_are_reported_and_left_alone() -> None:
     )
 
 
-def test_a_lost_token_file_means_a_new_token_in_place_of_the_old() -> None:
+def test_a_lost_token_file_leads_to_a_new_token_that_replaces_the_old() -> None:
     observed = settled()
     files = {name: file for name, file in observed.files.items() if name != "reader-gateway.token"}
     planned = plan(DESIRED, replace(observed, files=files))
@@ -148,7 +148,7 @@ def test_a_lost_token_file_means_a_new_token_in_place_of_the_old() -> None:
     assert [old.id for old in change.retired] == ["new-reader-gateway"]
 
 
-def test_a_file_with_another_token_means_a_new_token() -> None:
+def test_a_file_with_a_different_token_leads_to_a_new_token() -> None:
     observed = settled()
     files = {**observed.files, "reader-gateway.token": TokenFile(digest("operator"), private=True)}
     lines = plan(DESIRED, replace(observed, files=files)).lines()
@@ -164,14 +164,14 @@ def test_a_higher_generation_rotates_exactly_that_token() -> None:
     ("drift", "reason"),
     [({"active": False}, "it is inactive"), ({"grants": frozenset({("read", "tasks", "")})}, "its permissions differ")],
 )
-def test_a_token_that_may_other_things_is_replaced(drift: dict[str, object], reason: str) -> None:
+def test_a_token_with_other_permissions_is_replaced(drift: dict[str, object], reason: str) -> None:
     observed = settled()
     first, *others = observed.tokens
     tokens = (dataclasses.replace(first, **drift), *others)  # type: ignore[arg-type]
     assert plan(DESIRED, replace(observed, tokens=tokens)).lines() == [f"~ token reader-gateway: replaced, {reason}"]
 
 
-def test_a_token_bound_to_a_bucket_that_was_made_anew_is_replaced() -> None:
+def test_a_token_for_a_recreated_bucket_is_replaced() -> None:
     observed = settled()
     buckets = tuple(replace(bucket, id=f"again-{bucket.name}") for bucket in observed.buckets)
     lines = plan(DESIRED, replace(observed, buckets=buckets)).lines()
@@ -185,7 +185,7 @@ def test_a_second_token_of_the_same_consumer_is_deleted_and_the_one_in_the_file_
     assert planned.changes == (RetireToken(double, "reader-gateway"),)
 
 
-def test_a_token_file_others_may_read_is_protected() -> None:
+def test_a_token_file_readable_by_others_is_protected() -> None:
     observed = settled()
     open_files = {**observed.files, "operator.token": TokenFile(digest("x"), private=False)}
     assert plan(DESIRED, replace(observed, files=open_files)).changes == (ProtectFile("operator.token"),)
@@ -200,13 +200,13 @@ def test_a_changed_script_shows_the_lines_that_differ() -> None:
 @pytest.mark.parametrize(
     ("drift", "reason"), [({"active": False}, "it is inactive"), ({"description": ""}, "not known to have run")]
 )
-def test_a_task_that_is_inactive_or_never_ran_is_deployed_again(drift: dict[str, object], reason: str) -> None:
+def test_an_inactive_or_never_run_task_is_deployed_again(drift: dict[str, object], reason: str) -> None:
     observed = settled()
     task = dataclasses.replace(observed.tasks[0], **drift)  # type: ignore[arg-type]
     assert plan(DESIRED, replace(observed, tasks=(task,))).lines() == [f"~ task ohlcv_15m: {reason}; run once"]
 
 
-def test_two_tasks_of_one_name_are_an_error_that_names_both() -> None:
+def test_two_tasks_with_one_name_are_an_error_that_names_both() -> None:
     observed = settled()
     twins = (observed.tasks[0], replace(observed.tasks[0], id="twin"))
     with pytest.raises(ReconcileError, match=r"^task ohlcv_15m exists 2 times \(id-ohlcv_15m, twin\)"):
@@ -241,7 +241,7 @@ files = st.dictionaries(
 
 
 @given(st.builds(Observed, st.just(False), buckets.map(tuple), tasks.map(tuple), tokens.map(tuple), files))
-def test_whatever_the_server_held_one_applied_plan_leaves_nothing_to_plan(observed: Observed) -> None:
+def test_from_any_state_of_the_server_a_second_plan_is_empty(observed: Observed) -> None:
     desired = replace(DESIRED, allow_destructive=frozenset({"raw", "samples"}))
     after = applied(desired, observed, plan(desired, observed).changes)
     assert plan(desired, after).changes == ()

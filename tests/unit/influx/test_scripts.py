@@ -1,4 +1,4 @@
-"""The four rollup scripts differ where their windows do, and run at any moment."""
+"""The four roll-up scripts differ only in their windows, and can run at any time."""
 
 import re
 
@@ -18,7 +18,7 @@ def test_there_is_a_task_for_each_rolled_up_timeframe() -> None:
 
 
 @pytest.mark.parametrize(("timeframe", "hours"), OVERLAP_HOURS.items())
-def test_a_script_names_its_window_its_overlap_and_its_number_of_candles(timeframe: str, hours: int) -> None:
+def test_a_script_has_the_right_window_overlap_and_number_of_candles(timeframe: str, hours: int) -> None:
     script = task_script(timeframe)
     assert f"\nwindow = {timeframe}\n" in script
     assert f"\ncandlesPerWindow = {timeframe_ms(timeframe) // timeframe_ms('3m')}\n" in script
@@ -32,7 +32,7 @@ def test_every_task_runs_each_quarter_of_an_hour_after_the_close_deadline(timefr
     assert option in task_script(timeframe).splitlines()
 
 
-def test_the_scripts_differ_in_their_name_and_three_numbers_alone() -> None:
+def test_the_scripts_differ_only_in_their_name_and_three_numbers() -> None:
     def without_parameters(timeframe: str) -> str:
         script = re.sub(rf"\b(ohlcv_)?{timeframe}\b(?= candles|\")", "NAME", task_script(timeframe))
         return re.sub(r"^(window|overlap|candlesPerWindow) = .*$", r"\1 = VALUE", script, flags=re.MULTILINE)
@@ -41,7 +41,7 @@ def test_the_scripts_differ_in_their_name_and_three_numbers_alone() -> None:
 
 
 @pytest.mark.parametrize("timeframe", ["3m", "1w", "", "../ohlcv_1h"])
-def test_a_timeframe_without_a_task_is_refused_with_those_that_have_one(timeframe: str) -> None:
+def test_a_timeframe_without_a_task_is_refused_with_a_list_of_those_that_have_one(timeframe: str) -> None:
     with pytest.raises(ValueError, match="allowed: 15m, 1h, 4h, 1d"):
         task_script(timeframe)
 
@@ -53,7 +53,7 @@ def test_now_is_set_after_the_imports_and_the_rest_stays(now_ms: int, timeframe:
     place = next(index for index, line in enumerate(lines) if line.startswith("option now = "))
     assert [line for line in lines[place:] if line.startswith("import ")] == []
     assert [line for line in lines[:place] if line and not line.startswith(("//", "import "))] == []
-    del lines[place - 1 : place + 1]  # with the empty line before it
+    del lines[place - 1 : place + 1]  # including the empty line before it
     assert lines == script.splitlines()
 
 

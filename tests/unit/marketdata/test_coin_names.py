@@ -1,4 +1,4 @@
-"""A symbol of ours is collected or named, whatever the exchange calls its coin; nothing of it is lost on the way."""
+"""Symbols with any coin name are collected or reported, and nothing is lost on the way."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.unit.exchange.test_universe import BTC, coin, listing
 OPEN_MS = 1_789_948_800_000
 CANDLE = ("2", "3", "1", "2", "5", "10", "1", "2", 4)
 
-# Anything that JSON can bring: control characters, halves of surrogates, marks that turn the direction of writing.
+# Anything that JSON can contain: control characters, lone surrogates, marks that change the writing direction.
 anything = st.text(max_size=12)
 likely = st.text(st.sampled_from("T$ ,=\"'\\/:;#%&+?@[]{}()*!^`|~<>.-_x9é币🚀\u200d\u202e"), max_size=8)
 
@@ -32,7 +32,7 @@ def lines_of(pair: str) -> list[str]:
 
 
 @given(anything | likely)
-def test_whatever_a_coin_is_called_its_symbol_is_collected_and_stored_by_its_name_or_named(base: str) -> None:
+def test_a_symbol_with_any_coin_name_is_collected_under_that_name_or_reported(base: str) -> None:
     universe = listing(coin(base), BTC)
     assert f"{base}USDT" in universe
     collected = [info for info in universe.eligible() if info.symbol == f"{base}USDT"]
@@ -54,21 +54,21 @@ def test_whatever_a_coin_is_called_its_symbol_is_collected_and_stored_by_its_nam
 @pytest.mark.parametrize(
     "base", ["T$", "A_B", "A B", "A,B", "A=B", 'A"B', "A'B", "A#B", "A+B", "A%41", "[A]", "A&B", "🚀", "é"]
 )
-def test_what_can_be_stored_is_collected(base: str) -> None:
+def test_a_name_that_can_be_stored_is_collected(base: str) -> None:
     universe = listing(coin(base))
     assert [info.pair for info in universe.eligible()] == [f"{base}/USDT:USDT"]
     assert universe.invalid == ()
 
 
 @pytest.mark.parametrize("base", ["A\\B", "A/B", "A:B", "A\nB", "A\u202eB", "\ud800"])
-def test_what_cannot_be_stored_is_named_in_one_printable_line(base: str) -> None:
+def test_a_name_that_cannot_be_stored_is_reported_in_one_printable_line(base: str) -> None:
     (row,) = listing(coin(base)).invalid
     assert row.symbol == f"{base}USDT"
     assert row.reason.startswith("has a name that makes no pair")
     assert row.reason.isprintable()
 
 
-def test_a_symbol_whose_kind_the_exchange_does_not_say_is_not_collected_but_listed() -> None:
+def test_a_symbol_of_unknown_kind_is_listed_but_not_collected() -> None:
     stock_or_coin = {name: value for name, value in coin("ABC").items() if name != "underlyingType"}
     universe = listing(stock_or_coin)
     assert universe == Universe({}, (InvalidRow("ABCUSDT", "has no underlyingType"),), frozenset({"ABCUSDT"}))
@@ -77,7 +77,7 @@ def test_a_symbol_whose_kind_the_exchange_does_not_say_is_not_collected_but_list
     assert "ABDUSDT" not in universe
 
 
-def test_a_damaged_row_of_another_kind_is_listed_too_and_warned_of_by_nobody() -> None:
+def test_a_damaged_row_of_another_kind_is_listed_without_a_warning() -> None:
     universe = listing({"symbol": "XAUUSDT", "contractType": "TRADIFI_PERPETUAL"})
     assert universe.invalid == ()
     assert "XAUUSDT" in universe
@@ -97,7 +97,7 @@ def test_every_row_with_a_symbol_is_in_the_universe(rows: list[dict[str, Any]]) 
 
 
 @pytest.mark.parametrize("pair", ["[A]/USDT:USDT", "A*B/USDT:USDT", "A?/USDT:USDT"])
-def test_a_pair_can_be_excluded_by_its_own_name_whatever_is_in_it(pair: str) -> None:
+def test_a_pair_with_any_characters_can_be_excluded_by_its_exact_name(pair: str) -> None:
     universe = listing(BTC, coin(parse_pair(pair).base))
     assert [info.pair for info in select(universe, "all", exclude=[pair]).symbols] == ["BTC/USDT:USDT"]
     assert select(universe, "all", include=[pair]).unmatched == ()

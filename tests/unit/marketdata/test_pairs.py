@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from marketdata.errors import MarketDataError
 from marketdata.pairs import InvalidPair, Pair, pair_of, parse_pair, symbol_of
 
-# What the exchange may call a coin: printable, but for what parts a pair and the backslash.
+# Possible names of coins: printable, except for the separators of a pair and the backslash.
 bases = st.text(
     st.characters(codec="utf-8", exclude_characters="/:\\").filter(str.isprintable), min_size=1, max_size=12
 )
@@ -15,7 +15,7 @@ currencies = st.text(st.characters(categories=("Lu", "Ll", "Lo", "Nd"), include_
 
 
 @given(bases, currencies, currencies)
-def test_a_pair_is_parsed_into_the_currencies_it_was_made_of(base: str, quote: str, margin: str) -> None:
+def test_a_pair_is_parsed_into_its_three_currencies(base: str, quote: str, margin: str) -> None:
     assert parse_pair(pair_of(base, quote, margin)) == Pair(base, quote, margin)
 
 
@@ -51,7 +51,7 @@ def test_the_symbol_is_base_and_quote(pair: str, symbol: str) -> None:
     ]
     + [f"B{character}C/USDT:USDT" for character in "\n\t\r\\/:\u2028\u202e\ud800\x00"],
 )
-def test_what_is_not_a_pair_is_refused_with_the_notation_expected(text: str) -> None:
+def test_an_invalid_pair_is_refused_with_the_expected_notation(text: str) -> None:
     with pytest.raises(InvalidPair, match="BASE/QUOTE:SETTLE") as refused:
         parse_pair(text)
     assert isinstance(refused.value, ValueError)

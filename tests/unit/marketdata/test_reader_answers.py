@@ -1,4 +1,4 @@
-"""What InfluxDB 2.7.12 answers, as recorded, and what the reader makes of it."""
+"""Recorded responses of InfluxDB 2.7.12, and how the reader parses them."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_a_series_is_read_the_same_from_json_and_message_pack() -> None:
     assert parse(URL, 200, HEADERS["Accept"], packed) == [series]
 
 
-def test_nothing_found_is_no_series() -> None:
+def test_no_data_gives_no_series() -> None:
     assert parse(URL, 200, JSON, b'{"results":[{"statement_id":0}]}') == []
 
 
@@ -46,7 +46,7 @@ def test_nothing_found_is_no_series() -> None:
         (400, b'{"code":"invalid","message":"failed to parse query: found SELEC"}', MarketDataError),
     ],
 )
-def test_an_answer_that_is_no_data_is_a_typed_error_that_names_the_store(
+def test_a_response_without_data_is_a_typed_error_that_names_the_store(
     status: int, body: bytes, error: type[MarketDataError]
 ) -> None:
     with pytest.raises(MarketDataError, match=URL) as raised:
@@ -54,7 +54,7 @@ def test_an_answer_that_is_no_data_is_a_typed_error_that_names_the_store(
     assert type(raised.value) is error
 
 
-def test_a_querys_values_travel_as_parameters_and_times_come_back_in_ms() -> None:
+def test_a_querys_values_are_sent_as_parameters_and_times_are_returned_in_ms() -> None:
     form = Query("market_data", 'SELECT "close" FROM "x" WHERE "pair" = $pair0', {"pair0": "币安人生/USDT:USDT"}).form()
     assert form["db"] == "market_data"
     assert form["epoch"] == "ms"

@@ -1,4 +1,4 @@
-"""Rolling candles up, against the rule written out plainly, and the frames that are handed out."""
+"""Rolling up candles, compared with a straightforward implementation of the rule, and the returned frames."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ untraded = prices.map(lambda close: [None, None, None, close, 0.0])
 
 @st.composite
 def series(draw: st.DrawFn) -> list[list[float | None]]:
-    """3m candles in the order of time, some missing, some without trades."""
+    """3m candles in order, some missing, some without trades."""
     first = draw(st.integers(9_000_000, 9_000_040))
     slots = draw(st.lists(st.none() | traded | traded | traded | untraded, max_size=60))
     return [[float((first + index) * STEP), *slot] for index, slot in enumerate(slots) if slot is not None]
@@ -44,7 +44,7 @@ def plainly(candles: list[list[float | None]], window: int, offset: int) -> list
 
 
 @given(series(), st.sampled_from([1, 2, 5, 7, 20]), st.sampled_from([0, -STEP, 4 * STEP]))
-def test_a_window_is_rolled_from_all_of_its_candles_or_absent(
+def test_a_window_is_rolled_up_from_all_of_its_candles_or_absent(
     candles: list[list[float | None]], count: int, offset: int
 ) -> None:
     rolled = roll_up(rows_of(candles), STEP, count * STEP, offset)
@@ -62,13 +62,13 @@ def test_rolling_up_in_two_stages_equals_rolling_up_in_one(candles: list[list[fl
     np.testing.assert_allclose(two[:, 5], one[:, 5], rtol=1e-12)
 
 
-def test_a_row_that_is_half_there_is_no_candle() -> None:
+def test_an_incomplete_row_is_not_a_candle() -> None:
     good, quiet = [0.0, 1, 2, 1, 2, 5], [1.0, None, None, None, 2, 0]
     broken = [[2.0, 1, 2, 1, None, 5], [3.0, 1, 2, 1, 2, None], [4.0, None, 2, 1, 2, 5], [5.0, 1, None, None, 2, 5]]
     assert rows_of([good, quiet, *broken])[:, 0].tolist() == [0.0, 1.0]
 
 
-def test_a_candle_without_trades_opens_tops_and_bottoms_at_its_close() -> None:
+def test_a_candle_without_trades_has_its_close_as_all_prices() -> None:
     rows = rows_of([[0.0, 1, 3, 1, 2, 5], [180_000.0, None, None, None, 2, 0]])
     assert frame(rows).iloc[1].drop("date").tolist() == [2.0, 2.0, 2.0, 2.0, 0.0]
     assert np.isnan(rows[1, 1]), "the rows themselves stay as they are"
@@ -90,7 +90,7 @@ CONSTRUCTED = {
 
 
 @pytest.mark.parametrize("constructed", CONSTRUCTED.values(), ids=CONSTRUCTED)
-def test_frames_join_with_those_that_pandas_constructs_both_ways(constructed: pd.DatetimeIndex) -> None:
+def test_frames_join_with_frames_constructed_by_pandas_in_both_directions(constructed: pd.DatetimeIndex) -> None:
     times = np.array([1_700_000_100_000, 1_700_000_280_000], dtype=np.int64)  # 22:15 and 22:18
     ours = pd.DataFrame({"date": dates(times), "close": [1.0, 2.0]})
     theirs = pd.DataFrame({"date": constructed, "number": [0, 1, 2]})
@@ -110,7 +110,7 @@ def slots(numbers: set[int]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
 
 
 @given(st.sets(st.integers(0, 200)), st.sets(st.integers(0, 200)))
-def test_holes_are_exactly_the_slots_left_out(present: set[int], absent: set[int]) -> None:
+def test_holes_are_exactly_the_missing_slots(present: set[int], absent: set[int]) -> None:
     holes = hole_frame(slots(present), slots(absent))
     starts = [time // STEP for time in holes["start"].dt.as_unit("ms").astype("int64")]
     runs = zip(starts, holes["candles"], strict=True)

@@ -1,4 +1,4 @@
-"""What the library hands out and raises travels between processes: pickled, and copied deeply."""
+"""Values and errors of the library can be passed between processes: pickled and deep-copied."""
 
 import copy
 import pickle
@@ -46,14 +46,14 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_values_come_through_equal(way: Callable[[Any], Any]) -> None:
+def test_values_survive_the_round_trip(way: Callable[[Any], Any]) -> None:
     for value in VALUES:
         assert way(value) == value
     assert way(frame(no_rows())).equals(frame(no_rows()))
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_errors_come_through_with_their_type_text_and_facts(way: Callable[[Any], Any]) -> None:
+def test_errors_keep_their_type_message_and_attributes(way: Callable[[Any], Any]) -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MarketDataError)]
     plain = [kind("what to do") for kind in kinds if kind is not UnknownPair]
     assert len(plain) >= 6
@@ -69,7 +69,7 @@ def test_errors_come_through_with_their_type_text_and_facts(way: Callable[[Any],
 
 
 @pytest.mark.parametrize("kind", [MarketData, AsyncMarketData])
-def test_a_reader_pickles_as_its_configuration_without_what_its_token_file_holds(
+def test_a_pickled_reader_has_its_configuration_but_not_the_token_in_its_file(
     tmp_path: Path, kind: type[MarketData] | type[AsyncMarketData]
 ) -> None:
     token = tmp_path / "reader.token"
@@ -83,7 +83,7 @@ def test_a_reader_pickles_as_its_configuration_without_what_its_token_file_holds
     assert again._connections._timeout_seconds == 3.0
 
 
-def test_a_certificate_that_the_other_process_lacks_is_named_at_its_first_use(tmp_path: Path) -> None:
+def test_a_certificate_missing_in_the_other_process_is_named_on_first_use(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(ca_file))
     with MarketData(Store("https://store:8086", token="t", ca_file=ca_file)) as market:

@@ -1,4 +1,4 @@
-"""Which queries a request becomes: every one bounded in time, with the caller's texts bound and not pasted."""
+"""The queries for each request: all of them bounded in time, with the caller's values bound, not interpolated."""
 
 from collections.abc import Callable, Generator
 from typing import Any
@@ -32,7 +32,7 @@ REQUESTS: dict[str, Callable[[], Generator[Query, list[Series], Any]]] = {
 
 
 def queries_of(request: Generator[Query, list[Series], Any], known: list[Series]) -> list[Query]:
-    """Drive a request on a store that knows `known` pairs and holds nothing of them."""
+    """Drive a request on a store that knows the pairs `known` but has no data for them."""
     asked = [next(request)]
     while True:
         try:
@@ -42,7 +42,7 @@ def queries_of(request: Generator[Query, list[Series], Any], known: list[Series]
 
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
-def test_every_query_is_bounded_in_time_and_binds_what_the_caller_named(
+def test_every_query_is_bounded_in_time_and_binds_the_callers_values(
     request_: Callable[[], Generator[Query, list[Series], Any]],
 ) -> None:
     try:
@@ -71,17 +71,17 @@ def test_a_request_for_hundreds_of_pairs_is_a_few_bounded_queries() -> None:
     pairs = [f"P{index}/USDT:USDT" for index in range(700)]
     known = [Series(columns=["key", "value"], values=[["pair", pair] for pair in pairs])]
     queries = queries_of(ohlcv.between(pairs, "3m", NOW - 100 * 180_000, NOW, NOW), known)
-    assert len([query for query in queries if query.text.startswith("SELECT")]) == 1 + 2  # of contracts, of candles
+    assert len([query for query in queries if query.text.startswith("SELECT")]) == 1 + 2  # contracts, candles
 
 
-def test_nothing_at_all_in_the_store_and_nothing_of_a_pair_are_told_apart() -> None:
+def test_an_empty_store_and_an_unknown_pair_are_different_errors() -> None:
     with pytest.raises(EmptyStore, match="collector"):
         queries_of(ohlcv.newest([PAIR], "1h", 5, NOW), [])
     with pytest.raises(UnknownPair, match=PAIR):
         queries_of(ohlcv.newest(["币安人/USDT:USDT"], "1h", 5, NOW), [NAMES])
 
 
-def test_a_pair_and_a_timeframe_are_checked_before_anything_is_asked() -> None:
+def test_pair_and_timeframe_are_validated_before_any_query() -> None:
     for request in (
         ohlcv.newest(["BTCUSDT"], "3m", 1, NOW),
         ohlcv.holes("BTCUSDT", 0, NOW, NOW),

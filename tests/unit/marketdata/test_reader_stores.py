@@ -1,4 +1,4 @@
-"""Where to read and with which token, and which of several stores answers."""
+"""Stores and tokens, and which of several stores is used."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_a_store_needs_an_address_and_one_token(arguments: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines", "tökén".encode(), b"\xff\x00"])
-def test_a_token_file_that_holds_no_token_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_token_file_without_a_token_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "reader.token"
     file.write_bytes(content)
     with pytest.raises(Unauthorized, match="token"):
@@ -47,7 +47,7 @@ def test_stores_are_read_from_a_file_and_from_the_environment(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("text", ["", "store = 1", "[[store]]", '[[store]]\nurl = "http://a"\ntokn_file = "t"', "[["])
-def test_a_file_without_a_whole_store_is_refused_and_named(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_complete_store_is_refused_and_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "reader.toml"
     file.write_text(text)
     with pytest.raises(InvalidRequest, match=r"reader\.toml"):
@@ -69,16 +69,16 @@ def test_the_first_fresh_store_answers() -> None:
     assert ranked(None, 0, NOW - 2) == [2, 1, 0]
 
 
-def test_of_stale_stores_the_newest_answers_and_a_dead_one_is_asked_last() -> None:
+def test_if_no_store_is_fresh_the_newest_comes_first_and_failed_ones_last() -> None:
     assert ranked(NOW - 3 * FRESH_MS, None, NOW - 2 * FRESH_MS) == [2, 0, 1]
 
 
 @given(st.lists(st.none() | st.integers(0, NOW), min_size=1, max_size=3))
-def test_every_store_is_asked_once(newest_ms: list[int | None]) -> None:
+def test_every_store_is_tried_once(newest_ms: list[int | None]) -> None:
     assert sorted(ranked(*newest_ms)) == list(range(len(newest_ms)))
 
 
-def test_freshness_is_asked_again_after_ten_seconds_and_of_a_dead_store_after_a_minute() -> None:
+def test_freshness_is_checked_every_ten_seconds_and_for_a_failed_store_every_minute() -> None:
     ranking = Ranking(THREE)
     assert ranking.due(NOW) == [0, 1, 2]
     for index, newest_ms in enumerate([NOW, None, NOW]):
@@ -89,11 +89,11 @@ def test_freshness_is_asked_again_after_ten_seconds_and_of_a_dead_store_after_a_
     assert ranking.due(NOW - 1) == [0, 1, 2], "a clock that was set back"
 
 
-def test_a_single_store_is_never_asked_for_its_freshness() -> None:
+def test_freshness_of_a_single_store_is_never_checked() -> None:
     assert Ranking(THREE[:1]).due(NOW) == []
 
 
-def test_when_every_store_failed_the_error_tells_of_each() -> None:
+def test_if_every_store_fails_the_error_lists_each_failure() -> None:
     refused, dead = Unauthorized("a refused"), StoreUnavailable("b is dead")
     assert all_failed([refused]) is refused
     assert type(all_failed([refused, Unauthorized("c refused")])) is Unauthorized

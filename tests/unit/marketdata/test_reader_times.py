@@ -1,4 +1,4 @@
-"""Times as callers give them: which millisecond is meant, and what is refused."""
+"""Times as passed by callers: which millisecond is meant, and what is refused."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -69,7 +69,7 @@ def test_any_integral_number_is_milliseconds(ms: int) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_time_in_milliseconds_is_refused_and_the_refusal_names_the_unit(value: Any) -> None:
+def test_a_value_that_is_not_a_time_in_milliseconds_is_refused_with_the_unit(value: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"\bms\b"):
         time_ms(value)
 
@@ -102,7 +102,7 @@ def test_what_is_no_time_in_milliseconds_is_refused_and_the_refusal_names_the_un
     ],
     ids=repr,
 )
-def test_datetimes_and_texts_are_utc_unless_they_say_otherwise(value: Any) -> None:
+def test_datetimes_and_strings_are_utc_unless_they_have_a_zone(value: Any) -> None:
     assert time_ms(value) == MIDNIGHT
 
 
@@ -115,13 +115,13 @@ def test_datetimes_and_texts_are_utc_unless_they_say_otherwise(value: Any) -> No
     ],
     ids=repr,
 )
-def test_what_could_mean_another_time_or_none_is_refused(value: Any) -> None:
+def test_ambiguous_and_invalid_times_are_refused(value: Any) -> None:
     with pytest.raises(InvalidRequest, match="start"):
         time_ms(value, "start")
 
 
 @pytest.mark.parametrize("value", [True, 0.5, float("nan"), "500", None, np.timedelta64(5, "ms")], ids=repr)
-def test_a_count_is_a_whole_number(value: Any) -> None:
+def test_a_limit_must_be_a_whole_number(value: Any) -> None:
     assert whole(value) is None
 
 
@@ -142,7 +142,9 @@ NOWHERE = Store("http://127.0.0.1:1", token="any")
 
 @pytest.mark.parametrize("value", [True, float("nan"), MIDNIGHT / 1000 + 0.5, MIDNIGHT // 1000], ids=repr)
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-async def test_no_call_of_either_client_takes_a_wrong_number(call: Callable[[Any, Any], Any], value: Any) -> None:
+async def test_no_method_of_either_client_accepts_an_invalid_number(
+    call: Callable[[Any, Any], Any], value: Any
+) -> None:
     with MarketData(NOWHERE) as market, pytest.raises(InvalidRequest):
         call(market, value)
     async with AsyncMarketData(NOWHERE) as asynchronous:

@@ -1,4 +1,4 @@
-"""The serializer, read back by a strict parser written from InfluxDB's specification of line protocol."""
+"""The serializer's output, parsed by a strict parser written from InfluxDB's specification of line protocol."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -37,7 +37,7 @@ def test_the_parser_reads_the_specifications_own_examples() -> None:
     assert parse_line(line) == ("my Measurement", tags, fields, 1556813561098)
 
 
-# --- what is written is what the exchange said ------------------------------------------------------------------------
+# --- the written values are exactly what the exchange sent -----------------------------------------------------------
 
 
 def decimal_texts(minimum: str = "0.0001") -> st.SearchStrategy[str]:
@@ -135,13 +135,13 @@ def test_an_hour_of_mark_prices_is_read_back_as_it_was_given() -> None:
     st.sampled_from(schema.CHANNELS),
     st.text(st.characters(codec="utf-8"), min_size=1).filter(str.isprintable),
 )
-def test_a_gap_is_read_back_whatever_its_reason_says(state: str, channel: str, reason: str) -> None:
+def test_a_gap_with_any_reason_is_read_back(state: str, channel: str, reason: str) -> None:
     name, tags, fields, _ = parse_line(gap_line(BTC, OPEN_MS, state, reason, channel, now_ms=NOW_MS))
     assert (name, tags["channel"], fields) == ("gaps", channel, {"state": state, "reason": reason})
 
 
 @given(st.integers(0, 2**53), st.integers(0, 20))
-def test_a_gap_says_since_when_it_is_known_and_how_often_it_was_asked_for(since_ms: int, asked: int) -> None:
+def test_a_gap_records_when_it_was_found_and_how_often_it_was_requested(since_ms: int, asked: int) -> None:
     line = gap_line(BTC, OPEN_MS, "invalid", "why", "candles_3m", now_ms=NOW_MS, since_ms=since_ms, asked=asked)
     assert parse_line(line)[2] == {"state": "invalid", "reason": "why", "since_ms": since_ms, "asked": asked}
 
@@ -185,7 +185,7 @@ def test_the_lines_have_the_schemas_tags_fields_and_types() -> None:
         assert {key: type(value) for key, value in fields.items()} == {f.name: types[f.type] for f in expected.fields}
 
 
-# --- what must not be written is refused, with a reason from the closed set -------------------------------------------
+# --- what must not be written is refused, with one of a fixed set of reasons -----------------------------------------
 
 GOOD: dict[str, Any] = {
     "measurement": "ohlcv_1h",
@@ -226,7 +226,7 @@ NOT_NUMBERS = [
 ]
 
 
-def test_the_good_candle_is_good() -> None:
+def test_the_valid_candle_is_accepted() -> None:
     assert parse_line(candle_line(**GOOD))
 
 
@@ -270,7 +270,7 @@ def test_the_good_candle_is_good() -> None:
         ({"measurement": "ohlcv_3m"}, "count"),
     ],
 )
-def test_a_bad_candle_is_refused_with_its_reason(change: dict[str, Any], reason: str) -> None:
+def test_an_invalid_candle_is_refused_with_its_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unserializable) as refused:
         candle_line(**(GOOD | change))
     assert refused.value.reason == reason
@@ -298,14 +298,14 @@ def test_a_bad_candle_is_refused_with_its_reason(change: dict[str, Any], reason:
         (lambda: gap_line(BTC, OPEN_MS + 1, "open", "why", "candles_3m", now_ms=NOW_MS), "off_grid"),
     ],
 )
-def test_every_other_bad_point_is_refused_with_its_reason(write: Callable[[], str], reason: str) -> None:
+def test_every_other_invalid_point_is_refused_with_its_reason(write: Callable[[], str], reason: str) -> None:
     with pytest.raises(Unserializable) as refused:
         write()
     assert refused.value.reason == reason
 
 
 @given(st.text())
-def test_a_number_is_written_as_it_is_or_refused(text: str) -> None:
+def test_a_number_is_written_unchanged_or_refused(text: str) -> None:
     try:
         line = funding_settled_line(BTC, OPEN_MS, text, None, now_ms=NOW_MS)
     except Unserializable as e:

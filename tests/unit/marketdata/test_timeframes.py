@@ -46,14 +46,14 @@ def test_a_timeframe_is_a_number_and_a_unit(timeframe: str, minutes: int) -> Non
         "1y",
     ],
 )
-def test_what_cannot_be_built_from_3m_candles_is_refused_and_named(timeframe: str) -> None:
+def test_a_timeframe_that_cannot_be_built_from_3m_candles_is_refused_and_named(timeframe: str) -> None:
     with pytest.raises(InvalidTimeframe) as refused:
         timeframe_ms(timeframe)
     assert repr(timeframe) in str(refused.value)
 
 
 @given(times_ms, st.sampled_from(sorted(TIMEFRAME_MS)) | multiples_of_3m)
-def test_a_window_holds_its_time_and_the_next_one_starts_where_it_ends(time_ms: int, timeframe: str) -> None:
+def test_a_window_contains_its_time_and_the_next_one_starts_at_its_end(time_ms: int, timeframe: str) -> None:
     open_ms, length_ms = window_open_ms(time_ms, timeframe), timeframe_ms(timeframe)
     assert open_ms <= time_ms < open_ms + length_ms
     assert window_open_ms(open_ms, timeframe) == open_ms

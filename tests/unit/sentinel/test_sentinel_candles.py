@@ -1,4 +1,4 @@
-"""What the sentinel concludes from a store's answers: ages, current pairs, holes."""
+"""What the sentinel concludes from a store's content: ages, current pairs, holes."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ ETH = (EXCHANGE, "ETH/USDT:USDT")
 
 @dataclass
 class Store:
-    """A store as plain sets of open times, answering as InfluxDB would."""
+    """A store as plain sets of open times that responds like InfluxDB."""
 
     candles: dict[Key, set[int]]
     holes: dict[Key, set[int]] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def test_a_span_ends_with_the_newest_candle_that_is_due(now_ms: int, interval: s
     holes=st.sets(st.integers(0, 2000)),
     told=st.sets(st.integers(0, 2000)),
 )
-def test_missing_are_the_holes_of_the_span_that_the_exchange_does_not_have_either(
+def test_missing_candles_are_the_holes_in_the_span_without_exchange_holes(
     now_ms: int, listed_minutes_ago: int, holes: set[int], told: set[int]
 ) -> None:
     of = span("3m", now_ms)
@@ -78,14 +78,14 @@ def test_missing_are_the_holes_of_the_span_that_the_exchange_does_not_have_eithe
     assert lacking(store, now_ms) == len({t for t in absent - by_exchange if of.start_ms <= t < of.end_ms})
 
 
-def test_a_pair_that_was_listed_or_delisted_within_the_span_misses_nothing() -> None:
+def test_a_pair_listed_or_delisted_within_the_span_lacks_nothing() -> None:
     whole = opens(NOW - 24 * HOUR, NOW - STEP)
     listed = opens(NOW - HOUR, NOW - STEP)
     delisted = opens(NOW - 24 * HOUR, NOW - HOUR)
     assert lacking(Store({BTC: whole, ETH: listed, (EXCHANGE, "A/USDT:USDT"): delisted})) == 0
 
 
-def test_a_pair_that_stopped_long_before_the_others_is_told_no_more_and_missed_no_more() -> None:
+def test_a_pair_that_ended_long_before_the_others_is_no_longer_reported() -> None:
     front = NOW // STEP * STEP - 2 * STEP
     stopped = front - 2 * HOUR
     whole = opens(NOW - 24 * HOUR, front + 1)
@@ -93,20 +93,20 @@ def test_a_pair_that_stopped_long_before_the_others_is_told_no_more_and_missed_n
     assert set(current(Store({BTC: whole, ETH: {stopped - STEP}}).answer("3m", NOW))) == {BTC}
 
 
-def test_pairs_of_a_store_that_nobody_writes_to_stay_and_grow_old() -> None:
+def test_pairs_of_a_store_without_writes_stay_and_grow_old() -> None:
     old = opens(NOW - 48 * HOUR, NOW - 24 * HOUR)
     stored = Store({BTC: old, ETH: old}).answer("3m", NOW)
     told = ends(span("3m", NOW), stored, current(stored))
     assert told == {BTC: max(old) + STEP, ETH: max(old) + STEP}
 
 
-def test_exchanges_are_judged_each_by_itself() -> None:
+def test_each_exchange_is_judged_separately() -> None:
     other = ("OTHER", "BTC/USDT:USDT")
     stored = Store({BTC: opens(NOW - HOUR, NOW - STEP), other: opens(NOW - 24 * HOUR, NOW - 8 * HOUR)})
     assert set(current(stored.answer("3m", NOW))) == {BTC, other}
 
 
-def test_windows_are_owed_as_far_as_the_pairs_3m_candles_reach() -> None:
+def test_windows_are_expected_up_to_the_pairs_newest_3m_candle() -> None:
     hour = timeframe_ms("1h")
     of = span("1h", NOW)
     windows = opens(of.start_ms - 5 * hour, of.end_ms, hour)
@@ -126,7 +126,7 @@ def test_a_candle_is_due_to_the_millisecond(interval: str, due_ms: int) -> None:
     assert span(interval, end_ms + due_ms - 1).end_ms == end_ms - timeframe_ms(interval)
 
 
-def test_a_window_over_an_impossible_row_of_the_exchange_is_owed_by_nobody() -> None:
+def test_a_window_over_an_invalid_candle_is_not_expected() -> None:
     of = span("1h", NOW)
     reach = {BTC: of.end_ms, ETH: of.end_ms}
     windows = opens(of.start_ms - 5 * HOUR, of.end_ms, HOUR)
@@ -137,7 +137,7 @@ def test_a_window_over_an_impossible_row_of_the_exchange_is_owed_by_nobody() -> 
     assert missing(of, stored, reach, {}, invalid) == {EXCHANGE: 1}
 
 
-def test_what_one_pair_has_beyond_its_due_fills_no_hole_of_another() -> None:
+def test_surplus_candles_of_one_pair_fill_no_hole_of_another() -> None:
     of = span("1h", NOW)
     windows = opens(of.start_ms - 5 * HOUR, of.end_ms, HOUR)
     cut_off = {BTC: of.end_ms, ETH: of.end_ms - HOUR}  # the exchange's own window of the delisting is stored
@@ -147,14 +147,14 @@ def test_what_one_pair_has_beyond_its_due_fills_no_hole_of_another() -> None:
     assert missing(of, just_listed, {BTC: of.end_ms, ETH: of.end_ms + 3 * HOUR}, {}) == {EXCHANGE: 0}
 
 
-def test_windows_of_pairs_without_current_3m_candles_are_not_told() -> None:
+def test_windows_of_pairs_without_current_3m_candles_are_not_reported() -> None:
     of = span("1h", NOW)
     stored = Store({ETH: opens(NOW - 9 * HOUR, NOW - HOUR, HOUR)}).answer("1h", NOW)
     assert ends(of, stored, {}) == {}
     assert missing(of, stored, {}, {}) == {}
 
 
-def test_every_statement_of_a_question_is_bounded_in_time_and_an_answer_is_sorted_by_statement() -> None:
+def test_every_statement_of_a_query_is_bounded_in_time_and_results_are_sorted_by_statement() -> None:
     for interval in INTERVALS:
         query = question(interval, NOW)
         assert query.database == ("market_data" if interval == "3m" else "market_data_rollup")
@@ -174,7 +174,7 @@ def test_every_statement_of_a_question_is_bounded_in_time_and_an_answer_is_sorte
     assert read([]) == Stored({}, {}, {}, {})
 
 
-def test_a_pair_listed_anew_owes_nothing_of_the_days_between_its_two_contracts() -> None:
+def test_nothing_is_expected_between_two_contracts_of_a_pair() -> None:
     began_ms = NOW // HOUR * HOUR - HOUR
     old = opens(NOW - 6 * 24 * HOUR, NOW - 3 * 24 * HOUR)
     store = Store({BTC: old | opens(began_ms, NOW - 60_000 - STEP)}, begins_ms={BTC: began_ms})

@@ -1,4 +1,4 @@
-"""The sentinel's configuration: wrong input is one line that names file, key, value and what is allowed."""
+"""The sentinel's configuration: invalid input is reported in one line with file, key, value and what is allowed."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_minimal_file_gets_the_documented_defaults(tmp_path: Path) -> None:
         ("[sentinel\n", "is not TOML"),
     ],
 )
-def test_a_wrong_file_is_told_in_one_line_and_exit_code_2(
+def test_an_invalid_file_is_reported_in_one_line_with_exit_code_2(
     tmp_path: Path, text: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, text)
@@ -58,13 +58,13 @@ def test_a_wrong_file_is_told_in_one_line_and_exit_code_2(
         assert error.count("\n") == 1
 
 
-def test_an_offline_check_reads_the_configuration_and_asks_nobody(tmp_path: Path) -> None:
+def test_an_offline_check_reads_the_configuration_without_any_connection(tmp_path: Path) -> None:
     text = GOOD.replace("127.0.0.1:8086", "nowhere.invalid")
     assert main(["check", "--offline", "--config", str(write(tmp_path, text))]) == 0
     assert main(["check", "--offline", "--config", str(write(tmp_path, "store = []\n"))]) == 2
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--config", str(tmp_path / "none.toml")]) == 2
     assert "cannot be read" in capsys.readouterr().err
 

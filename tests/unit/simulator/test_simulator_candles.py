@@ -1,4 +1,4 @@
-"""Candles of every interval follow from the trades, and a partial candle becomes the closed one."""
+"""Candles of every interval are computed from the trades, and a partial candle becomes the closed one."""
 
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ moments = st.integers(NOW_MS - 3 * DAY_MS, NOW_MS)
 
 
 def from_trades(instrument: Instrument, interval: str, open_ms: int, now_ms: int) -> Candle:
-    """The candle from its trades alone, one by one."""
+    """Return the candle computed from its trades one by one."""
     end_ms = window_end(interval, open_ms)
     trades = TAPE.between(instrument, open_ms, min(end_ms, now_ms + 1))
     if trades:
@@ -53,7 +53,7 @@ def from_trades(instrument: Instrument, interval: str, open_ms: int, now_ms: int
 
 @settings(max_examples=examples(60))
 @given(instruments, short_intervals, moments)
-def test_at_any_instant_the_forming_candle_is_made_of_the_trades_so_far(
+def test_at_any_time_the_forming_candle_has_the_trades_so_far(
     instrument: Instrument, interval: str, now_ms: int
 ) -> None:
     open_ms = max(window_open(interval, now_ms), window_open(interval, instrument.onboard_ms))
@@ -78,7 +78,7 @@ def test_a_partial_candle_at_its_close_is_the_closed_candle(
 
 @settings(max_examples=examples(30))
 @given(instruments, st.sampled_from(["3m", "15m", "1h"]), moments)
-def test_a_live_candle_fed_trade_by_trade_equals_the_history(
+def test_a_live_candle_built_trade_by_trade_equals_the_history(
     instrument: Instrument, interval: str, moment_ms: int
 ) -> None:
     open_ms = window_open(interval, max(moment_ms, instrument.onboard_ms + HOUR_MS))
@@ -98,13 +98,13 @@ def test_a_live_candle_fed_trade_by_trade_equals_the_history(
     assert forming.candle.open == forming.candle.close
 
 
-def test_trade_ids_follow_each_other_within_a_day() -> None:
+def test_trade_ids_are_consecutive_within_a_day() -> None:
     day = NOW_MS // DAY_MS * DAY_MS
     trades = TAPE.between(UNIVERSE.eligible[80], day, day + DAY_MS)
     assert all(left.last_id + 1 == right.first_id for left, right in pairwise(trades))
 
 
-def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
+def test_weeks_start_on_monday_and_months_on_the_first() -> None:
     wednesday = 1_791_383_686_000  # 2026-10-07
     assert window_open("1w", wednesday) == 1_791_158_400_000
     assert window_open("1M", wednesday) == 1_790_812_800_000
@@ -133,7 +133,7 @@ def test_long_intervals_are_the_sum_of_their_days() -> None:
             assert (row.open, row.close) == (parts[0].open, parts[-1].close)
 
 
-def test_nothing_comes_before_the_listing() -> None:
+def test_there_are_no_candles_before_the_listing() -> None:
     newcomer = UNIVERSE.eligible[-1]
     rows = STORE.candles(newcomer.shape, "3m", 0, NOW_MS, NOW_MS)
     assert rows[0].open_ms == newcomer.onboard_ms
@@ -143,7 +143,7 @@ def test_nothing_comes_before_the_listing() -> None:
     assert week.volume == sum(row.volume for row in rows)
 
 
-def test_a_span_is_by_open_time_and_inclusive() -> None:
+def test_a_span_is_defined_by_open_times_and_inclusive() -> None:
     shape = UNIVERSE.eligible[0].shape
     opens = [NOW_MS // HOUR_MS * HOUR_MS - n * HOUR_MS for n in (3, 2, 1)]
     assert [row.open_ms for row in STORE.candles(shape, "1h", opens[0], opens[2], NOW_MS)] == opens

@@ -1,4 +1,4 @@
-"""The simulated market: a pure function of seed, symbol and time, lively enough to test with, and pinned by digests."""
+"""The simulated market: a pure function of seed, symbol and time, lively enough for tests, and pinned by digests."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_scalar_and_vector_curves_are_equal_to_the_last_bit(key: int, period: in
 
 @settings(max_examples=examples(20))
 @given(st.sampled_from(UNIVERSE.eligible), st.integers(0, 1439), st.integers(1, 90))
-def test_any_span_holds_the_trades_of_the_day(pair: Instrument, first_minute: int, minutes: int) -> None:
+def test_any_span_has_the_same_trades_as_the_whole_day(pair: Instrument, first_minute: int, minutes: int) -> None:
     day = NOW_MS // DAY_MS * DAY_MS
     minutes = min(minutes, 1440 - first_minute)
     whole = MARKET.trades(pair.shape, day, 1440)
@@ -49,14 +49,14 @@ def test_any_span_holds_the_trades_of_the_day(pair: Instrument, first_minute: in
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "CAKEUSDT", "GRASSUSDT"])
-def test_trades_come_in_order_and_inside_their_minute(symbol: str) -> None:
+def test_trades_are_in_order_and_within_their_minute(symbol: str) -> None:
     trades = MARKET.trades(instrument(symbol).shape, NOW_MS // HOUR_MS * HOUR_MS, 60)
     times = trades.time_ms.T.reshape(-1)
     assert (np.diff(times) > 0).all()
     assert (trades.time_ms // MINUTE_MS == NOW_MS // HOUR_MS * 60 + np.arange(60)).all()
 
 
-def test_prices_lie_on_the_tick_and_quantities_are_positive() -> None:
+def test_prices_are_multiples_of_the_tick_and_quantities_are_positive() -> None:
     for pair in UNIVERSE.instruments[::7]:
         trades = MARKET.trades(pair.shape, NOW_MS // HOUR_MS * HOUR_MS, 60)
         assert (trades.price[trades.traded] % pair.shape.tick == 0).all()
@@ -75,7 +75,7 @@ def three_minute_day(pair: Instrument) -> np.ndarray:
 
 
 def test_the_market_is_lively() -> None:
-    """Returns vary, traded candles have a range, takers are not alone, and quiet pairs have candles without trades."""
+    """Returns vary, candles with trades have a range, takers buy and sell, and quiet pairs have empty candles."""
     spread, mixed, total, idle_pairs = 0, 0, 0, 0
     for pair in UNIVERSE.eligible:
         table = three_minute_day(pair)
@@ -100,7 +100,7 @@ def test_seeds_and_symbols_differ() -> None:
 
 
 def test_the_truth_has_not_drifted() -> None:
-    """Whoever changes the market on purpose writes the new digests: tests/data/simulator_digests.json."""
+    """If you change the market on purpose, update the digests in tests/data/simulator_digests.json."""
     for row in json.loads(DIGESTS.read_text(encoding="utf-8")):
         pair = Universe(pairs=164, seed=row["seed"], start_ms=NOW_MS).get(row["symbol"])
         assert pair is not None

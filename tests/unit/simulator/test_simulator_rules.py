@@ -1,4 +1,4 @@
-"""The simulated exchange's rules, one subject each: universe, funding, closing frames, limits, faults, stream names."""
+"""The simulated exchange's rules, by subject: universe, funding, closing frames, limits, faults, stream names."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ CLIENT = "127.0.0.1"
 
 
 @pytest.mark.parametrize("pairs", [1, 4, 164, 700])
-def test_exactly_the_asked_for_pairs_are_eligible(pairs: int) -> None:
+def test_exactly_the_requested_number_of_pairs_is_eligible(pairs: int) -> None:
     universe = Universe(pairs=pairs, seed=1, start_ms=NOW_MS)
     eligible = [
         item.symbol
@@ -44,7 +44,7 @@ def test_exactly_the_asked_for_pairs_are_eligible(pairs: int) -> None:
     assert eligible == [item.symbol for item in universe.eligible]
 
 
-def test_pairs_on_coins_of_any_name_are_listed_beside_the_others() -> None:
+def test_pairs_on_coins_with_any_name_are_listed_with_the_others() -> None:
     universe = Universe(pairs=4, seed=1, start_ms=NOW_MS, bases=["T$", "A&B"])
     plain = Universe(pairs=4, seed=1, start_ms=NOW_MS)
     assert [item.symbol for item in universe.eligible[4:]] == ["T$USDT", "A&BUSDT"]
@@ -52,7 +52,7 @@ def test_pairs_on_coins_of_any_name_are_listed_beside_the_others() -> None:
     assert parse("t$usdt@kline_3m", universe) is not None
 
 
-def test_everything_that_could_confuse_a_client_is_there() -> None:
+def test_everything_that_could_confuse_a_client_is_listed() -> None:
     others = UNIVERSE.instruments[len(UNIVERSE.eligible) :]
     assert {item.contract_type for item in others} >= {
         "PERPETUAL",
@@ -67,7 +67,7 @@ def test_everything_that_could_confuse_a_client_is_there() -> None:
     assert UNIVERSE.get("币安人生usdt") is not None
 
 
-def test_most_symbols_are_two_months_old_and_two_are_newcomers() -> None:
+def test_most_symbols_are_two_months_old_and_two_are_newly_listed() -> None:
     ages = [(NOW_MS - item.onboard_ms) / DAY_MS for item in UNIVERSE.eligible]
     assert sum(age < HISTORY_DAYS for age in ages) == 2
     assert max(ages) < HISTORY_DAYS + 1
@@ -107,7 +107,7 @@ def test_wide_mark_candles_follow_from_narrow_ones(wide: str, narrow: str) -> No
 
 
 @given(st.sampled_from(UNIVERSE.eligible), st.integers(NOW_MS - 20 * DAY_MS, NOW_MS))
-def test_the_running_rate_ends_on_the_settled_one(pair: Instrument, time_ms: int) -> None:
+def test_the_estimate_ends_at_the_settled_rate(pair: Instrument, time_ms: int) -> None:
     settles = FUNDING.next_funding_ms(pair, time_ms)
     assert time_ms < settles
     if settles <= pair.onboard_ms:
@@ -117,7 +117,7 @@ def test_the_running_rate_ends_on_the_settled_one(pair: Instrument, time_ms: int
     assert 0 <= rows[0][0] - settles <= 3
 
 
-def test_a_settlement_belongs_to_a_span_by_its_own_time() -> None:
+def test_a_settlement_belongs_to_the_span_that_contains_its_time() -> None:
     pair = UNIVERSE.eligible[0]
     rows = FUNDING.settlements(pair, NOW_MS - 30 * DAY_MS, NOW_MS)
     assert len(rows) in (89, 90, 91)
@@ -130,7 +130,7 @@ def hours_settled(funding: Funding, pair: Instrument, first_ms: int, last_ms: in
     return [(time_ms - first_ms) // HOUR_MS for time_ms, _ in funding.settlements(pair, first_ms, last_ms)]
 
 
-def test_a_changed_interval_holds_from_its_instant_on_in_history_and_in_what_is_announced() -> None:
+def test_a_changed_interval_applies_from_its_time_on_in_history_and_announcements() -> None:
     pair, midnight_ms = UNIVERSE.eligible[0], NOW_MS // DAY_MS * DAY_MS - 10 * DAY_MS
     funding = Funding(1)
     funding.change(pair.symbol, 1, midnight_ms + 20 * HOUR_MS)
@@ -148,7 +148,7 @@ def test_a_changed_interval_holds_from_its_instant_on_in_history_and_in_what_is_
     st.lists(st.tuples(st.integers(0, 100 * 60), st.sampled_from((8, 4, 2, 1))), max_size=5),
     st.integers(0, 100 * 60),
 )
-def test_the_running_rate_ends_on_the_settled_one_whatever_the_intervals_were_changed_to(
+def test_the_estimate_ends_at_the_settled_rate_after_any_changes_of_intervals(
     changes: list[tuple[int, int]], minute: int
 ) -> None:
     pair, first_ms, funding = UNIVERSE.eligible[0], NOW_MS // DAY_MS * DAY_MS - 10 * DAY_MS, Funding(1)
@@ -164,7 +164,7 @@ def test_the_running_rate_ends_on_the_settled_one_whatever_the_intervals_were_ch
     assert every[len(every) - len(rows) :] == rows
 
 
-def test_a_mark_at_a_full_minute_is_the_same_by_both_ways() -> None:
+def test_both_ways_of_computing_a_mark_at_a_full_minute_agree() -> None:
     for pair in UNIVERSE.eligible[::20]:
         at = NOW_MS // MINUTE_MS * MINUTE_MS
         assert MARKS.mark_at_minute(pair, at) == MARKS.at(pair, at).mark
@@ -190,7 +190,7 @@ def test_few_closing_frames_are_late_or_missing() -> None:
 # limits
 
 
-def test_weight_is_counted_by_the_utc_minute_and_charged_when_refused() -> None:
+def test_weight_is_counted_per_utc_minute_and_also_charged_when_refused() -> None:
     limits = Limits()
     start = NOW_MS // MINUTE_MS * MINUTE_MS
     for n in range(240):
@@ -202,7 +202,7 @@ def test_weight_is_counted_by_the_utc_minute_and_charged_when_refused() -> None:
     assert limits.request("127.0.0.2", weight=1, funding=False, now_ms=start + 1).status == 200
 
 
-def test_going_on_after_429_is_a_ban_that_grows() -> None:
+def test_continuing_after_429_leads_to_growing_bans() -> None:
     limits = Limits()
     limits.request(CLIENT, weight=2401, funding=False, now_ms=NOW_MS)
     statuses = [limits.request(CLIENT, weight=1, funding=False, now_ms=NOW_MS + n).status for n in range(20)]
@@ -213,7 +213,7 @@ def test_going_on_after_429_is_a_ban_that_grows() -> None:
     assert limits.request(CLIENT, weight=1, funding=False, now_ms=NOW_MS + 3 * MINUTE_MS).status == 200
 
 
-def test_funding_routes_have_their_own_bucket() -> None:
+def test_funding_routes_have_their_own_limit() -> None:
     limits = Limits()
     verdicts = [limits.request(CLIENT, weight=0, funding=True, now_ms=NOW_MS) for _ in range(501)]
     assert [verdict.status for verdict in verdicts[-2:]] == [200, 429]
@@ -232,11 +232,11 @@ def test_the_301st_connect_within_five_minutes_is_refused() -> None:
     ("limit", "weight"),
     [(None, 5), ("1", 1), ("100", 1), ("101", 2), ("500", 2), ("501", 5), ("1000", 5), ("1001", 10)],
 )
-def test_klines_weigh_by_their_limit(limit: str | None, weight: int) -> None:
+def test_the_weight_of_klines_depends_on_limit(limit: str | None, weight: int) -> None:
     assert kline_weight({} if limit is None else {"limit": limit}) == weight
 
 
-def test_depth_weighs_by_its_limit() -> None:
+def test_the_weight_of_depth_depends_on_limit() -> None:
     assert [depth_weight({"limit": str(n)}) for n in (5, 50, 100, 500, 1000)] == [2, 2, 5, 10, 20]
 
 
@@ -257,12 +257,12 @@ def test_depth_weighs_by_its_limit() -> None:
         ({"kind": "rest_hang", "minutes": 2}, "minutes"),
     ],
 )
-def test_a_bad_order_is_refused_with_the_parameter_named(order: object, word: str) -> None:
+def test_an_invalid_fault_is_refused_with_the_parameter_named(order: object, word: str) -> None:
     with pytest.raises(BadFault, match=word):
         Faults().add(order, NOW_MS)
 
 
-def test_every_kind_can_be_ordered_with_its_mandatory_parameters_alone() -> None:
+def test_every_kind_of_fault_only_needs_its_mandatory_parameters() -> None:
     mandatory = {"status": 503, "symbol": "BTCUSDT", "start_ms": NOW_MS, "end_ms": NOW_MS}
     mandatory |= {"shift_ms": 1, "hours": 4}
     faults = Faults()
@@ -272,7 +272,7 @@ def test_every_kind_can_be_ordered_with_its_mandatory_parameters_alone() -> None
     assert faults.clear() == len(KINDS)
 
 
-def test_closing_faults_act_on_their_symbols_and_their_share() -> None:
+def test_faults_of_closing_frames_affect_their_symbols_and_share() -> None:
     faults = Faults()
     faults.add({"kind": "late_close", "symbols": ["btcusdt"], "delay_ms": 9000}, NOW_MS)
     faults.add({"kind": "missing_close", "symbols": ["ETHUSDT"]}, NOW_MS)
@@ -284,7 +284,7 @@ def test_closing_faults_act_on_their_symbols_and_their_share() -> None:
     assert faults.alter_closing("SOLUSDT", "3m", NOW_MS, [2000]) == [2000]
 
 
-def test_an_exchange_hole_lacks_the_candles_of_its_range_and_their_closing_frames() -> None:
+def test_an_exchange_hole_has_neither_candles_nor_closing_frames() -> None:
     faults = Faults()
     faults.add({"kind": "exchange_hole", "symbols": ["BTCUSDT"], "start_ms": NOW_MS, "end_ms": NOW_MS + 2}, NOW_MS)
     assert [faults.lacks("BTCUSDT", "3m", NOW_MS + n) for n in (-1, 0, 1, 2)] == [False, True, True, False]
@@ -293,7 +293,7 @@ def test_an_exchange_hole_lacks_the_candles_of_its_range_and_their_closing_frame
     assert not faults.lacks("ETHUSDT", "3m", NOW_MS)
 
 
-def test_an_impossible_row_is_told_by_whom_it_was_ordered_and_longer_candles_hold_its_numbers() -> None:
+def test_an_impossible_row_appears_where_requested_and_longer_candles_include_its_numbers() -> None:
     step = 180_000
     open_ms = NOW_MS // step * step
     candle = Candle(open_ms, open_ms + step - 1, 20, 30, 10, 25, 7, 150, 3, 2, 40)
@@ -310,7 +310,7 @@ def test_an_impossible_row_is_told_by_whom_it_was_ordered_and_longer_candles_hol
         assert faults.as_told("BTCUSDT", "1h", hour, "rest").volume > 7
 
 
-def test_a_timed_fault_acts_once_or_at_its_pace() -> None:
+def test_a_timed_fault_acts_once_or_at_its_interval() -> None:
     faults = Faults()
     faults.add({"kind": "malformed_frame"}, NOW_MS)
     faults.add({"kind": "close_connections", "every_seconds": 2}, NOW_MS)
@@ -343,7 +343,7 @@ def test_decimal_keeps_every_digit(units: int, digits: int) -> None:
         ("btcusdt@depth20@100ms", ("public", "unrouted")),
     ],
 )
-def test_a_stream_is_served_on_its_routes_alone(name: str, routes: tuple[str, ...]) -> None:
+def test_a_stream_is_only_served_on_its_routes(name: str, routes: tuple[str, ...]) -> None:
     topic = parse(name, UNIVERSE)
     assert topic is not None
     assert tuple(route for route in ("market", "public", "unrouted") if topic.served_on(route)) == routes
@@ -353,7 +353,7 @@ def test_a_stream_is_served_on_its_routes_alone(name: str, routes: tuple[str, ..
     "name",
     ["BTCUSDT@kline_3m", "btcusdt@kline_7m", "nosuch@kline_3m", "btcusdt", "", "btcusdt@markprice", "btcusdt@trade"],
 )
-def test_names_that_do_not_exist_or_are_not_in_lower_case_stay_silent(name: str) -> None:
+def test_unknown_names_and_names_in_upper_case_are_silent(name: str) -> None:
     assert parse(name, UNIVERSE) is None
 
 
