@@ -27,7 +27,7 @@ def nothing_is_held_back(close_seconds: float) -> Action:
         until_ms = world.midnight_ms + round(close_seconds * 1000)
         told = await _next_open_ms(world.collector.url)
         late = sorted(pair for pair, open_ms in told.items() if open_ms < until_ms)
-        world.notes.append(f"{len(told) - len(late)} of {len(told)} pairs told up to {close_seconds:g} s")
+        world.notes.append(f"{len(told) - len(late)} of {len(told)} pairs sent up to {close_seconds:g} s")
         if late or not told:
             world.problems.append(f"/stream holds back the close at {close_seconds:g} s of {late}")
 
