@@ -16,13 +16,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from collector.config import Config, StoreSection, read_tokens
-from collector.delivery.batch import Batcher
-from collector.delivery.deliver import Deliverer
-from collector.delivery.points import PointCounters
-from collector.delivery.quarantine import Quarantine
-from collector.delivery.spool import Spool
-from collector.delivery.writer import Writer
+from collector.config import Config, read_tokens
 from collector.feed.connections import Feeds
 from collector.feed.known_pairs import KnownPairs, states_at_start, without_gone
 from collector.feed.silence import SilenceWatch
@@ -30,12 +24,11 @@ from collector.feed.symbols import PairState, UniverseWatch, first_watched_open_
 from collector.history.funding import SettledFunding
 from collector.history.marks import MarkCandles
 from collector.ingest.confirm import Confirmer
-from collector.ingest.history import History
-from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
 from collector.observe import health, supervision, web
-from collector.observe.metrics import Exposition, Histograms, Parts
+from collector.observe.metrics import Exposition, Histograms, Parts, Watching
 from collector.observe.supervision import Supervisor
+from collector.pipeline import Pipeline, client_of
 from collector.publish.spooled import spooled_candles
 from collector.publish.stream import Stream
 from collector.repair.contracts import Contracts
@@ -44,19 +37,14 @@ from collector.repair.fill import Fill
 from collector.repair.repair import StoreRepair
 from collector.repair.repairer import Repairer
 from collector.repair.windows import OwnWindows
-from collector.store.dirty import DirtyWindows
-from collector.store.query import StoreReader, token_of
-from collector.store.rollups import RollupRepairer
 from collector.store.session import open_session
-from collector.store.write import Outcome, WriteClient
 from collector.verify.late import LateDelivery
 from collector.verify.sweep import Sweep
-from exchange.budget import Budget
+from exchange.adapters import ADAPTERS
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.first_candles import FirstCandles
-from exchange.universe import SymbolInfo, Universe, parse, select
-from marketdata.schema import ROLLUP_TIMEFRAMES
+from exchange.universe import Instrument, Universe, select
 from marketdata.timeframes import timeframe_ms
 from service.config_file import ConfigError
 from service.systemd import Notifier
@@ -99,32 +87,23 @@ class _App:
         self, config: Config, notifier: Notifier, session: aiohttp.ClientSession, client: ExchangeClient
     ) -> None:
         self._config = config
-        self._session = session
         self._client = client
-        state_dir = config.collector.state_dir
         self._registry = CollectorRegistry()
-        self._histograms = Histograms(self._registry)
-        points = {store.name: PointCounters() for store in config.store}
-        self._spool = Spool(
-            state_dir / "spool", points, max_bytes=config.spool.max_bytes, max_files=config.spool.max_files
-        )
-        self._quarantine = Quarantine(self._spool.rejected)
-        self._writer = Writer(Batcher(), self._spool, points, wake=self._wake)
-        self._clock = ExchangeClock(time.monotonic_ns)
-        self._stream = Stream(config.collector.name, uuid.uuid4().hex, self._clock)
-        self._ingest = Ingest(
-            self._clock,
-            self._writer,
-            wall_seconds=time.time,
-            observe_latency=self._histograms.observe_receive,
+        clock = ExchangeClock(time.monotonic_ns)
+        self._stream = Stream(config.collector.name, uuid.uuid4().hex, clock, exchange=client.facts.id)
+        histograms = Histograms(self._registry, client.facts.id)
+        self._pipeline = Pipeline(
+            config,
+            session,
+            clock,
             listeners=[self._stream],
+            observe_receive=histograms.observe_receive,
+            observe_write=histograms.observe_write,
+            on_delivered=self._delivered,
         )
-        self._parts = Parts(self._ingest, client, points, self._spool, self._stream, major=config.exchange.major)
-        self._readers: dict[str, StoreReader] = {}
-        self._late: dict[str, LateDelivery] = {}
-        self._deliverers: list[Deliverer] = []
-        for store in config.store:
-            self._add_store(store)
+        self._clock, self._ingest, self._writer = clock, self._pipeline.ingest, self._pipeline.writer
+        self._late = {name: self._late_delivery(name) for name in self._pipeline.stores}
+        self._parts = Parts(client, self._pipeline, self._stream, major=config.exchange.major)
         self._registry.register(Exposition(self._parts))
         ProcessCollector(registry=self._registry)
         self._supervisor = Supervisor(
@@ -148,22 +127,16 @@ class _App:
     async def build(cls, config: Config, notifier: Notifier, stack: AsyncExitStack) -> "_App":
         """Open the sessions, take over the spool and start listening; nothing streams yet."""
         read_tokens(config)
-        budget = Budget(share_percent=config.exchange.weight_share_percent)
-        try:
-            client = ExchangeClient(
-                config.exchange.rest_url, budget, ca_file=config.exchange.ca_file, proxy=config.exchange.proxy
-            )
-        except ExchangeError as error:
-            raise ConfigError(str(error)) from error
+        client = client_of(config.exchange, config.exchange.weight_share_percent)
         await stack.enter_async_context(client)
         session = await stack.enter_async_context(open_session(config))
         app = cls(config, notifier, session, client)
         state_dir = config.collector.state_dir
         try:
-            found = await asyncio.to_thread(app._spool.recover)
+            found = await asyncio.to_thread(app._pipeline.spool.recover)
         except OSError as error:
             raise ConfigError(f"collector.state_dir = {state_dir}: cannot be used: {error}") from error
-        stack.callback(app._spool.close)
+        stack.callback(app._pipeline.spool.close)
         for name, recovered in found.items():
             if recovered.points:
                 log.info("spool taken over store=%s points=%d", name, recovered.points)
@@ -181,22 +154,29 @@ class _App:
             group.create_task(self._supervisor.run())
             group.create_task(self._stream.run())
             group.create_task(self._writer.run())
-            await self._stream.restore(spooled_candles(self._spool, time.time()))  # before any of it is delivered
-            for deliverer in self._deliverers:
-                group.create_task(deliverer.run())
-            for rollups in self._parts.rollups.values():
-                group.create_task(rollups.run())
+            # Before any of it is delivered.
+            await self._stream.restore(spooled_candles(self._pipeline.spool, time.time()))
+            for store in self._pipeline.stores.values():
+                group.create_task(store.deliverer.run())
+                group.create_task(store.rollups.run())
             known = KnownPairs(self._config.collector.state_dir)
             symbols, other_states = await self._learn_universe(known)
             self._watch(symbols)
             firsts = FirstCandles(self._client, self._config.collector.state_dir)
             watched = {info.pair: firsts.told(info) for info in symbols}
-            confirmer = Confirmer(self._ingest, self._client, watched, self._clock, self._quarantine)
+            confirmer = Confirmer(self._ingest, self._client, watched, self._clock, self._pipeline.quarantine)
             exchange = self._config.exchange
-            feeds = Feeds(self._ingest, symbols, exchange.websocket_url, exchange.ca_file, proxy=exchange.proxy)
+            feeds = Feeds(
+                ADAPTERS[exchange.id],
+                self._ingest,
+                symbols,
+                exchange.websocket_url,
+                exchange.ca_file,
+                proxy=exchange.proxy,
+            )
             repairer = self._repairer(watched, Contracts(firsts, self._ingest, watched))
 
-            def listed(infos: Sequence[SymbolInfo]) -> None:
+            def listed(infos: Sequence[Instrument]) -> None:
                 known.add(infos)
                 repairer.look_soon()
 
@@ -212,14 +192,11 @@ class _App:
             )
             universe.members.states.update(other_states)
             silence = SilenceWatch(self._ingest, self._client, feeds, watched, universe.members.states)
-            self._parts.connections, self._parts.connection_totals = feeds.connections, feeds.totals
-            self._parts.pair_states, self._parts.silence = universe.members.states, silence
-            self._parts.confirmer = confirmer
-            self._parts.repairer = repairer
-            sweep = Sweep(self._ingest, self._client, self._readers, self._late, lambda: list(watched.values()))
-            self._parts.sweep = sweep
+            readers = self._pipeline.readers
+            sweep = Sweep(self._ingest, self._client, readers, self._late, lambda: list(watched.values()))
             funding, marks = self._history(watched, lambda: repairer.state.done)
-            self._parts.funding, self._parts.marks = funding, marks
+            self._parts.pair_states = universe.members.states
+            self._parts.watching = Watching(feeds, silence, confirmer, repairer, sweep, funding, marks)
             group.create_task(feeds.run())
             group.create_task(universe.run())
             group.create_task(silence.run())
@@ -233,64 +210,41 @@ class _App:
         """Bring everything accepted to the disk, and give the stores a moment to take it."""
         self._stream.close()
         await self._writer.close()
-        delivery = [asyncio.create_task(deliverer.run()) for deliverer in self._deliverers]
-        drained = [asyncio.create_task(self._writer.drained(store.name)) for store in self._config.store]
+        delivery = [asyncio.create_task(store.deliverer.run()) for store in self._pipeline.stores.values()]
+        drained = [asyncio.create_task(self._writer.drained(name)) for name in self._pipeline.stores]
         await asyncio.wait(drained, timeout=STOP_DELIVERY_SECONDS)
         for task in (*drained, *delivery):
             task.cancel()
         await asyncio.wait((*drained, *delivery))
-        for store, counters in self._parts.points.items():
+        for store, counters in self._pipeline.points.items():
             log.info("left in the spool for the next start store=%s points=%d", store, counters.snapshot().in_spool)
 
-    def _wake(self, bucket: str) -> None:
-        for deliverer in self._deliverers:
-            deliverer.wake(bucket)
+    def _delivered(self, store: str, bucket: str, lines: Sequence[str]) -> None:
+        self._late[store].on_delivered(bucket, lines)
+        self._stream.on_delivered(bucket, lines)
 
-    def _add_store(self, store: StoreSection) -> None:
-        def ingest_token() -> str:
-            return store.ingest_token_file.read_text(encoding="utf-8")
+    def _late_delivery(self, store: str) -> LateDelivery:
+        spool = self._pipeline.spool
+        path = self._config.collector.state_dir / f"late-{store}.json"
+        return LateDelivery(path, lambda: spool.level(store).oldest_written_seconds, wall_seconds=time.time)
 
-        def attempted(_bucket: str, outcome: Outcome, seconds: float) -> None:
-            self._histograms.observe_write(store.name, outcome, seconds)
-
-        def oldest_written_seconds() -> float | None:
-            return self._spool.level(store.name).oldest_written_seconds
-
-        async def delivered(bucket: str, lines: Sequence[str]) -> None:
-            late.on_delivered(bucket, lines)
-            await rollups.on_delivered(bucket, lines)
-            self._stream.on_delivered(bucket, lines)
-
-        reader = StoreReader(store.url, store.org, token_of(store.repair_token_file), self._session)
-        windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
-        dirty = DirtyWindows(self._config.collector.state_dir / f"dirty-{store.name}.json", windows)
-        rollups = RollupRepairer(store.name, reader, dirty, self._clock, wall_seconds=time.time)
-        late_file = self._config.collector.state_dir / f"late-{store.name}.json"
-        late = LateDelivery(late_file, oldest_written_seconds, wall_seconds=time.time)
-        write = WriteClient(store.url, store.org, ingest_token, self._session).write
-        self._deliverers.append(Deliverer(store.name, self._spool, write, on_delivered=delivered, on_attempt=attempted))
-        self._readers[store.name] = reader
-        self._late[store.name] = late
-        self._parts.rollups[store.name] = rollups
-
-    def _repairer(self, symbols: Mapping[str, SymbolInfo], contracts: Contracts) -> Repairer:
+    def _repairer(self, symbols: Mapping[str, Instrument], contracts: Contracts) -> Repairer:
         config = self._config
         watched_from_ms = min(self._ingest.finality.next_open_ms(pair) for pair in symbols)
-        fill = Fill(self._client, self._clock, History(self._ingest, self._writer, self._quarantine))
+        fill = Fill(self._client, self._clock, self._pipeline.history)
         windows = OwnWindows(self._clock, fill, most=config.fill.rollup_windows)
         stores = []
-        for name, reader in self._readers.items():
+        for name, store in self._pipeline.stores.items():
             try:
                 coverage = Coverage(config.collector.state_dir, name, configured_start_ms=config.ledger.start_ms)
             except ValueError as error:
                 raise ConfigError(str(error)) from error
             coverage.begin(watched_from_ms - config.fill.hours * timeframe_ms("1h"))
-            rollups = self._parts.rollups[name]
             stores.append(
                 StoreRepair(
                     name,
-                    reader,
-                    rollups,
+                    store.reader,
+                    store.rollups,
                     coverage,
                     self._ingest,
                     self._writer,
@@ -303,14 +257,14 @@ class _App:
         return Repairer(stores, symbols, contracts, every_seconds=config.ledger.check_seconds, wall_seconds=time.time)
 
     def _history(
-        self, watched: Mapping[str, SymbolInfo], filled: Callable[[], bool]
+        self, watched: Mapping[str, Instrument], filled: Callable[[], bool]
     ) -> tuple[SettledFunding, MarkCandles]:
         """What REST alone brings, kept complete for the longer of the two configured histories."""
         hours = max(self._config.fill.hours, self._config.funding.history_days * 24)
-        parts = (self._ingest, self._client, self._writer, self._readers, watched)
+        parts = (self._ingest, self._client, self._writer, self._pipeline.readers, watched)
         return SettledFunding(*parts, hours=hours), MarkCandles(*parts, hours=hours, filled=filled)
 
-    async def _learn_universe(self, known: KnownPairs) -> tuple[Sequence[SymbolInfo], dict[str, PairState]]:
+    async def _learn_universe(self, known: KnownPairs) -> tuple[Sequence[Instrument], dict[str, PairState]]:
         """Ask the exchange for its time and symbols until it answers; the states are of pairs not collected.
 
         Raises UnknownPair for a name that was never known.
@@ -320,13 +274,13 @@ class _App:
         while True:
             try:
                 self._clock.observe(await self._client.server_time_ms())
-                answer = await self._client.exchange_info()
-                universe = parse(answer)
+                listing = await self._client.listing()
             except ExchangeError as error:
                 log.warning("the exchange does not answer retry_seconds=%.0f: %s", delay, error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 30.0)
                 continue
+            universe = listing.universe
             pairs, gone = without_gone(universe, exchange.pairs, known.pairs)
             selection = select(
                 universe,
@@ -347,17 +301,17 @@ class _App:
             self._parts.unreadable.learn(universe.invalid)
             if not selection.symbols:
                 raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
-            self._stream.exchange_info_answered(answer)
+            self._stream.exchange_info_answered(listing.answer)
             await asyncio.to_thread(known.add, (*selection.symbols, *selection.not_trading))
             return selection.symbols, states_at_start(selection, gone)
 
-    def _wanted(self, universe: Universe) -> Sequence[SymbolInfo]:
+    def _wanted(self, universe: Universe) -> Sequence[Instrument]:
         """Pick what the configuration asks for of what trades now; a pair it names may be gone by now."""
         exchange = self._config.exchange
         found = select(universe, "all", exchange.include, exchange.exclude, include_index=exchange.include_index)
         return [info for info in found.symbols if exchange.pairs == "all" or info.pair in exchange.pairs]
 
-    def _watch(self, symbols: Sequence[SymbolInfo]) -> None:
+    def _watch(self, symbols: Sequence[Instrument]) -> None:
         from_open_ms = first_watched_open_ms(self._clock.now_ms())
         for info in symbols:
             self._ingest.watch(info.pair, from_open_ms)

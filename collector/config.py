@@ -3,12 +3,13 @@
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from exchange import proxy
 from exchange.again import AGAIN_MS
+from exchange.known import DEFAULT, EXCHANGES
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import EARLIEST_MS
 from service import config_file
@@ -17,6 +18,12 @@ from service.systemd import in_credentials
 
 type Proxy = Annotated[str, AfterValidator(proxy.checked)]
 type Share = Annotated[int, Field(ge=1, le=100)]
+
+
+def _known(exchange: str) -> str:
+    if exchange not in EXCHANGES:
+        raise ValueError(f"must be one of {' '.join(EXCHANGES)}")
+    return exchange
 
 
 class CollectorSection(ServiceSection):
@@ -30,8 +37,9 @@ class CollectorSection(ServiceSection):
 class ExchangeSection(Section):
     """Where the exchange is and which of its pairs are ours."""
 
-    rest_url: HttpAddress = "https://fapi.binance.com"
-    websocket_url: str = "wss://fstream.binance.com"
+    id: Annotated[str, AfterValidator(_known)] = DEFAULT.id
+    rest_url: HttpAddress = DEFAULT.rest_url
+    websocket_url: str = DEFAULT.websocket_url
     ca_file: LocalPath | None = None
     proxy: Proxy | None = None
     weight_share_percent: Share = 30
@@ -40,6 +48,15 @@ class ExchangeSection(Section):
     exclude: list[str] = Field(default=[])
     include_index: bool = False
     major: list[Annotated[str, Field(min_length=1)]] = Field(default=["BTC/USDT:USDT", "ETH/USDT:USDT"])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _addresses(cls, section: Any) -> Any:
+        """Give an exchange its own addresses where none are configured."""
+        if not isinstance(section, dict):
+            return section
+        facts = EXCHANGES.get(section.get("id", DEFAULT.id), DEFAULT)
+        return {"rest_url": facts.rest_url, "websocket_url": facts.websocket_url} | section
 
     @field_validator("websocket_url")
     @classmethod

@@ -1,4 +1,5 @@
-"""Binance USDT-M futures over REST: client, weight table, budget, ban circuit and the universe of symbols.
+"""Exchanges: what all have in common, and a folder with an adapter for each.
 
-`client.ExchangeClient` asks, `budget.Budget` says when it may, `universe.parse` says what there is to ask for.
+`client.ExchangeClient` is what is asked by REST, `budget.Budget` says when, `feed` is how streams come in, `rows`,
+`events` and `universe` are what comes. `adapters.ADAPTERS` has every exchange by its id.
 """

@@ -1,15 +1,13 @@
-"""What an HTTP answer, or none, means: its JSON, or the error that tells the operator. Pure."""
+"""What a refusal, a malformed answer, or none means to the operator. Pure."""
 
 from __future__ import annotations
 
-import json
 import ssl
 from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
 
-from exchange.errors import BadRequest, ExchangeError, Refused, Unavailable, Unreachable, Untrusted
+from exchange.errors import ExchangeError, Refused, Unavailable, Unreachable, Untrusted
 from exchange.proxy import PROXY_ERRORS, shown
 
 _REFUSED_ACTIONS = {
@@ -20,32 +18,6 @@ _REFUSED_ACTIONS = {
 }
 
 
-def read_json(status: int, body: bytes, asked: str) -> Any:
-    """Return the JSON of an answer that refuses nothing; `asked` is the route and parameters, for the message.
-
-    Raises Unavailable for 408, 5xx, redirects and what is not JSON, BadRequest for the other 4xx.
-    """
-    if status == 200:
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            raise Unavailable(
-                f"{asked} answered with what is not JSON ({_excerpt(body)})",
-                "check that exchange.rest_url is the exchange and no proxy or login page answers for it",
-            ) from None
-    if status == 408 or status >= 500:
-        raise Unavailable(f"{asked} answered {status} ({_excerpt(body)})", "wait, and see the exchange's status page")
-    if status < 400:
-        raise Unavailable(f"{asked} answered {status}, a redirect", "check exchange.rest_url")
-    try:
-        detail = json.loads(body)
-        code, message = int(detail["code"]), str(detail["msg"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        code, message = status, _excerpt(body)
-    action = "the pair is not listed, or no longer" if code == -1121 else "check exchange.rest_url and the parameters"
-    raise BadRequest(code, f"{asked} answered {status}: {code} {message}", action, message)
-
-
 def refused(status: int, seconds: float, now_ms: int) -> Refused:
     """Return the error of a refusal that holds for `seconds` more; `now_ms` is the exchange's time."""
     until = datetime.fromtimestamp(now_ms / 1000 + seconds, UTC)
@@ -54,7 +26,7 @@ def refused(status: int, seconds: float, now_ms: int) -> Refused:
 
 
 def malformed(route: str, reason: str) -> Unavailable:
-    """Return the error of an answer that is JSON and not what Binance documents."""
+    """Return the error of an answer that is JSON and not what the exchange documents."""
     return Unavailable(f"{route}: {reason}", "the exchange changed its answer, or something answers in its place")
 
 
@@ -62,24 +34,24 @@ def no_answer(error: Exception, rest_url: str, proxy: str | None = None) -> Exch
     """Return the error of a request that aiohttp could not bring to an end."""
     if proxy is not None and isinstance(error, PROXY_ERRORS):
         return Unreachable(
-            f"the proxy {shown(proxy)} makes no connection to {rest_url} ({_excerpt(str(error).encode())})",
+            f"the proxy {shown(proxy)} makes no connection to {rest_url} ({excerpt(str(error).encode())})",
             "check exchange.proxy, whether it runs, and whether it lets this host through",
         )
     untrusted = isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError)
     if untrusted or isinstance(error.__cause__, ssl.SSLCertVerificationError):  # the latter through a proxy
         return Untrusted(
-            f"no trusted TLS connection to {rest_url} ({_excerpt(str(error).encode())})",
+            f"no trusted TLS connection to {rest_url} ({excerpt(str(error).encode())})",
             "set exchange.ca_file to the authority that signed its certificate, and check the host's clock",
         )
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return Unreachable(
-            f"{rest_url} cannot be reached ({_excerpt(str(error).encode())})",
+            f"{rest_url} cannot be reached ({excerpt(str(error).encode())})",
             "check exchange.rest_url, DNS, routing and firewall of this host",
         )
     reason = "timed out" if isinstance(error, TimeoutError) else f"broke off ({type(error).__name__})"
     return Unavailable(f"a request to {rest_url} {reason}", "check this host's network and the exchange's status page")
 
 
-def _excerpt(body: bytes) -> str:
+def excerpt(body: bytes) -> str:
     """The start of an answer on one line, fit for an error message."""
     return " ".join(body[:160].decode(errors="replace").split()) or "empty"

@@ -19,7 +19,7 @@ from typing import Any
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
 from service.durable_files import write_durably
 
@@ -43,15 +43,15 @@ class FirstCandles:
         self._file = state_dir / FILE
         self._known = _read(self._file)  # symbol: (onboard_ms, first_ms)
 
-    def known(self, info: SymbolInfo) -> bool:
+    def known(self, info: Instrument) -> bool:
         """Whether the symbol's first candle is known, of the contract that this onboardDate is of."""
         return self._known.get(info.symbol, (None,))[0] == info.onboard_ms
 
-    def told(self, info: SymbolInfo) -> SymbolInfo:
+    def told(self, info: Instrument) -> Instrument:
         """Return the symbol with `begins_ms` as far as it is known: until then, its onboardDate."""
         return replace(info, begins_ms=self._known[info.symbol][1]) if self.known(info) else info
 
-    async def find(self, info: SymbolInfo, *, priority: Priority = Priority.HISTORY) -> SymbolInfo:
+    async def find(self, info: Instrument, *, priority: Priority = Priority.HISTORY) -> Instrument:
         """Return the symbol with `begins_ms`, asking the exchange if need be: one request of weight 1.
 
         Three where the exchange has candles from before the onboardDate. A symbol without any candle yet stays as it
@@ -64,7 +64,7 @@ class FirstCandles:
             self.remember(info, first_ms)
         return self.told(info)
 
-    async def find_all(self, infos: Iterable[SymbolInfo]) -> list[SymbolInfo]:
+    async def find_all(self, infos: Iterable[Instrument]) -> list[Instrument]:
         """Return `find` of each, and write what is new. One that the exchange refuses stays as it is.
 
         Raises ExchangeError; what was learned before it is kept.
@@ -72,7 +72,7 @@ class FirstCandles:
         slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         before = dict(self._known)
 
-        async def find(info: SymbolInfo) -> SymbolInfo | ExchangeError:
+        async def find(info: Instrument) -> Instrument | ExchangeError:
             try:
                 async with slots:
                     return await self.find(info)
@@ -88,9 +88,9 @@ class FirstCandles:
         for one in found:
             if isinstance(one, ExchangeError):
                 raise one
-        return [one for one in found if isinstance(one, SymbolInfo)]
+        return [one for one in found if isinstance(one, Instrument)]
 
-    def remember(self, info: SymbolInfo, first_ms: int) -> None:
+    def remember(self, info: Instrument, first_ms: int) -> None:
         """Take the first candle from whoever knows it."""
         self._known[info.symbol] = info.onboard_ms, first_ms
 
@@ -103,7 +103,7 @@ class FirstCandles:
         except OSError as error:
             log.warning("first candles cannot be written file=%s: %s", self._file, error)
 
-    async def _ask(self, info: SymbolInfo, priority: Priority) -> int | None:
+    async def _ask(self, info: Instrument, priority: Priority) -> int | None:
         first_ms = await self._first_from(info, 0, priority)
         if first_ms is None or first_ms >= info.onboard_ms // BASE_MS * BASE_MS:
             return first_ms
@@ -114,7 +114,7 @@ class FirstCandles:
         begins = [later for earlier, later in pairwise(opens) if later - earlier > DAY_MS]
         return await self._first_from(info, begins[-1], priority) if begins else first_ms
 
-    async def _first_from(self, info: SymbolInfo, start_ms: int, priority: Priority) -> int | None:
+    async def _first_from(self, info: Instrument, start_ms: int, priority: Priority) -> int | None:
         rows = await self._client.klines(info.symbol, BASE_TIMEFRAME, limit=1, start_ms=start_ms, priority=priority)
         return rows[0].open_time_ms if rows else None
 

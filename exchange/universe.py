@@ -1,42 +1,42 @@
-"""exchangeInfo to the universe of symbols, and the operator's wishes to the pairs collected. Pure.
+"""The symbols an exchange lists, and the operator's wishes to the pairs collected. Pure.
 
-exchangeInfo lists far more than we collect (2026-10-07: 924 symbols, 789 trading, of those about 217 on stocks, metals
-and indices; quarterlies; delisted ones for months). Rows of other kinds may hold anything; a row of ours must be whole.
+An exchange's adapter reads its own answer into a `Universe` (Binance: exchange/binance/universe.py).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
-from marketdata.pairs import InvalidPair, pair_of, symbol_of
+from marketdata.pairs import InvalidPair, symbol_of
 
-PERPETUAL = "PERPETUAL"
-TRADING = "TRADING"
-QUOTE = "USDT"
-COIN = "COIN"
-INDEX = "INDEX"
+type State = Literal["trading", "halted", "ended"]
+"""Whether a symbol trades: now, not for now, or never again."""
+
+type Kind = Literal["coin", "index", "other"]
+"""What a linear perpetual is on: a coin, or an index of coins. Anything else is `other`, and not collected."""
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolInfo:
-    """One row of exchangeInfo. `pair` is freqtrade's notation; precisions are decimals of price and of base amounts.
+class Instrument:
+    """One symbol. `pair` is freqtrade's notation; precisions are decimals of price and of base amounts.
 
-    `begins_ms`: open of the first 3m candle of its present contract. exchangeInfo does not say: it is the row's
-    onboardDate until exchange/first_candles.py knows better.
+    `status` and `description` (its kind of contract) are the exchange's own words, for the operator.
+    `begins_ms`: open of the first candle of its present contract. The exchange does not say: it is the date of the
+    listing, `onboard_ms`, until exchange/first_candles.py knows better.
     """
 
     symbol: str
     pair: str
     base: str
     quote: str
-    margin: str
+    kind: Kind
+    state: State
     status: str
-    contract_type: str
-    underlying_type: str
+    description: str
     price_precision: int
     quantity_precision: int
     onboard_ms: int
@@ -44,9 +44,8 @@ class SymbolInfo:
 
     @property
     def ours(self) -> bool:
-        """Whether it is a kind we collect, whatever its status: a USDT-margined perpetual on a coin or a coin index."""
-        kind = (self.contract_type, self.quote, self.margin)
-        return kind == (PERPETUAL, QUOTE, QUOTE) and self.underlying_type in (COIN, INDEX)
+        """Whether it is a kind we collect, whether it trades or not."""
+        return self.kind != "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Universe:
     `invalid` are the rows that may be ours, `unread` the symbols of all rows that could not be read, whoever's.
     """
 
-    symbols: dict[str, SymbolInfo]
+    symbols: dict[str, Instrument]
     invalid: tuple[InvalidRow, ...] = ()
     unread: frozenset[str] = frozenset()
 
@@ -77,14 +76,10 @@ class Universe:
         """Whether the exchange lists a symbol, be its row readable or not."""
         return symbol in self.symbols or symbol in self.unread
 
-    def eligible(self, include_index: bool = False) -> list[SymbolInfo]:
-        """Return what may be collected, sorted by pair: perpetual, trading, USDT, on a coin (or a coin index)."""
-        kinds = (COIN, INDEX) if include_index else (COIN,)
-        found = [
-            info
-            for info in self.symbols.values()
-            if info.ours and info.status == TRADING and info.underlying_type in kinds
-        ]
+    def eligible(self, include_index: bool = False) -> list[Instrument]:
+        """Return what may be collected, sorted by pair: what trades, on a coin (or a coin index)."""
+        kinds = ("coin", "index") if include_index else ("coin",)
+        found = [info for info in self.symbols.values() if info.state == "trading" and info.kind in kinds]
         return sorted(found, key=lambda info: info.pair)
 
 
@@ -97,8 +92,8 @@ class Selection:
     name that the exchange lists in a row we cannot read.
     """
 
-    symbols: tuple[SymbolInfo, ...]
-    not_trading: tuple[SymbolInfo, ...] = ()
+    symbols: tuple[Instrument, ...]
+    not_trading: tuple[Instrument, ...] = ()
     unmatched: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
 
@@ -111,26 +106,6 @@ class UnknownPair(ValueError):
         super().__init__(f"pair {pair!r} {reason}{hint}")
         self.pair = pair
         self.nearest = tuple(nearest)
-
-
-def parse(exchange_info: object) -> Universe:
-    """Read the answer of /fapi/v1/exchangeInfo, of 2021 as of 2026. Never raises, whatever it is given."""
-    listed = exchange_info.get("symbols") if isinstance(exchange_info, Mapping) else None
-    if not isinstance(listed, list):
-        return Universe({}, (InvalidRow("", "exchangeInfo has no list of symbols"),))
-    symbols: dict[str, SymbolInfo] = {}
-    invalid: list[InvalidRow] = []
-    unread: set[str] = set()
-    for row in listed:
-        info = _symbol_info(row)
-        if isinstance(info, SymbolInfo):
-            symbols[info.symbol] = info
-            continue
-        if info.symbol:
-            unread.add(info.symbol)
-        if _may_be_ours(row):
-            invalid.append(info)
-    return Universe(symbols, tuple(invalid), frozenset(unread))
 
 
 def select(
@@ -153,8 +128,8 @@ def select(
     else:
         unreadable = unreadable_of(universe, pairs)
         named = [_named(universe, pair, include_index) for pair in dict.fromkeys(pairs) if pair not in unreadable]
-        candidates = [info for info in named if info.status == TRADING]
-        not_trading = [info for info in named if info.status != TRADING]
+        candidates = [info for info in named if info.state == "trading"]
+        not_trading = [info for info in named if info.state != "trading"]
     return Selection(
         tuple(info for info in candidates if _wanted(info.pair, include, exclude)),
         tuple(info for info in not_trading if _wanted(info.pair, include, exclude)),
@@ -189,14 +164,13 @@ def _symbol_of(pair: str) -> str | None:
         return None
 
 
-def _named(universe: Universe, pair: str, include_index: bool) -> SymbolInfo:
+def _named(universe: Universe, pair: str, include_index: bool) -> Instrument:
     found = next((info for info in universe.symbols.values() if info.pair == pair), None)
     if found is None:
         raise UnknownPair(pair, "is not listed on the exchange", _nearest(universe, pair, include_index))
     if not found.ours:
-        kind = f"{found.contract_type or 'contract'} on {found.underlying_type}, margin {found.margin}"
-        raise UnknownPair(pair, f"is not collected: it is a {kind}", ())
-    if found.underlying_type == INDEX and not include_index:
+        raise UnknownPair(pair, f"is not collected: it is a {found.description}", ())
+    if found.kind == "index" and not include_index:
         raise UnknownPair(pair, "is an index, and indices are not collected by default", ())
     return found
 
@@ -214,77 +188,3 @@ def _nearest(universe: Universe, pair: str, include_index: bool) -> list[str]:
 
 def _letters(text: str) -> str:
     return "".join(character for character in text.upper() if character.isalnum())
-
-
-def _symbol_info(row: Any) -> SymbolInfo | InvalidRow:
-    if not isinstance(row, Mapping):
-        return InvalidRow("", "is not an object")
-    symbol = row.get("symbol")
-    if not isinstance(symbol, str) or not symbol:
-        return InvalidRow("", "has no symbol")
-    try:
-        onboard_ms = _int(row, "onboardDate", 0, 2**53)
-        base, quote, margin = _text(row, "baseAsset"), _text(row, "quoteAsset"), _text(row, "marginAsset")
-        info = SymbolInfo(
-            symbol=symbol,
-            pair=_pair_of(base, quote, margin) + _delivery(symbol, base + quote),
-            base=base,
-            quote=quote,
-            margin=margin,
-            status=_text(row, "status"),
-            contract_type=_text(row, "contractType", may_be_empty=True),
-            underlying_type=_text(row, "underlyingType"),
-            price_precision=_int(row, "pricePrecision", 0, 20),
-            quantity_precision=_int(row, "quantityPrecision", 0, 20),
-            onboard_ms=onboard_ms,
-            begins_ms=onboard_ms,
-        )
-    except _Unreadable as error:
-        return InvalidRow(symbol, str(error))
-    if info.ours and symbol != base + quote:
-        return InvalidRow(symbol, f"is not {base}{quote}: its pair would name another symbol")
-    return info
-
-
-def _may_be_ours(row: Any) -> bool:
-    """Whether nothing in a row we could not read says that it is of another kind."""
-    if not isinstance(row, Mapping):
-        return False
-    ours: dict[str, tuple[str, ...]] = {
-        "contractType": (PERPETUAL,),
-        "quoteAsset": (QUOTE,),
-        "marginAsset": (QUOTE,),
-        "underlyingType": (COIN, INDEX),
-    }
-    return all(not isinstance(row.get(key), str) or row[key] in values for key, values in ours.items())
-
-
-def _pair_of(base: str, quote: str, margin: str) -> str:
-    try:
-        return pair_of(base, quote, margin)
-    except InvalidPair:
-        raise _Unreadable(f"has a name that makes no pair: {(base, quote, margin)!r:.80}") from None
-
-
-def _delivery(symbol: str, of: str) -> str:
-    """Quarterlies only: ccxt's notation BTC/USDT:USDT-261225, lest they share the perpetual's pair."""
-    date = symbol.removeprefix(of + "_")
-    return "" if date == symbol else f"-{date}"
-
-
-class _Unreadable(ValueError):
-    """A field of a row is missing, of another type, or nothing we can name or store."""
-
-
-def _text(row: Mapping[Any, Any], key: str, *, may_be_empty: bool = False) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not (value or may_be_empty):
-        raise _Unreadable(f"has no {key}")
-    return value
-
-
-def _int(row: Mapping[Any, Any], key: str, least: int, most: int) -> int:
-    value = row.get(key)
-    if type(value) is not int or not least <= value <= most:
-        raise _Unreadable(f"has no usable {key}: {value!r:.40}")
-    return value

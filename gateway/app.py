@@ -15,9 +15,9 @@ import aiohttp
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from exchange import weights
+from exchange.binance import limits
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.first_candles import FirstCandles
 from gateway.api.answers import Handler
@@ -90,7 +90,7 @@ async def run(config: Config) -> None:
 class _App:
     """The gateway's parts, wired."""
 
-    def __init__(self, config: Config, session: aiohttp.ClientSession, client: ExchangeClient) -> None:
+    def __init__(self, config: Config, session: aiohttp.ClientSession, client: BinanceClient) -> None:
         self.config = config
         self.client = client
         self.memory = Memory(client.budget.clock)
@@ -144,7 +144,7 @@ class _App:
         exchange = config.exchange
         try:
             client = await stack.enter_async_context(
-                ExchangeClient(
+                BinanceClient(
                     exchange.rest_url,
                     Budget(exchange.weight_share_percent),
                     ca_file=exchange.ca_file,
@@ -233,17 +233,17 @@ class _App:
             held=HeldRequests(self.registry),
         )
         return {
-            weights.PING: ping,
-            weights.TIME: Time(memory).answer,
-            weights.EXCHANGE_INFO: self.info.answer,
-            weights.KLINES: klines.answer,
-            weights.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market, self.contracts).answer,
-            weights.PREMIUM_INDEX: Premium(memory, upstream).answer,
-            weights.FUNDING_RATE: FundingRates(memory, upstream, market, self.contracts).answer,
-            weights.FUNDING_INFO: FundingInfo(upstream).answer,
-            weights.TICKER_24HR: Ticker(weights.TICKER_24HR, memory, upstream).answer,
-            weights.TICKER_PRICE: Ticker(weights.TICKER_PRICE, memory, upstream).answer,
-            weights.TICKER_BOOK: Ticker(weights.TICKER_BOOK, memory, upstream).answer,
-            weights.DEPTH: Depth(memory, upstream).answer,
+            limits.PING: ping,
+            limits.TIME: Time(memory).answer,
+            limits.EXCHANGE_INFO: self.info.answer,
+            limits.KLINES: klines.answer,
+            limits.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market, self.contracts).answer,
+            limits.PREMIUM_INDEX: Premium(memory, upstream).answer,
+            limits.FUNDING_RATE: FundingRates(memory, upstream, market, self.contracts).answer,
+            limits.FUNDING_INFO: FundingInfo(upstream).answer,
+            limits.TICKER_24HR: Ticker(limits.TICKER_24HR, memory, upstream).answer,
+            limits.TICKER_PRICE: Ticker(limits.TICKER_PRICE, memory, upstream).answer,
+            limits.TICKER_BOOK: Ticker(limits.TICKER_BOOK, memory, upstream).answer,
+            limits.DEPTH: Depth(memory, upstream).answer,
             "/pairlist": PairList(memory).answer,
         }

@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from exchange import weights
+from exchange.binance import limits
 from gateway.api.answers import Answer, Handler, Refused, not_now
 from gateway.config import Network
 
@@ -127,8 +127,8 @@ class Web:
             if named:
                 self._count(named["bot"])
             answer = await handler(request.query)
-            if route in weights.ROUTES:
-                self.weight.labels(route).inc(weights.weight(route, request.query))
+            if route in limits.ROUTES:
+                self.weight.labels(route).inc(limits.weight(route, request.query))
             response = self._response(request, answer)
         except Refused as refusal:
             response = _refusal(refusal)

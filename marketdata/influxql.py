@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from marketdata.errors import MarketDataError, StoreUnavailable, Unauthorized
+from marketdata.schema import EXCHANGE
 
 Value = float | str | None
 
@@ -25,9 +26,9 @@ class Query:
     text: str
     params: Mapping[str, str] = field(default_factory=dict)
 
-    def form(self) -> dict[str, str]:
-        """Return the form fields of `POST /query`; times are returned in ms."""
-        params = msgspec.json.encode(self.params).decode()
+    def form(self, exchange: str = EXCHANGE) -> dict[str, str]:
+        """Return the form fields of `POST /query`; `$exchange` is bound, too, and times are returned in ms."""
+        params = msgspec.json.encode({"exchange": exchange, **self.params}).decode()
         return {"db": self.database, "q": self.text, "params": params, "epoch": "ms"}
 
 

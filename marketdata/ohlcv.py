@@ -19,12 +19,12 @@ from marketdata.errors import EmptyStore, InvalidRequest, UnknownPair
 from marketdata.influxql import Query, Series, one_of
 from marketdata.pairs import parse_pair
 from marketdata.schema import (
+    CHANNELS,
     CONTRACTS,
     EARLIEST_MS,
-    EXCHANGE,
     GAPS,
     NOT_AT_EXCHANGE,
-    OHLCV_3M,
+    OHLCV_BASE,
     ROLLUP_TIMEFRAMES,
     bucket_of,
 )
@@ -107,7 +107,7 @@ def newest(pairs: Sequence[str], timeframe: str, limit: int, now_ms: int) -> Ste
         wider_ms = stop_ms - (5 * limit + 500) * source.window_ms
         older = yield from _windows(short, source, of, _clamp(wider_ms, timeframe), start_ms, now_ms)
         rows |= {pair: np.concatenate((older[pair], rows[pair])) for pair in short}
-    yield from check_known([pair for pair in pairs if not len(rows[pair])], OHLCV_3M)
+    yield from check_known([pair for pair in pairs if not len(rows[pair])], OHLCV_BASE)
     return {pair: frame(rows[pair][-limit:]) for pair in pairs}
 
 
@@ -119,7 +119,7 @@ def between(
     of = yield from spans(pairs, contract, now_ms)
     stop_ms = min(_round_up(end_ms, timeframe), window_open_ms(now_ms, timeframe))
     rows = yield from _windows(pairs, source, of, _clamp(start_ms, timeframe), stop_ms, now_ms)
-    yield from check_known([pair for pair in pairs if not len(rows[pair])], OHLCV_3M)
+    yield from check_known([pair for pair in pairs if not len(rows[pair])], OHLCV_BASE)
     return {pair: frame(rows[pair]) for pair in pairs}
 
 
@@ -131,15 +131,15 @@ def holes(pair: str, start_ms: int, end_ms: int, now_ms: int) -> Steps[pd.DataFr
     of = yield from spans([pair], "present", now_ms)
     start_ms = max(start_ms, of[pair][0])
     condition, params = where([pair], start_ms, end_ms)
-    text = f'SELECT count("close") FROM "{OHLCV_3M}" WHERE {condition} GROUP BY time(1d) fill(none)'
-    series = yield Query(bucket_of(OHLCV_3M), text, params)
+    text = f'SELECT count("close") FROM "{OHLCV_BASE}" WHERE {condition} GROUP BY time(1d) fill(none)'
+    series = yield Query(bucket_of(OHLCV_BASE), text, params)
     if not series:
-        yield from check_known([pair], OHLCV_3M)
+        yield from check_known([pair], OHLCV_BASE)
     counts = np.array(series[0].values if series else [], dtype=np.int64).reshape(-1, 2)
     is_full = counts[:, 1] == DAY_MS // BASE_MS
     times = [np.add.outer(counts[is_full, 0], np.arange(0, DAY_MS, BASE_MS)).ravel()]
     for first_ms, stop_ms in _runs(counts[~is_full, 0]):
-        rows = yield from _rows([pair], OHLCV_3M, BASE_MS, of, max(first_ms, start_ms), min(stop_ms, end_ms))
+        rows = yield from _rows([pair], OHLCV_BASE, BASE_MS, of, max(first_ms, start_ms), min(stop_ms, end_ms))
         times.append(times_of(rows[pair]))
     absent = yield from _exchange_holes(pair, start_ms, end_ms)
     return hole_frame(np.sort(np.concatenate(times)), absent)
@@ -148,7 +148,7 @@ def holes(pair: str, start_ms: int, end_ms: int, now_ms: int) -> Steps[pd.DataFr
 def _exchange_holes(pair: str, start_ms: int, end_ms: int) -> Steps[NDArray[np.int64]]:
     """Return the open times of candles that the exchange does not have, according to the collector, ascending."""
     condition, params = where([pair], start_ms, end_ms)
-    of_candles = f"\"channel\" = 'candles_3m' AND {one_of('state', NOT_AT_EXCHANGE)}"
+    of_candles = f"\"channel\" = '{CHANNELS[0]}' AND {one_of('state', NOT_AT_EXCHANGE)}"
     series = yield Query(bucket_of(GAPS), f'SELECT "state" FROM "{GAPS}" WHERE {condition} AND {of_candles}', params)
     return np.array([row[0] for one in series for row in one.values], dtype=np.int64)
 
@@ -156,7 +156,7 @@ def _exchange_holes(pair: str, start_ms: int, end_ms: int) -> Steps[NDArray[np.i
 def known_pairs(measurement: str) -> Steps[list[str]]:
     """Return the pairs that have data in a measurement, sorted."""
     text = f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "pair" WHERE "exchange" = $exchange'
-    series = yield Query(bucket_of(measurement), text, {"exchange": EXCHANGE})
+    series = yield Query(bucket_of(measurement), text)
     return sorted(str(value) for one in series for _, value in one.values)
 
 
@@ -180,14 +180,14 @@ def answer(query: Query) -> Steps[list[Series]]:
 def newest_candle_ms(now_ms: int) -> Steps[int]:
     """Return the open time of the newest 3m candle of any pair within the last hour, 0 if there is none."""
     condition, params = where((), now_ms - 3_600_000, now_ms + BASE_MS)
-    text = f'SELECT "close" FROM "{OHLCV_3M}" WHERE {condition} ORDER BY time DESC LIMIT 1'
-    series = yield Query(bucket_of(OHLCV_3M), text, params)
+    text = f'SELECT "close" FROM "{OHLCV_BASE}" WHERE {condition} ORDER BY time DESC LIMIT 1'
+    series = yield Query(bucket_of(OHLCV_BASE), text, params)
     return int(cast("float", series[0].values[0][0])) if series else 0
 
 
 def where(pairs: Sequence[str], start_ms: int, stop_ms: int) -> tuple[str, dict[str, str]]:
     """Return the condition for [start_ms, stop_ms) of `pairs`, or of every pair if empty, and its bound parameters."""
-    params = {"exchange": EXCHANGE} | {f"pair{index}": pair for index, pair in enumerate(pairs)}
+    params = {f"pair{index}": pair for index, pair in enumerate(pairs)}
     any_pair = " OR ".join(f'"pair" = $pair{index}' for index in range(len(pairs)))
     of_pairs = f" AND ({any_pair})" if pairs else ""
     return f'"exchange" = $exchange{of_pairs} AND time >= {start_ms}ms AND time < {stop_ms}ms', params
@@ -212,7 +212,7 @@ def _patch(stored: dict[str, Rows], source: Source, of: Spans, start_ms: int, st
     late = [pair for pair in stored if since[pair] < stop_ms]
     if not late:
         return
-    base = yield from _rows(late, OHLCV_3M, BASE_MS, of, min(since[pair] for pair in late), stop_ms)
+    base = yield from _rows(late, OHLCV_BASE, BASE_MS, of, min(since[pair] for pair in late), stop_ms)
     for pair in late:
         rows = base[pair]
         computed = roll_up(rows[rows[:, 0] >= since[pair]], BASE_MS, source.source_ms)

@@ -28,7 +28,7 @@ from marketdata.errors import InvalidRequest, MarketDataError, StoreUnavailable,
 from marketdata.funding import FundingRate, MarkPrice
 from marketdata.influxql import Query, Series, parse
 from marketdata.ohlcv import Contract, Steps
-from marketdata.schema import OHLCV_3M
+from marketdata.schema import EXCHANGE, OHLCV_BASE
 from marketdata.stores import Ranking, Store, all_failed, stores_from_env, stores_from_file
 from marketdata.times import Time, span_ms, time_ms
 
@@ -48,17 +48,19 @@ class MarketData:
         self,
         stores: Store | Sequence[Store],
         *,
+        exchange: str = EXCHANGE,
         clock_ms: Callable[[], int] = _system_clock_ms,
         timeout_seconds: float = 10.0,
     ) -> None:
         """Take one store or several. The first fresh one answers, or if none is fresh, the one with the newest candle.
 
-        `clock_ms` returns the current time in ms; it determines which windows have closed and how old a sample is. A
-        pickle or deep copy contains only these arguments: each process opens its own connections on first use,
-        including after a fork. Raises InvalidRequest.
+        `exchange` is the exchange whose pairs are read. `clock_ms` returns the current time in ms; it determines which
+        windows have closed and how old a sample is. A pickle or deep copy contains only these arguments: each process
+        opens its own connections on first use, including after a fork. Raises InvalidRequest.
         """
         self._stores = _listed(stores)
         self._ranking = Ranking(self._stores)
+        self._exchange = exchange
         self._clock_ms = clock_ms
         self._connections = Connections(self._stores, timeout_seconds)
         self._connections.check()
@@ -146,7 +148,7 @@ class MarketData:
 
     def pairs(self) -> list[str]:
         """Return the pairs that have 3m candles in the store, sorted."""
-        return self._run(partial(ohlcv.known_pairs, OHLCV_3M))
+        return self._run(partial(ohlcv.known_pairs, OHLCV_BASE))
 
     def close(self) -> None:
         """Close the connections."""
@@ -189,7 +191,7 @@ class MarketData:
     def _ask(self, store: Store, query: Query) -> list[Series]:
         try:
             response = self._connections.client().post(
-                _address(store), data=query.form(), headers=_authorization(store)
+                _address(store), data=query.form(self._exchange), headers=_authorization(store)
             )
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise _unreachable(store, e) from e
@@ -203,12 +205,14 @@ class AsyncMarketData:
         self,
         stores: Store | Sequence[Store],
         *,
+        exchange: str = EXCHANGE,
         clock_ms: Callable[[], int] = _system_clock_ms,
         timeout_seconds: float = 10.0,
     ) -> None:
         """See MarketData. Each event loop has its own connections."""
         self._stores = _listed(stores)
         self._ranking = Ranking(self._stores)
+        self._exchange = exchange
         self._clock_ms = clock_ms
         self._connections = AsyncConnections(self._stores, timeout_seconds)
         self._connections.check()
@@ -278,7 +282,7 @@ class AsyncMarketData:
 
     async def pairs(self) -> list[str]:
         """See MarketData."""
-        return await self._run(partial(ohlcv.known_pairs, OHLCV_3M))
+        return await self._run(partial(ohlcv.known_pairs, OHLCV_BASE))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -323,7 +327,7 @@ class AsyncMarketData:
     async def _ask(self, store: Store, query: Query) -> list[Series]:
         try:
             response = await self._connections.client().post(
-                _address(store), data=query.form(), headers=_authorization(store)
+                _address(store), data=query.form(self._exchange), headers=_authorization(store)
             )
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise _unreachable(store, e) from e

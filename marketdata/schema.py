@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from marketdata.timeframes import BASE_TIMEFRAME
+
 EXCHANGE = "BINANCE_FUTURES"
 
 #: Binance listed its first USDT-M perpetual in September 2019. No stored data is older than this: 2019-01-01 in ms.
@@ -15,7 +17,7 @@ BUCKET_RAW = "market_data"
 BUCKET_ROLLUP = "market_data_rollup"
 BUCKET_SAMPLES = "market_data_samples"
 
-OHLCV_3M = "ohlcv_3m"
+OHLCV_BASE = f"ohlcv_{BASE_TIMEFRAME}"
 FUNDING_SETTLED = "funding_settled"
 MARK_OHLCV_1H = "mark_ohlcv_1h"
 GAPS = "gaps"
@@ -27,7 +29,7 @@ FUNDING_RATE = "funding_rate"
 ROLLUP_TIMEFRAMES = ("15m", "1h", "4h", "1d")
 
 #: The channels of a pair; the tag `channel` of `gaps` and the label of metrics.
-CHANNELS = ("candles_3m", "mark_price", "funding")
+CHANNELS = (f"candles_{BASE_TIMEFRAME}", "mark_price", "funding")
 
 GAP_STATES = ("open", "repaired", "exchange_hole", "invalid")
 
@@ -75,7 +77,7 @@ _CANDLE = (
 _CANDLES = Field("candles", "int", "1", "3m candles it was rolled from; 0 when it is the exchange's own candle")
 
 _ALL = (
-    Measurement(OHLCV_3M, BUCKET_RAW, "open of the candle", _TAGS, _CANDLE),
+    Measurement(OHLCV_BASE, BUCKET_RAW, "open of the candle", _TAGS, _CANDLE),
     Measurement(
         FUNDING_SETTLED,
         BUCKET_RAW,

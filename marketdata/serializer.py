@@ -1,4 +1,4 @@
-"""The only writer of line protocol; time precision is ms.
+"""The only writer of line protocol; time precision is ms. `exchange` is the tag: the exchange a point is from.
 
 Numbers are written as the exchange's own decimal text, so the stored values are exactly what the exchange sent.
 InfluxDB silently accepts wrong time units and types, and rejects a whole batch for one malformed line, so everything is
@@ -23,7 +23,7 @@ from marketdata.schema import (
     GAPS,
     MARK_OHLCV_1H,
     MARK_PRICE,
-    OHLCV_3M,
+    OHLCV_BASE,
     ROLLUP_TIMEFRAMES,
 )
 from marketdata.timeframes import BASE_MS, DAY_MS, TIMEFRAME_MS
@@ -32,7 +32,7 @@ Reason = Literal["measurement", "pair", "tag", "time", "off_grid", "number", "co
 REASONS: frozenset[str] = frozenset(get_args(Reason))
 
 
-_CANDLE_MS = {OHLCV_3M: BASE_MS} | {f"ohlcv_{timeframe}": TIMEFRAME_MS[timeframe] for timeframe in ROLLUP_TIMEFRAMES}
+_CANDLE_MS = {OHLCV_BASE: BASE_MS} | {f"ohlcv_{timeframe}": TIMEFRAME_MS[timeframe] for timeframe in ROLLUP_TIMEFRAMES}
 _HOUR_MS = TIMEFRAME_MS["1h"]
 
 # Plain decimals only. 30 digits on each side are far more than any price has and far less than what overflows a float.
@@ -112,30 +112,36 @@ def candle_line(
     )
 
 
-def mark_price_line(pair: str, event_time_ms: int, mark: str, index: str, *, now_ms: int) -> str:
+def mark_price_line(
+    pair: str, event_time_ms: int, mark: str, index: str, *, now_ms: int, exchange: str = EXCHANGE
+) -> str:
     """Return the line for a sampled mark price and index price (quote currency). Raises Unserializable."""
-    tags = _tags(EXCHANGE, pair)
+    tags = _tags(exchange, pair)
     _check_time(event_time_ms, now_ms)
     if _number("mark", mark) <= 0 or _number("index", index) < 0:
         raise Unserializable("number", f"mark {mark} must be above zero and index {index} not below")
     return f"{MARK_PRICE},{tags} mark={mark},index={index} {event_time_ms}"
 
 
-def funding_rate_line(pair: str, event_time_ms: int, rate: str, next_funding_time_ms: int, *, now_ms: int) -> str:
+def funding_rate_line(
+    pair: str, event_time_ms: int, rate: str, next_funding_time_ms: int, *, now_ms: int, exchange: str = EXCHANGE
+) -> str:
     """Return the line for a sampled funding rate, the estimate for the current period. Raises Unserializable."""
-    tags = _tags(EXCHANGE, pair)
+    tags = _tags(exchange, pair)
     _check_time(event_time_ms, now_ms)
     _check_time(next_funding_time_ms, now_ms)
     _number("rate", rate)
     return f"{FUNDING_RATE},{tags} rate={rate},next_funding_time={next_funding_time_ms}i {event_time_ms}"
 
 
-def funding_settled_line(pair: str, funding_time_ms: int, rate: str, mark_price: str | None, *, now_ms: int) -> str:
+def funding_settled_line(
+    pair: str, funding_time_ms: int, rate: str, mark_price: str | None, *, now_ms: int, exchange: str = EXCHANGE
+) -> str:
     """Return the line for a settled funding rate. `mark_price` is None for early rates: the exchange has none for them.
 
     Raises Unserializable.
     """
-    tags = _tags(EXCHANGE, pair)
+    tags = _tags(exchange, pair)
     _check_time(funding_time_ms, now_ms)
     _number("rate", rate)
     if mark_price is None:
@@ -154,9 +160,10 @@ def mark_ohlcv_line(
     close: str,
     *,
     now_ms: int,
+    exchange: str = EXCHANGE,
 ) -> str:
     """Return the line for one hour of mark prices (quote currency, decimal text). Raises Unserializable."""
-    tags = _tags(EXCHANGE, pair)
+    tags = _tags(exchange, pair)
     _check_grid(open_time_ms, _HOUR_MS, now_ms)
     _check_prices(open, high, low, close)
     return f"{MARK_OHLCV_1H},{tags} open={open},high={high},low={low},close={close} {open_time_ms}"
@@ -172,6 +179,7 @@ def gap_line(
     now_ms: int,
     since_ms: int | None = None,
     asked: int | None = None,
+    exchange: str = EXCHANGE,
 ) -> str:
     """Return the line for a missing candle; `state` is one of GAP_STATES, `channel` one of CHANNELS.
 
@@ -184,7 +192,7 @@ def gap_line(
         raise Unserializable("text", f"state {state!r} is not one of {' '.join(GAP_STATES)}")
     if not reason or not reason.isprintable():
         raise Unserializable("text", f"reason {reason!r} is empty or not one line of printable text")
-    tags = _tags(EXCHANGE, pair)
+    tags = _tags(exchange, pair)
     _check_grid(open_time_ms, BASE_MS, now_ms)
     escaped = reason.replace("\\", "\\\\").replace('"', '\\"')
     counts = ((name, value) for name, value in (("since_ms", since_ms), ("asked", asked)) if value is not None)
@@ -192,12 +200,12 @@ def gap_line(
     return f'{GAPS},{tags},channel={channel} state="{state}",reason="{escaped}"{more} {open_time_ms}'
 
 
-def contract_line(pair: str, first_open_ms: int, onboard_ms: int, *, now_ms: int) -> str:
+def contract_line(pair: str, first_open_ms: int, onboard_ms: int, *, now_ms: int, exchange: str = EXCHANGE) -> str:
     """Return the line for a contract that has traded since the candle that opens at `first_open_ms`.
 
     Raises Unserializable.
     """
-    tags = _tags(EXCHANGE, pair)
+    tags = _tags(exchange, pair)
     _check_grid(first_open_ms, BASE_MS, now_ms)
     return f"{CONTRACTS},{tags} onboard_date={_count('onboard_date', onboard_ms)}i {first_open_ms}"
 
@@ -271,9 +279,9 @@ def _count(name: str, value: int) -> int:
 
 
 def _candles(measurement: str, candles: int | None, length_ms: int) -> str:
-    if measurement == OHLCV_3M:
+    if measurement == OHLCV_BASE:
         if candles is not None:
-            raise Unserializable("count", f"{OHLCV_3M} has no field candles")
+            raise Unserializable("count", f"{OHLCV_BASE} has no field candles")
         return ""
     if candles is None or _count("candles", candles) not in (0, length_ms // BASE_MS):
         raise Unserializable("count", f"candles {candles!r} of {measurement} is neither 0 nor {length_ms // BASE_MS}")

@@ -11,11 +11,12 @@ from types import MappingProxyType
 from marketdata.influxql import Query, Series, one_of
 from marketdata.schema import (
     BUCKET_RAW,
+    CHANNELS,
     CONTRACTS,
     EARLIEST_MS,
     GAPS,
     NOT_AT_EXCHANGE,
-    OHLCV_3M,
+    OHLCV_BASE,
     ROLLUP_TIMEFRAMES,
     bucket_of,
 )
@@ -93,8 +94,8 @@ def question(interval: str, now_ms: int) -> Query:
         f'SELECT last("trades") FROM "{measurement}" WHERE {lookback} GROUP BY exchange, pair',
         f'SELECT count("trades") FROM "{measurement}" WHERE {in_span} GROUP BY exchange, pair',
     ]
-    if measurement == OHLCV_3M:
-        of_candles = "channel = 'candles_3m'"
+    if measurement == OHLCV_BASE:
+        of_candles = f"channel = '{CHANNELS[0]}'"
         hole = one_of("state", NOT_AT_EXCHANGE)
         widest_ms = min(span(other, now_ms).start_ms for other in INTERVALS)
         widest = f"time >= {widest_ms}ms AND time < {of.end_ms}ms"

@@ -16,22 +16,16 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from collector.delivery.batch import Batcher
-from collector.delivery.points import PointCounters
-from collector.delivery.spool import Spool
-from collector.delivery.writer import Writer
-from collector.ingest.ingest import Ingest
+from collector.config import Config
 from collector.model.clock import ExchangeClock
-from collector.model.events import MarkPrice
 from collector.observe.metrics import Histograms, Parts
 from collector.observe.metrics.exposition import SECTIONS as COLLECTOR_SECTIONS
+from collector.pipeline import Pipeline
 from collector.publish.stream import Stream
-from collector.store.dirty import DirtyWindows
-from collector.store.query import StoreReader
-from collector.store.rollups import RollupRepairer
 from collector.store.write import Written
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
+from exchange.events import MarkPrice
 from gateway.intake.stream import CollectorStream
 from gateway.memory.memory import Memory
 from gateway.observe.metrics import Exposition as GatewayExposition
@@ -43,7 +37,9 @@ from gateway.upstream.upstream import Upstream
 from gateway.web import Web
 from influx.backup.metrics import METRICS as BACKUP_METRICS
 from marketdata.reader import AsyncMarketData
+from marketdata.schema import EXCHANGE
 from marketdata.stores import Store
+from marketdata.timeframes import BASE_MS
 from sentinel import store as sentinel_store
 from sentinel.metrics import SECTIONS as SENTINEL_SECTIONS
 from sentinel.watch import StoreWatch
@@ -69,7 +65,7 @@ async def sections() -> dict[str, list[Metric]]:
     with tempfile.TemporaryDirectory() as folder:
         async with aiohttp.ClientSession() as session:
             registry = CollectorRegistry()
-            parts = _parts(Path(folder), Histograms(registry), session)
+            parts = _parts(Path(folder), Histograms(registry, EXCHANGE), session)
             watch = _watch(session)
             found = {DISTRIBUTIONS: list(registry.collect())}
             for title, readings in COLLECTOR_SECTIONS.items():
@@ -78,7 +74,7 @@ async def sections() -> dict[str, list[Metric]]:
                 found[title] = list(reading([watch]))
             found[GATEWAY_REQUESTS], found[GATEWAY] = await _gateway(session)
             found[BACKUP] = [_backup(name, meaning) for name, meaning in BACKUP_METRICS.items()]
-            parts.spool.close()
+            parts.pipeline.spool.close()
     return found
 
 
@@ -139,27 +135,28 @@ def main() -> int:
 def _parts(folder: Path, histograms: Histograms, session: aiohttp.ClientSession) -> Parts:
     """Return a collector with one pair and one store, at rest."""
     histograms.observe_write("main", Written(), 0.01)
-    points = {"main": PointCounters()}
-    spool = Spool(folder, points, max_bytes=1_000_000, max_files=100)
+    files = {"ingest_token_file": folder / "ingest", "repair_token_file": folder / "repair"}
+    config = Config.model_validate(
+        {
+            "collector": {"name": "collector-1", "state_dir": folder},
+            "store": [{"name": "main", "url": NOWHERE, **files}],
+        }
+    )
     clock = ExchangeClock(time.monotonic_ns)
     clock.observe(time.time_ns() // 1_000_000)
-    writer = Writer(Batcher(), spool, points, wake=lambda _bucket: None)
-    ingest = Ingest(clock, writer, wall_seconds=time.time, observe_latency=histograms.observe_receive)
-    ingest.watch(PAIR, clock.now_ms() // 180_000 * 180_000)
-    ingest.on_mark_price(MarkPrice(PAIR, clock.now_ms(), "1", "1", "0.0001", clock.now_ms() + 3_600_000), time.time())
-    parts = Parts(ingest, ExchangeClient(NOWHERE, Budget()), points, spool, Stream("", "", clock))
-    reader = StoreReader(NOWHERE, "marketdata", str, session)
-    dirty = DirtyWindows(folder / "dirty.json", {"15m": 900_000})
-    parts.rollups["main"] = RollupRepairer("main", reader, dirty, clock, wall_seconds=time.time)
-    return parts
+    pipeline = Pipeline(config, session, clock, observe_receive=histograms.observe_receive)
+    pipeline.ingest.watch(PAIR, clock.now_ms() // BASE_MS * BASE_MS)
+    mark_price = MarkPrice(PAIR, clock.now_ms(), "1", "1", "0.0001", clock.now_ms() + 3_600_000)
+    pipeline.ingest.on_mark_price(mark_price, time.time())
+    return Parts(BinanceClient(NOWHERE, Budget()), pipeline, Stream("", "", clock))
 
 
 def _watch(session: aiohttp.ClientSession) -> StoreWatch:
     """Return a sentinel that has seen one candle."""
     reader = sentinel_store.StoreReader(NOWHERE, PAGE, session, timeout_seconds=1)
     watch = StoreWatch("main", reader, wall_seconds=time.time)
-    watch.ends_ms = {"3m": {("BINANCE_FUTURES", PAIR): 0}}
-    watch.missing = {"3m": {"BINANCE_FUTURES": 0}}
+    watch.ends_ms = {"3m": {(EXCHANGE, PAIR): 0}}
+    watch.missing = {"3m": {EXCHANGE: 0}}
     watch.query_seconds = {"3m": 0.0}
     watch.buckets = {"0123456789abcdef": "market_data"}
     return watch
@@ -174,7 +171,7 @@ async def _gateway(session: aiohttp.ClientSession) -> tuple[list[Metric], list[M
     web.seconds.labels("other")
     web.weight.labels("other")
     HeldRequests(registry)
-    client = ExchangeClient(NOWHERE, Budget())
+    client = BinanceClient(NOWHERE, Budget())
     client.budget.clock.observe(time.time_ns() // 1_000_000)
     memory = Memory(client.budget.clock)
     memory.adopt("BTCUSDT", PAIR, client.budget.clock.now_ms()).event_ms = client.budget.clock.now_ms()

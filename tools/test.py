@@ -2,9 +2,9 @@
 
     python3 -m tools.test [STAGE[,STAGE ...] ...]
 
-Stages, in the order of `make test`: setup docker images unit+contract integration; others, by name: lab-image faults
+Stages, in the order of `make test`: setup docker images unit+contract,integration; others, by name: lab-image faults
 clients lab, and lab-test, which is the whole lab. Stages joined by a comma run in parallel: the output of the first is
-shown live, that of the others when they have finished.
+shown live, that of each of the others when it has finished.
 
 The first stage that fails ends the run with its exit code. A missing Docker engine is a failure, never a skip. At the
 end, the minutes of each stage and the slowest tests of all stages are printed. PYTEST_ARGUMENTS in the environment is
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
@@ -33,7 +34,8 @@ TEST = {
     "setup": [sys.executable, "-m", "tools.setup"],
     "docker": [PYTHON, "-m", "tools.engine"],
     "images": [PYTHON, "-m", "tools.images"],
-    "unit+contract": [*PYTEST, "-n", "2", "tests/unit", "tests/contract"],
+    # Uses the cores that the integration tests leave idle: these wait half of their time, and for deadlines.
+    "unit+contract": ["nice", *PYTEST, "-n", "2", "tests/unit", "tests/contract"],
     # More workers than cores: these tests wait for servers, deadlines, closes of candles. The longest start first.
     "integration": [*PYTEST, "-n", "5", "--dist", "loadgroup", "--no-loadscope-reorder", "tests/integration"],
 }
@@ -48,13 +50,14 @@ MORE = {
     "lab-test": [*PYTEST, "-p", "no:randomly", "-rA", "tests/lab"],
 }
 STAGES = {**TEST, **MORE}
+STEPS = ["setup", "docker", "images", "unit+contract,integration"]
 NO_TESTS = 5  # pytest's exit code if it found none
 SLOWEST = 10
 
 
 def main(words: list[str]) -> int:
     """Run the stages in order; returns the exit code of the first failed one, 2 for an unknown stage."""
-    steps = [word.split(",") for word in words or TEST]
+    steps = [word.split(",") for word in words or STEPS]
     unknown = [name for step in steps for name in step if name not in STAGES]
     if unknown:
         print(f"no stage {unknown[0]}: there are {' '.join(STAGES)}")
@@ -72,9 +75,8 @@ def main(words: list[str]) -> int:
     code = 0
     with tempfile.TemporaryDirectory() as reports:
         for step in steps:
-            started = time.monotonic()
             stages, ended = run_beside(step, environment, Path(reports))
-            minutes.append(f"{' beside '.join(step)} {(time.monotonic() - started) / 60:.1f} min")
+            minutes.append(" beside ".join(f"{stage.name} {stage.seconds / 60:.1f} min" for stage in stages))
             timings += [timing for stage in stages for timing in stage.timings()]
             code, why = next(((code, why) for code, why in ended if code), (0, ""))
             if code:
@@ -93,7 +95,8 @@ def run_beside(
     with contextlib.ExitStack() as stack:
         files = [None, *(stack.enter_context(tempfile.TemporaryFile()) for _ in names[1:])]
         stages = [Stage(name, environment, reports, file) for name, file in zip(names, files)]  # noqa: B905  Python 3.9
-        return stages, [stage.end() for stage in stages]
+        with ThreadPoolExecutor(len(stages)) as waiting:
+            return stages, list(waiting.map(Stage.end, stages))
 
 
 class Stage:
@@ -101,24 +104,27 @@ class Stage:
 
     def __init__(self, name: str, environment: dict[str, str], reports: Path, printed: IO[bytes] | None) -> None:
         command = STAGES[name]
-        self._name = name
+        self.name = name
+        self.seconds = 0.0
         self._printed = printed
         self._report = reports / f"{name}.xml"
-        self._is_pytest = command[: len(PYTEST)] == PYTEST
+        self._is_pytest = PYTEST[-1] in command
         if self._is_pytest:
             arguments = shlex.split(os.environ.get("PYTEST_ARGUMENTS", ""))
             command = [*command, f"--junitxml={self._report}", *arguments]
         print(f"== {name}", flush=True)
+        self._started = time.monotonic()
         self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=printed, stderr=printed)
 
     def end(self) -> tuple[int, str]:
         """Wait for it; return its exit code and, if that is not 0, a message."""
         code = self._process.wait()
+        self.seconds = time.monotonic() - self._started
         if self._printed is not None:
             self._printed.seek(0)
-            print(f"== output of {self._name}\n{self._printed.read().decode(errors='replace')}", flush=True)
+            print(f"== output of {self.name}\n{self._printed.read().decode(errors='replace')}", flush=True)
         nothing = self._is_pytest and code == NO_TESTS
-        return code, f" failed: no tests found for {self._name}" if nothing else f" failed: {self._name}"
+        return code, f" failed: no tests found for {self.name}" if nothing else f" failed: {self.name}"
 
     def timings(self) -> list[tuple[float, str, str]]:
         """Return seconds (including fixtures), stage and name of each test, from pytest's report."""
@@ -126,7 +132,7 @@ class Stage:
             return []
         cases = ElementTree.parse(self._report).iter("testcase")  # noqa: S314  our own pytest wrote it
         return [
-            (float(case.get("time", 0)), self._name, f"{case.get('classname')}::{case.get('name')}") for case in cases
+            (float(case.get("time", 0)), self.name, f"{case.get('classname')}::{case.get('name')}") for case in cases
         ]
 
 

@@ -11,16 +11,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Se
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.commands.workspace import Workspace, WorkStore
+from collector.commands.workspace import Workspace
 from collector.ingest.finality import is_final
-from collector.model.events import CANDLES
+from collector.pipeline import Store
 from collector.store.query import StoreError
 from collector.verify.compare import Difference, compare
 from collector.verify.due import due_opens, stored_candles
-from exchange.client import Kline
 from exchange.errors import ExchangeError
-from exchange.rows import flaw
-from exchange.universe import SymbolInfo
+from exchange.events import CANDLES
+from exchange.rows import Kline, flaw
+from exchange.universe import Instrument
+from marketdata.timeframes import BASE_TIMEFRAME
 from service.progress import shown
 from service.retry import patiently
 
@@ -43,8 +44,8 @@ class Finding:
     `proven` of a surplus: it is off the grid, or the exchange's same answer has a later candle and not this one.
     """
 
-    store: WorkStore
-    info: SymbolInfo
+    store: Store
+    info: Instrument
     difference: Difference
     kline: Kline | None
     proven: bool = False
@@ -122,7 +123,7 @@ class Audit:
         findings: list[Finding] = []
         slots = asyncio.Semaphore(AT_ONCE)
 
-        async def one(info: SymbolInfo, timeframe: str) -> None:
+        async def one(info: Instrument, timeframe: str) -> None:
             async with slots:
                 for finding in await self._compare(info, timeframe, start_ms, end_ms):
                     self._note(finding)
@@ -136,7 +137,7 @@ class Audit:
                     group.create_task(one(info, timeframe))
         return findings
 
-    async def _compare(self, info: SymbolInfo, timeframe: str, start_ms: int, end_ms: int) -> list[Finding]:
+    async def _compare(self, info: Instrument, timeframe: str, start_ms: int, end_ms: int) -> list[Finding]:
         opens = due_opens(timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
         if not opens:
             return []
@@ -161,8 +162,8 @@ class Audit:
 
     async def _compare_store(
         self,
-        store: WorkStore,
-        info: SymbolInfo,
+        store: Store,
+        info: Instrument,
         timeframe: str,
         opens: range,
         exchange: Mapping[int, Kline],
@@ -183,7 +184,9 @@ class Audit:
             {open_ms: row for open_ms, row in exchange.items() if open_ms not in invalid},
             quantity_precision=info.quantity_precision,
         )
-        over_invalid = await self._over_invalid(store, info.pair, opens) if differences and timeframe != "3m" else ()
+        over_invalid = (
+            await self._over_invalid(store, info.pair, opens) if differences and timeframe != BASE_TIMEFRAME else ()
+        )
         findings = []
         for difference in differences:
             time_ms = difference.open_time_ms
@@ -194,7 +197,7 @@ class Audit:
         return findings
 
     @staticmethod
-    async def _over_invalid(store: WorkStore, pair: str, opens: range) -> set[int]:
+    async def _over_invalid(store: Store, pair: str, opens: range) -> set[int]:
         """Opens of the windows over what the store's ledger has quarantined."""
         noted = await patiently(
             "audit",

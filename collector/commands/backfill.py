@@ -1,7 +1,7 @@
 """`collector backfill`: history into every store, the newest days first, so that what is covered has no hole in it.
 
     for each stretch of three days, newest first:
-        3m candles the stores lack --REST--> delivered --> windows rolled, few runs for all, while the next is fetched
+        base candles the stores lack --REST--> delivered --> windows rolled, few runs for all, while the next is fetched
         windows that stay incomplete (listing day, a hole of the exchange's) --> the exchange's own, candles = 0;
         but for those with a row that cannot be a candle, whose numbers they would hold
 
@@ -23,12 +23,10 @@ from collector.repair.ledger import windows_with_holes
 from collector.repair.missing import missing
 from collector.store.query import StoreError
 from collector.verify.due import DUE_MS, due_opens
-from exchange.budget import CONFIRM_RESERVE_PERCENT
 from exchange.errors import ExchangeError
-from exchange.universe import SymbolInfo
-from exchange.weights import BEST_KLINES_LIMIT
+from exchange.universe import Instrument
 from marketdata.schema import ROLLUP_TIMEFRAMES, bucket_of
-from marketdata.timeframes import BASE_MS, timeframe_ms
+from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, timeframe_ms
 from service.progress import shown
 from service.retry import patiently
 
@@ -38,19 +36,8 @@ STRETCH_MS = 3 * DAY_MS
 """Aligned to the epoch: one run of the 1d script (overlap 3 d) covers it; 1,440 candles are pages of 1,000 and 440."""
 
 AT_ONCE = 6
-REQUESTS_A_MINUTE = 600
-"""The budget's pace (10 requests a second)."""
-BIG_PAGE = 1_000
-
 PATIENCE_SECONDS = 3_600.0
 """An exchange that refuses for longer ends the command; the next one goes on from there."""
-
-
-def page_rows(share: int) -> int:
-    """Return the rows of a page for this share (weight a minute): the cheapest, or 1,000 where the pace binds. Pure."""
-    usable = share * (100 - CONFIRM_RESERVE_PERCENT) // 100
-    weight_of_best = 2
-    return BIG_PAGE if usable // weight_of_best > REQUESTS_A_MINUTE else BEST_KLINES_LIMIT
 
 
 def stretches(from_ms: int, to_ms: int) -> Iterator[tuple[int, int]]:
@@ -81,7 +68,7 @@ class Backfill:
         due_ms = (workspace.clock.now_ms() - DUE_MS) // BASE_MS * BASE_MS
         self._to_ms = min(to_ms, due_ms)
         self._covered = covered
-        self._page = page_rows(workspace.client.budget.snapshot().share)
+        self._page = workspace.client.rows_of_long_pages()
         self._done = 0
         self.fetched = 0
 
@@ -91,7 +78,9 @@ class Backfill:
         Raises ExchangeError if the exchange refuses for PATIENCE_SECONDS.
         """
         pieces = list(stretches(self._from_ms, self._to_ms))
-        total = sum(len(self._opens(info, "3m", *piece)) for piece in pieces for info in self._workspace.symbols)
+        total = sum(
+            len(self._opens(info, BASE_TIMEFRAME, *piece)) for piece in pieces for info in self._workspace.symbols
+        )
         await self._workspace.deliver()  # what an interrupted run left in the spool
         finishing: asyncio.Task[None] | None = None
         async with shown("backfill", "candles", lambda: (self._done, total)), asyncio.TaskGroup() as group:
@@ -99,7 +88,7 @@ class Backfill:
                 todo = [info for info in self._workspace.symbols if not self._is_done(info, start_ms, end_ms)]
                 invalid = await self._fetch_base(todo, start_ms, end_ms)
                 self._done += sum(
-                    len(self._opens(info, "3m", start_ms, end_ms))
+                    len(self._opens(info, BASE_TIMEFRAME, start_ms, end_ms))
                     for info in self._workspace.symbols
                     if info not in todo
                 )
@@ -108,26 +97,26 @@ class Backfill:
                 if todo:
                     finishing = group.create_task(self._finish(todo, start_ms, end_ms, invalid))
 
-    def _is_done(self, info: SymbolInfo, start_ms: int, end_ms: int) -> bool:
+    def _is_done(self, info: Instrument, start_ms: int, end_ms: int) -> bool:
         return all(self._progress.is_done(info.pair, timeframe, start_ms, end_ms) for timeframe in TIMEFRAMES)
 
-    def _opens(self, info: SymbolInfo, timeframe: str, start_ms: int, end_ms: int) -> range:
+    def _opens(self, info: Instrument, timeframe: str, start_ms: int, end_ms: int) -> range:
         """Open times the stores should hold; of windows only those that end by `end_ms`."""
         opens = due_opens(timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
         length_ms = timeframe_ms(timeframe)
         return range(opens.start, max(opens.start, min(opens.stop, end_ms // length_ms * length_ms)), length_ms)
 
-    async def _fetch_base(self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int) -> dict[str, set[int]]:
+    async def _fetch_base(self, todo: Sequence[Instrument], start_ms: int, end_ms: int) -> dict[str, set[int]]:
         """Fetch what the stores lack; return the opens of rows that cannot be candles, by pair."""
-        expected = {info.pair: self._opens(info, "3m", start_ms, end_ms) for info in todo}
-        lacking = await self._lacking("3m", expected)
+        expected = {info.pair: self._opens(info, BASE_TIMEFRAME, start_ms, end_ms) for info in todo}
+        lacking = await self._lacking(BASE_TIMEFRAME, expected)
         slots = asyncio.Semaphore(AT_ONCE)
         invalid: dict[str, set[int]] = {}
 
-        async def one(info: SymbolInfo) -> None:
+        async def one(info: Instrument) -> None:
             if lacks := lacking.get(info.pair):
                 async with slots:
-                    invalid[info.pair] = await self._fetch(info, "3m", lacks)
+                    invalid[info.pair] = await self._fetch(info, BASE_TIMEFRAME, lacks)
             self._done += len(expected[info.pair])
 
         async with asyncio.TaskGroup() as group:
@@ -136,7 +125,7 @@ class Backfill:
         return invalid
 
     async def _finish(
-        self, todo: Sequence[SymbolInfo], start_ms: int, end_ms: int, invalid: Mapping[str, Set[int]]
+        self, todo: Sequence[Instrument], start_ms: int, end_ms: int, invalid: Mapping[str, Set[int]]
     ) -> None:
         """Deliver and roll a stretch, complete its windows, and note it as done."""
         await self._workspace.deliver()
@@ -157,7 +146,7 @@ class Backfill:
         await asyncio.to_thread(self._progress.add, pairs, TIMEFRAMES, start_ms, end_ms)
         await asyncio.to_thread(self._covered, pairs, start_ms)
 
-    async def _fetch(self, info: SymbolInfo, timeframe: str, lacks: set[int]) -> set[int]:
+    async def _fetch(self, info: Instrument, timeframe: str, lacks: set[int]) -> set[int]:
         """Store what the exchange has of what a store lacks; that is mostly all or nothing, so it is one range.
 
         Returns the opens of rows that cannot be candles.

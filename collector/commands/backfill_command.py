@@ -9,6 +9,7 @@ from collector.commands.backfill_progress import BackfillProgress
 from collector.commands.workspace import open_workspace
 from collector.config import Config
 from collector.repair.coverage import Coverage
+from marketdata.timeframes import BASE_TIMEFRAME
 from service.config_file import ConfigError
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ async def run(config: Config, options: Namespace) -> int:
         """Let the ledgers expect this history, where it reaches what they cover: they would fill all in between."""
         for coverage in coverages:
             for pair in pairs:
-                if coverage.meets(pair, progress.end_ms(pair, "3m", start_ms)):
+                if coverage.meets(pair, progress.end_ms(pair, BASE_TIMEFRAME, start_ms)):
                     coverage.extend(pair, start_ms)
 
     async with open_workspace(

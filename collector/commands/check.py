@@ -15,15 +15,15 @@ from collector.config import Config, ExchangeSection, StoreSection, read_tokens
 from collector.feed.connections import trusting
 from collector.feed.known_pairs import KnownPairs, fits_one_of, without_gone
 from collector.feed.unreadable import described
+from collector.pipeline import client_of
 from collector.store.query import StoreError, StoreReader
 from collector.store.session import authorities, open_session
 from collector.store.write import Retry, WriteClient, Written
-from exchange.budget import Budget
-from exchange.client import ExchangeClient
+from exchange.adapters import ADAPTERS
 from exchange.errors import ExchangeError
 from exchange.proxy import for_websockets, shown
-from exchange.universe import UnknownPair, fits, parse, select
-from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES
+from exchange.universe import UnknownPair, fits, select
+from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_BASE
 from service.config_file import ConfigError, read_token
 
 NOTHING = gzip.compress(b"# collector check writes this comment only\n")
@@ -69,10 +69,9 @@ async def _exchange(config: Config) -> AsyncIterator[str]:
     exchange = config.exchange
     known = KnownPairs(config.collector.state_dir).pairs
     try:
-        budget = Budget(share_percent=exchange.weight_share_percent)
-        async with ExchangeClient(exchange.rest_url, budget, ca_file=exchange.ca_file, proxy=exchange.proxy) as client:
+        async with client_of(exchange, exchange.weight_share_percent) as client:
             await client.server_time_ms()
-            universe = parse(await client.exchange_info())
+            universe = (await client.listing()).universe
         pairs, gone = without_gone(universe, exchange.pairs, known)
         selection = select(universe, pairs, exchange.include, exchange.exclude, include_index=exchange.include_index)
     except ExchangeError as error:
@@ -102,7 +101,7 @@ async def _streams(exchange: ExchangeSection) -> str:
     """Open a stream and close it; returns why none can be opened, in one line, empty if one can."""
     way = "" if exchange.proxy is None else f" through exchange.proxy = {shown(exchange.proxy)}"
     where = f"exchange.websocket_url = {exchange.websocket_url}{way}"
-    address = f"{exchange.websocket_url}/market/stream?streams=btcusdt@kline_3m"
+    address = ADAPTERS[exchange.id].stream_address(exchange.websocket_url)
     try:
         context = trusting(exchange.ca_file)
         async with connect(address, ssl=context, proxy=for_websockets(exchange.proxy), open_timeout=STREAM_SECONDS):
@@ -130,7 +129,7 @@ async def _store(store: StoreSection, session: aiohttp.ClientSession) -> AsyncIt
     reader = StoreReader(store.url, store.org, lambda: repair_token, session)
     for bucket in (BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES):
         try:
-            await reader.counts(bucket, "ohlcv_3m", "close", 0, 1)
+            await reader.counts(bucket, OHLCV_BASE, "close", 0, 1)
         except StoreError as error:
             yield f"store {store.name}: {store.repair_token_file} cannot read {bucket}: {error}"
             return

@@ -1,6 +1,6 @@
 """Puts right what an audit found: the exchange's candles are written again, their windows rolled, and all is read back.
 
-    3m:       surplus deleted, wrong and missing written  --delivered-->  their windows rolled by the script
+    base:     surplus deleted, wrong and missing written  --delivered-->  their windows rolled by the script
     windows:  rolled by the script; what is still not right is written as the exchange's own (candles = 0)
 
 Only the points that were found are written or deleted; the script writes the same values again where it was right.
@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from collector.commands.audit import PATIENCE_SECONDS, Finding, describe
-from collector.commands.workspace import Workspace, WorkStore
+from collector.commands.workspace import Workspace
+from collector.pipeline import Store
 from collector.store.query import StoreError
 from collector.verify.compare import Difference, StoredRow, compare, must_shed_fields
 from collector.verify.due import stored_candles
-from exchange.client import Kline
+from exchange.rows import Kline
 from marketdata.schema import bucket_of
-from marketdata.timeframes import timeframe_ms
+from marketdata.timeframes import BASE_TIMEFRAME, timeframe_ms
 from service.retry import patiently
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ class Mender:
 
     async def __call__(self, findings: Sequence[Finding]) -> Mapping[tuple[str, str], int]:
         """Put right what can be; returns how many are right now, by (store, timeframe)."""
-        base = [finding for finding in findings if finding.difference.timeframe == "3m"]
-        windows = [finding for finding in findings if finding.difference.timeframe != "3m"]
+        base = [finding for finding in findings if finding.difference.timeframe == BASE_TIMEFRAME]
+        windows = [finding for finding in findings if finding.difference.timeframe != BASE_TIMEFRAME]
         await self._rewrite(base)
         for finding in findings:
             # Also of a window alone, and of a deletion: delivery marks only what was written.
@@ -107,7 +108,7 @@ async def _deletable(finding: Finding) -> StoredRow | None:
     return row if must_go else None
 
 
-async def _stored(store: WorkStore, differences: Sequence[Difference]) -> Mapping[int, StoredRow]:
+async def _stored(store: Store, differences: Sequence[Difference]) -> Mapping[int, StoredRow]:
     """Read what a store has of one pair and timeframe, from the first of the differences to the last."""
     pair, timeframe = differences[0].pair, differences[0].timeframe
     times = [difference.open_time_ms for difference in differences]

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from marketdata.schema import EARLIEST_MS, ROLLUP_TIMEFRAMES
+from marketdata.timeframes import BASE_TIMEFRAME
 
-TIMEFRAMES = ("3m", *ROLLUP_TIMEFRAMES)
+TIMEFRAMES = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)
 
 
 def add_audit(command: argparse.ArgumentParser) -> None:

@@ -7,80 +7,45 @@ exchange --> ingest --> writer --> <state_dir>/spool-<command> --> deliverer -->
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
-import aiohttp
-
-from collector.config import Config, StoreSection, read_tokens
-from collector.delivery.batch import Batcher
-from collector.delivery.deliver import Deliverer
-from collector.delivery.points import PointCounters
-from collector.delivery.quarantine import Quarantine
-from collector.delivery.spool import Spool
-from collector.delivery.writer import Writer
+from collector.config import Config, read_tokens
 from collector.feed.known_pairs import KnownPairs, without_gone
-from collector.ingest.history import History
-from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.store.delete import Eraser
-from collector.store.dirty import DirtyWindows
-from collector.store.query import StoreError, StoreReader, token_of
-from collector.store.rollups import RollupRepairer
+from collector.pipeline import Pipeline, client_of
+from collector.store.query import StoreError
 from collector.store.session import open_session
-from collector.store.write import WriteClient
-from exchange.budget import Budget
-from exchange.client import ExchangeClient, Kline
+from exchange.client import ExchangeClient
 from exchange.first_candles import FirstCandles
-from exchange.universe import SymbolInfo, Universe, fits, parse, select, unreadable_of
-from marketdata.schema import ROLLUP_TIMEFRAMES
-from marketdata.timeframes import timeframe_ms
+from exchange.rows import Kline
+from exchange.universe import Instrument, Universe, fits, select, unreadable_of
 from service.config_file import ConfigError
 from service.retry import patiently
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkStore:
-    """One store: what reads it, what rolls it, what deletes single points of it."""
-
-    name: str
-    reader: StoreReader
-    rollups: RollupRepairer
-    eraser: Eraser
-
-
 class Workspace:
-    """The built parts. Only an `open_workspace(..., writes=True)` may `store`, `deliver` and `roll`."""
+    """A pipeline of the command's own. Only an `open_workspace(..., writes=True)` may `store`, `deliver` and `roll`."""
 
-    def __init__(
-        self,
-        client: ExchangeClient,
-        ingest: Ingest,
-        writer: Writer,
-        stores: Sequence[WorkStore],
-        symbols: Sequence[SymbolInfo],
-        quarantine: Quarantine,
-    ) -> None:
+    def __init__(self, client: ExchangeClient, pipeline: Pipeline, symbols: Sequence[Instrument]) -> None:
         self.client = client
-        self.clock = ingest.clock
-        self.stores = stores
+        self.clock = pipeline.clock
+        self.stores = list(pipeline.stores.values())
         self.symbols = symbols
-        self.ingest = ingest
-        self._writer = writer
-        self._history = History(ingest, writer, quarantine)
+        self.ingest = pipeline.ingest
+        self._pipeline = pipeline
 
     async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> set[int]:
         """Hand final candles of the exchange to the writer, for every store; return opens of rows that are none."""
-        return await self._history.store(pair, rows, measurement)
+        return await self._pipeline.history.store(pair, rows, measurement)
 
     async def deliver(self) -> None:
         """Return when every store has what was handed over; a store that is away is waited for."""
-        await self._writer.flush()
+        await self._pipeline.writer.flush()
         for store in self.stores:
-            await self._writer.drained(store.name)
+            await self._pipeline.writer.drained(store.name)
 
     async def roll(self) -> None:
         """Roll the windows that delivery and `rollups.mark` made dirty; a store that is away is waited for."""
@@ -101,48 +66,26 @@ async def open_workspace(
     share = share_percent or max(1.0, config.exchange.weight_share_percent / 2)
     read_tokens(config)
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            ExchangeClient(
-                config.exchange.rest_url,
-                Budget(share_percent=share),
-                ca_file=config.exchange.ca_file,
-                proxy=config.exchange.proxy,
-            )
-        )
+        client = await stack.enter_async_context(client_of(config.exchange, share))
         session = await stack.enter_async_context(open_session(config))
         clock = ExchangeClock(time.monotonic_ns)
         clock.observe(await client.server_time_ms())
-        universe = parse(await client.exchange_info())
+        universe = (await client.listing()).universe
         state_dir = config.collector.state_dir
         named = chosen(universe, config, patterns, KnownPairs(state_dir).pairs)
         symbols = await FirstCandles(client, state_dir).find_all(named)
         log.info("%s pairs=%d share_percent=%g", command, len(symbols), share)
-        points = {section.name: PointCounters() for section in config.store}
-        spool = Spool(
-            state_dir / f"spool-{command}", points, max_bytes=config.spool.max_bytes, max_files=config.spool.max_files
-        )
-        deliverers: list[Deliverer] = []
-
-        def wake(bucket: str) -> None:
-            for deliverer in deliverers:
-                deliverer.wake(bucket)
-
-        writer = Writer(Batcher(), spool, points, wake=wake)
-        ingest = Ingest(clock, writer, wall_seconds=time.time, observe_latency=lambda _channel, _seconds: None)
-        stores = [_work_store(config, command, section, clock, session) for section in config.store]
+        pipeline = Pipeline(config, session, clock, command=command)
         if writes:
-            await asyncio.to_thread(spool.recover)
-            stack.callback(spool.close)
-            for section, store in zip(config.store, stores, strict=True):
-                write = WriteClient(section.url, section.org, _ingest_token(section), session).write
-                deliverers.append(Deliverer(store.name, spool, write, on_delivered=store.rollups.on_delivered))
-            await stack.enter_async_context(_running(writer, deliverers))
-        yield Workspace(client, ingest, writer, stores, symbols, Quarantine(spool.rejected))
+            await asyncio.to_thread(pipeline.spool.recover)
+            stack.callback(pipeline.spool.close)
+            await stack.enter_async_context(_running(pipeline))
+        yield Workspace(client, pipeline, symbols)
 
 
 def chosen(
     universe: Universe, config: Config, patterns: Sequence[str], known: Collection[str] = ()
-) -> list[SymbolInfo]:
+) -> list[Instrument]:
     """Return the pairs to work on. Raises UnknownPair and, for a pattern that fits none, ConfigError.
 
     Without patterns those a collector would watch. With patterns also those that are halted or delisted, which have
@@ -167,32 +110,14 @@ def chosen(
 
 
 @asynccontextmanager
-async def _running(writer: Writer, deliverers: Sequence[Deliverer]) -> AsyncIterator[None]:
+async def _running(pipeline: Pipeline) -> AsyncIterator[None]:
     """Deliver while the block runs; what is not delivered at its end stays in the spool for the next time."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(writer.run()), *(group.create_task(deliverer.run()) for deliverer in deliverers)]
+        deliverers = [group.create_task(store.deliverer.run()) for store in pipeline.stores.values()]
+        tasks = [group.create_task(pipeline.writer.run()), *deliverers]
         try:
             yield
         finally:
-            await writer.close()
+            await pipeline.writer.close()
             for task in tasks:
                 task.cancel()
-
-
-def _work_store(
-    config: Config, command: str, section: StoreSection, clock: ExchangeClock, session: aiohttp.ClientSession
-) -> WorkStore:
-    reader = StoreReader(section.url, section.org, token_of(section.repair_token_file), session)
-    windows = {timeframe: timeframe_ms(timeframe) for timeframe in ROLLUP_TIMEFRAMES}
-    dirty = DirtyWindows(config.collector.state_dir / f"dirty-{command}-{section.name}.json", windows)
-    rollups = RollupRepairer(section.name, reader, dirty, clock, wall_seconds=time.time)
-    return WorkStore(
-        section.name,
-        reader,
-        rollups,
-        Eraser(section.url, section.org, token_of(section.ingest_token_file), session),
-    )
-
-
-def _ingest_token(section: StoreSection) -> Callable[[], str]:
-    return lambda: section.ingest_token_file.read_text(encoding="utf-8")

@@ -1,23 +1,22 @@
-"""One WebSocket connection under our own supervision, in place of cryptofeed's.
+"""One WebSocket connection under our own supervision.
 
 cryptofeed 3.0.1 reconnects 200 times a second after clean closes, never notices a socket that never sends, and doubles
-its delay without a cap (docs/binance.md 3.2). So this connection never raises and never ends a session without
-pacing the next: opening retries by itself, and reading ends a session that stays silent.
+its delay without a cap (docs/binance.md 3.2). So a session never raises and never ends without pacing the next:
+opening retries by itself, and reading ends a connection that stays silent.
 """
 
 import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from cryptofeed.connection import WSAsyncConn
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from collector.feed.pacing import AttemptWindow, Backoff
-from collector.model.events import CANDLES
+from exchange.events import CANDLES
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +68,11 @@ def silence_limit_seconds(channel: str, streams: int, silence_seconds: float = F
     return silence_seconds
 
 
-class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's classes are untyped
-    """A cryptofeed connection whose open() retries with back-off and whose read() ends on silence, never raising."""
+class SupervisedSession:
+    """Opens one connection again and again with back-off, and ends its silence: an `exchange.feed.Session`."""
 
     def __init__(
         self,
-        wrapped: WSAsyncConn,
         state: ConnectionState,
         attempts: AttemptWindow,
         *,
@@ -82,7 +80,6 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
         random: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(wrapped.address, wrapped.id, subscription=wrapped.subscription, **wrapped.ws_kwargs)
         self.state = state
         self._attempts = attempts
         self._backoff = Backoff(random)
@@ -90,7 +87,8 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
         self._limit_seconds = silence_limit_seconds(state.channel, state.streams, silence_seconds)
         self._reported_failure = False
 
-    async def _open(self) -> None:
+    async def open(self, dial: Callable[[], Awaitable[ClientConnection]]) -> ClientConnection:
+        """Return an open connection; each attempt waits for its turn."""
         while True:
             self.state.progressed_at = self._monotonic()
             await asyncio.sleep(self._backoff.next_delay_seconds())
@@ -100,29 +98,26 @@ class SupervisedConnection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's c
             self.state.progressed_at = self._monotonic()
             self._attempts.record(self.state.progressed_at)
             try:
-                self.conn = await connect(self.address, **self.ws_kwargs)
+                connection = await dial()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is counted and logged here, and tried again
                 self._failed_to_open(error)
                 continue
             self._reported_failure = False
-            self._reset_counters()
             self.state.open = True
             self.state.opened_at = self._monotonic()
             self.state.totals.opened += 1
-            return
+            return connection
 
-    async def read(self) -> AsyncIterator[str | bytes]:
+    async def frames(self, connection: ClientConnection) -> AsyncIterator[str | bytes]:
         """Yield frames until the connection closes or has been silent for its limit."""
         started = self._monotonic()
         delivered = False
         reason = "closed"
         try:
-            while self.conn is not None:
+            while True:
                 async with asyncio.timeout(self._limit_seconds):
-                    frame = await self.conn.recv()
+                    frame = await connection.recv()
                 delivered = True
-                self.received += 1
-                self.last_message = time.time()
                 self._heard()
                 yield frame
         except TimeoutError:

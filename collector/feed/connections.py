@@ -14,25 +14,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptofeed.connection import WSAsyncConn
-
-from collector.feed.channel_feed import EXCHANGE_STREAMS, ChannelFeed, cryptofeed_name, know_symbols
 from collector.feed.connection import (
     FIRST_FRAME_SECONDS,
     ConnectionState,
     ConnectionTotals,
-    SupervisedConnection,
+    SupervisedSession,
     silence_limit_seconds,
 )
 from collector.feed.pacing import AttemptWindow
 from collector.feed.plan import Group, Step, plan
 from collector.ingest.ingest import Ingest
-from exchange.universe import SymbolInfo
+from exchange.adapters import Adapter
+from exchange.events import CANDLES, MARK_PRICE
+from exchange.feed import ExchangeFeed, Streams
+from exchange.universe import Instrument
 
 log = logging.getLogger(__name__)
 
-LIFE_SECONDS = 23 * 3600 + 50 * 60.0
-"""A connection is replaced at this age at the latest: the exchange closes it at 24 h (docs/binance.md 1.2)."""
+CHANNELS = (CANDLES, MARK_PRICE)
+"""What is streamed, each channel on connections of its own."""
 
 LIFE_SPREAD = 0.02
 """By up to this share earlier, drawn for each connection: they are not replaced all at once."""
@@ -75,47 +75,48 @@ class Feeds:
 
     def __init__(
         self,
+        adapter: Adapter,
         ingest: Ingest,
-        symbols: Sequence[SymbolInfo],
+        symbols: Sequence[Instrument],
         websocket_url: str,
         ca_file: Path | None = None,
         *,
         proxy: str | None = None,
         silence_seconds: float = FIRST_FRAME_SECONDS,
-        life_seconds: float = LIFE_SECONDS,
+        life_seconds: float | None = None,
         again_life_seconds: float = AGAIN_LIFE_SECONDS,
         random: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        facts = adapter.facts
         self.connections: list[ConnectionState] = []
-        self.totals = {channel: ConnectionTotals() for channel in EXCHANGE_STREAMS}
+        self.totals = {channel: ConnectionTotals() for channel in CHANNELS}
+        self._feed_of = adapter.feed
+        self._streams_per_connection = facts.streams_per_connection
         self._ingest = ingest
         self._url = websocket_url
         self._proxy = proxy
         self._silence_seconds = silence_seconds
-        self._life_seconds = life_seconds
-        self._again_life_seconds = min(life_seconds, again_life_seconds)
+        self._life_seconds = facts.connection_life_seconds if life_seconds is None else life_seconds
+        self._again_life_seconds = min(self._life_seconds, again_life_seconds)
         self._random = random
         self._monotonic = monotonic
-        self._attempts = AttemptWindow()
+        self._attempts = AttemptWindow(facts.connection_attempts)
         self._context = trusting(ca_file)
-        logging.getLogger("cryptofeed").setLevel(logging.WARNING)  # its info is ours to log; no exception is muted
-        self._wanted: dict[str, SymbolInfo] = {}
+        self._wanted: dict[str, Instrument] = {}
+        self._known: dict[str, Instrument] = {}
         self._pair_of: dict[str, str] = {}
-        self._names: dict[str, str] = {}
-        self._again: dict[str, set[str]] = {channel: set() for channel in EXCHANGE_STREAMS}
-        self._lines: dict[str, list[_Line]] = {channel: [] for channel in EXCHANGE_STREAMS}
-        self._not_before = dict.fromkeys(EXCHANGE_STREAMS, 0.0)
+        self._again: dict[str, set[str]] = {channel: set() for channel in CHANNELS}
+        self._lines: dict[str, list[_Line]] = {channel: [] for channel in CHANNELS}
+        self._not_before = dict.fromkeys(CHANNELS, 0.0)
         self._ids = 0
         self.add(symbols)
 
-    def add(self, symbols: Iterable[SymbolInfo]) -> None:
+    def add(self, symbols: Iterable[Instrument]) -> None:
         """Stream these symbols too, on connections of their own until the next replacement."""
         for info in symbols:
-            self._wanted[info.symbol] = info
+            self._wanted[info.symbol] = self._known[info.symbol] = info
             self._pair_of[info.symbol] = info.pair
-            self._names[info.symbol] = cryptofeed_name(info)
-        know_symbols({name: symbol for symbol, name in self._names.items()})
 
     def leave(self, symbols: Iterable[str]) -> None:
         """Stop streaming these symbols: their connections are replaced by ones without them."""
@@ -141,30 +142,18 @@ class Feeds:
         silent = [line.state.silent for line in self._lines[channel] if symbol in line.symbols]
         return bool(silent) and all(silent)
 
-    def feed(self, channel: str, symbols: Sequence[str], state: ConnectionState) -> ChannelFeed:
+    def feed(self, channel: str, symbols: Sequence[str], state: ConnectionState) -> ExchangeFeed:
         """Build a feed of these symbols; nothing connects before it runs."""
-
-        def supervise(connection: WSAsyncConn) -> SupervisedConnection:
-            return SupervisedConnection(
-                connection, state, self._attempts, silence_seconds=self._silence_seconds, random=self._random
-            )
-
-        return ChannelFeed(
-            channel,
-            [self._names[symbol] for symbol in symbols],
-            self._ingest,
-            self._pair_of,
-            url=self._url,
-            ssl_context=self._context,
-            proxy=self._proxy,
-            supervise=supervise,
-        )
+        session = SupervisedSession(state, self._attempts, silence_seconds=self._silence_seconds, random=self._random)
+        instruments = [self._known[symbol] for symbol in symbols]
+        streams = Streams(channel, instruments, self._url, self._context, self._proxy)
+        return self._feed_of(streams, self._ingest, self._pair_of, session)
 
     async def run(self) -> None:
         """Stream until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for channel in EXCHANGE_STREAMS:
+                for channel in CHANNELS:
                     self._finish_replacements(channel)
                     for step in self._plan(channel):
                         self._take(channel, step, group)
@@ -177,7 +166,7 @@ class Feeds:
         groups = [Group(line.id, line.symbols, self._is_due(line, now), line.id in busy) for line in lines]
         may = self._attempts.has_room(now) and now >= self._not_before[channel]
         again = self._again[channel] if may and sum(line.again for line in lines) < AGAIN_MOST else set()
-        steps = plan(list(self._wanted), groups, again=again, may_replace=may)
+        steps = plan(list(self._wanted), groups, again=again, may_replace=may, limit=self._streams_per_connection)
         if again:
             self._again[channel] = set()
         return steps
@@ -198,7 +187,7 @@ class Feeds:
         life = self._again_life_seconds if again else self._life_seconds
         life *= 1 - LIFE_SPREAD * self._random()
         self._ids += 1
-        never = asyncio.Event()  # cryptofeed wants to be told to stop; a cancelled task is told enough
+        never = asyncio.Event()  # a feed stops when it is cancelled
         task = group.create_task(self.feed(channel, step.symbols, state).run(never))
         lines.append(_Line(self._ids, step.symbols, state, task, life, self._monotonic(), again, old))
         self.connections.append(state)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from collector.feed.symbols import DELISTED, ENDED, HALTED, PairState
-from exchange.universe import Selection, SymbolInfo, Universe, fits, unreadable_of
+from collector.feed.symbols import DELISTED, HALTED, PairState
+from exchange.universe import Instrument, Selection, Universe, fits, unreadable_of
 from service.durable_files import write_durably
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def without_gone(
 
 def states_at_start(selection: Selection, gone: Iterable[str]) -> dict[str, PairState]:
     """Return the states of the pairs that are named and not collected. Pure."""
-    states = {info.pair: DELISTED if info.status in ENDED else HALTED for info in selection.not_trading}
+    states = {info.pair: DELISTED if info.state == "ended" else HALTED for info in selection.not_trading}
     return states | dict.fromkeys(selection.unreadable, HALTED) | dict.fromkeys(gone, DELISTED)
 
 
@@ -65,7 +65,7 @@ class KnownPairs:
             *(_read(ledger, "filled_from") for ledger in sorted(state_dir.glob("ledger-*.json")))
         )
 
-    def add(self, symbols: Iterable[SymbolInfo]) -> None:
+    def add(self, symbols: Iterable[Instrument]) -> None:
         """Remember pairs that the exchange lists now. A disk that takes nothing is logged: collecting goes on."""
         more = self.pairs.union(info.pair for info in symbols)
         if more == self.pairs and self._path.exists():

@@ -3,9 +3,6 @@
 from collections import deque
 from collections.abc import Callable
 
-ATTEMPTS_PER_WINDOW = 120
-"""Ours of the 300 attempts Binance allows an IP in five minutes: two collectors and a restart stay below it."""
-
 WINDOW_SECONDS = 300.0
 SETTLED_SECONDS = 60.0
 """A connection that lived this long was a good one: the next attempt follows at once (the exchange's 24 h close)."""
@@ -16,7 +13,7 @@ MAX_DELAY_SECONDS = 60.0
 class AttemptWindow:
     """Counts the attempts of the whole process in a sliding window."""
 
-    def __init__(self, limit: int = ATTEMPTS_PER_WINDOW, window_seconds: float = WINDOW_SECONDS) -> None:
+    def __init__(self, limit: int, window_seconds: float = WINDOW_SECONDS) -> None:
         self._limit = limit
         self._window_seconds = window_seconds
         self._attempts: deque[float] = deque()

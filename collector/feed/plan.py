@@ -8,9 +8,6 @@ in every other group that fits. So a listing touches no other pair, and small gr
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-STREAMS_PER_CONNECTION = 200
-"""More streams make a URL longer than the 8,004 characters the exchange accepts (docs/binance.md 1.2)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -36,11 +33,12 @@ def plan(
     *,
     again: Set[str] = frozenset(),
     may_replace: bool = True,
-    limit: int = STREAMS_PER_CONNECTION,
+    limit: int,
 ) -> list[Step]:
     """Return the steps that bring ``groups`` nearer to ``wanted``; one replacement at a time.
 
-    ``again`` are symbols whose streams are silent: they get a second subscription on a connection of their own.
+    ``limit``: streams of one connection. ``again`` are symbols whose streams are silent: they get a second subscription
+    on a connection of their own.
     """
     held = {symbol for group in groups for symbol in group.symbols}
     missing = [symbol for symbol in wanted if symbol not in held]

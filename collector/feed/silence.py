@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from collector.feed.connections import Feeds
 from collector.feed.symbols import LISTED, PairState
 from collector.ingest.ingest import Ingest, PairFreshness
-from collector.model.events import CANDLES, MARK_PRICE
-from collector.model.normalize import mark_price_from_premium_index
 from exchange.budget import Priority
-from exchange.client import ExchangeClient, PremiumIndex
+from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
-from exchange.universe import SymbolInfo
+from exchange.events import CANDLES, MARK_PRICE, mark_price_from_premium_index
+from exchange.rows import PremiumIndex
+from exchange.universe import Instrument
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class SilenceWatch:
         ingest: Ingest,
         client: ExchangeClient,
         feeds: Feeds,
-        watched: Mapping[str, SymbolInfo],
+        watched: Mapping[str, Instrument],
         states: Mapping[str, PairState],
     ) -> None:
         self.streams = {channel: SilentStreams(channel) for channel in (CANDLES, MARK_PRICE)}

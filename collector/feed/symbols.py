@@ -15,11 +15,11 @@ from collector.feed.connections import Feeds
 from collector.feed.unreadable import Unreadable
 from collector.ingest.finality import CLOSE_DEADLINE_MS
 from collector.ingest.ingest import Ingest, forming_open_ms
-from collector.model.events import CANDLE_MS
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
-from exchange.universe import TRADING, SymbolInfo, Universe, parse
+from exchange.events import CANDLE_MS
+from exchange.universe import Instrument, Universe
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,6 @@ LISTED: PairState = "listed"
 HALTED: PairState = "halted"
 DELISTED: PairState = "delisted"
 STATES: tuple[PairState, ...] = (LISTED, HALTED, DELISTED)
-
-ENDED = frozenset({"DELIVERING", "DELIVERED", "SETTLING", "CLOSE"})
-"""Statuses after which a symbol trades no more (docs/binance.md 2); any other that is not TRADING is a halt."""
 
 ANSWERS_WITHOUT = 3
 """A symbol that so many answers in a row do not list is delisted."""
@@ -49,10 +46,10 @@ END_MS = CLOSE_DEADLINE_MS + 60_000
 class Changes:
     """What an answer changes. ``doubted``: so many symbols it would delist, more than is believed."""
 
-    listed: tuple[SymbolInfo, ...] = ()
-    dated: tuple[SymbolInfo, ...] = ()
+    listed: tuple[Instrument, ...] = ()
+    dated: tuple[Instrument, ...] = ()
     """Watched ones whose date of listing has changed: a correction, or another coin under the ticker."""
-    delisted: tuple[SymbolInfo, ...] = ()
+    delisted: tuple[Instrument, ...] = ()
     halted: tuple[str, ...] = ()
     resumed: tuple[str, ...] = ()
     doubted: int = 0
@@ -61,17 +58,17 @@ class Changes:
 class Members:
     """The pairs we collect and their states, judged by each answer of the exchange. Pure."""
 
-    def __init__(self, watched: Iterable[SymbolInfo]) -> None:
+    def __init__(self, watched: Iterable[Instrument]) -> None:
         self._watched = {info.symbol: info for info in watched}
         self._without: Counter[str] = Counter()
         self.states: dict[str, PairState] = {info.pair: LISTED for info in self._watched.values()}
 
-    def judge(self, universe: Universe, wanted: Sequence[SymbolInfo]) -> Changes:
+    def judge(self, universe: Universe, wanted: Sequence[Instrument]) -> Changes:
         """Take in an answer; ``wanted`` are the symbols in it that are to be collected."""
         unreadable = {row.symbol for row in universe.invalid}
         rows = {symbol: universe.symbols.get(symbol) for symbol in self._watched if symbol not in unreadable}
         absent = [symbol for symbol, row in rows.items() if row is None or not row.ours]
-        ended = [symbol for symbol, row in rows.items() if row and row.ours and row.status in ENDED]
+        ended = [symbol for symbol, row in rows.items() if row and row.ours and row.state == "ended"]
         leaving = len(absent) + len(ended)
         if doubted := leaving > max(1, int(AT_ONCE * len(self._watched))):
             ended = []
@@ -90,7 +87,7 @@ class Members:
             self.states[info.pair] = LISTED
         return Changes(listed, dated, delisted, halted, resumed, leaving if doubted else 0)
 
-    def _leave(self, symbol: str) -> SymbolInfo:
+    def _leave(self, symbol: str) -> Instrument:
         info = self._watched.pop(symbol)
         self._without.pop(symbol, None)
         self.states[info.pair] = DELISTED
@@ -102,9 +99,9 @@ class Members:
         resumed: list[str] = []
         for symbol, info in self._watched.items():
             row = universe.symbols.get(symbol)
-            if row is None or row.status in ENDED:
+            if row is None or row.state == "ended":
                 continue
-            state = LISTED if row.status == TRADING else HALTED
+            state = LISTED if row.state == "trading" else HALTED
             if state != self.states[info.pair]:
                 self.states[info.pair] = state
                 (resumed if state == LISTED else halted).append(info.pair)
@@ -124,12 +121,12 @@ class UniverseWatch:
         ingest: Ingest,
         client: ExchangeClient,
         feeds: Feeds,
-        watched: MutableMapping[str, SymbolInfo],
-        wanted: Callable[[Universe], Sequence[SymbolInfo]],
+        watched: MutableMapping[str, Instrument],
+        wanted: Callable[[Universe], Sequence[Instrument]],
         *,
         unreadable: Unreadable | None = None,
         on_answer: Callable[[dict[str, Any]], None] = lambda _: None,
-        on_listed: Callable[[Sequence[SymbolInfo]], None] = lambda _: None,
+        on_listed: Callable[[Sequence[Instrument]], None] = lambda _: None,
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
         self.members = Members(watched.values())
@@ -160,7 +157,7 @@ class UniverseWatch:
 
     async def _ask(self) -> None:
         try:
-            answer = await self._client.exchange_info(priority=Priority.UNIVERSE)
+            listing = await self._client.listing(priority=Priority.UNIVERSE)
         except ExchangeError as error:
             if not self._trouble:
                 log.warning("the universe cannot be asked for, the pairs stay as they are: %s", error)
@@ -168,12 +165,12 @@ class UniverseWatch:
             return
         self._trouble = False
         self.last_answer_ms = self._ingest.clock.now_ms()
-        universe = parse(answer)
+        universe = listing.universe
         changes = self.members.judge(universe, self._wanted(universe))
         self._tell_doubt(changes.doubted)
         if not changes.doubted:
             self._unreadable.learn(universe.invalid)
-            self._on_answer(answer)
+            self._on_answer(listing.answer)
         for pair in changes.halted:
             log.warning("pair is halted pair=%s", pair)
         for pair in changes.resumed:
@@ -189,7 +186,7 @@ class UniverseWatch:
         if to_fill := (*changes.listed, *changes.dated):
             self._on_listed(to_fill)
 
-    def _collect(self, info: SymbolInfo) -> None:
+    def _collect(self, info: Instrument) -> None:
         log.info("pair is listed, collecting it pair=%s", info.pair)
         self._last_open_ms.pop(info.pair, None)
         self._watched[info.pair] = info
@@ -197,7 +194,7 @@ class UniverseWatch:
         self._ingest.watch(info.pair, max(first_ms, forming_open_ms(info.onboard_ms)))
         self._feeds.add([info])
 
-    def _leave(self, info: SymbolInfo) -> None:
+    def _leave(self, info: Instrument) -> None:
         log.warning("pair is delisted, leaving it after its last candle pair=%s", info.pair)
         self._last_open_ms[info.pair] = forming_open_ms(self._ingest.clock.now_ms())
         self._feeds.leave([info.symbol])

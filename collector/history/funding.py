@@ -17,10 +17,11 @@ from collector.history.settlement import Book
 from collector.ingest.ingest import Ingest
 from collector.store.query import StoreError, StoreReader
 from exchange.budget import Priority
-from exchange.client import ExchangeClient, FundingRate
+from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError, Unavailable
+from exchange.rows import FundingRate
 from exchange.settlements import CONTEXT_MS, HOUR_MS, MINUTE_MS, Stretch, slot_ms
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from marketdata.schema import BUCKET_RAW, FUNDING_SETTLED
 from marketdata.serializer import Unserializable
 
@@ -56,7 +57,7 @@ class SettledFunding:
         client: ExchangeClient,
         writer: Writer,
         stores: Mapping[str, StoreReader],
-        watched: Mapping[str, SymbolInfo],
+        watched: Mapping[str, Instrument],
         *,
         hours: int,
     ) -> None:
@@ -168,7 +169,7 @@ class SettledFunding:
         except (BadRequest, Unavailable) as error:
             log.warning("settled funding cannot be had for all symbols at once: %s", error)
 
-    async def _fetch_pair(self, info: SymbolInfo, lacking: Iterable[Stretch], held: Sequence[Held]) -> None:
+    async def _fetch_pair(self, info: Instrument, lacking: Iterable[Stretch], held: Sequence[Held]) -> None:
         """Ask about a pair from the first hour in doubt to the last: the answer leaves none of them in doubt."""
         first_ms, last_ms = min(one.first_ms for one in lacking), max(one.last_ms for one in lacking)
         await self._fetch(info.symbol, first_ms, last_ms, held, Priority.HISTORY)

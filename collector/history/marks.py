@@ -13,14 +13,13 @@ from collector.history import holdings
 from collector.history.one_by_one import one_by_one
 from collector.ingest.finality import CLOSE_DEADLINE_MS
 from collector.ingest.ingest import Ingest
-from collector.model.events import CANDLE_MS
 from collector.repair.missing import missing
 from collector.store.query import StoreError, StoreReader
-from exchange import weights
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
-from exchange.universe import SymbolInfo
+from exchange.events import CANDLE_MS
+from exchange.universe import Instrument
 from marketdata.schema import BUCKET_RAW, MARK_OHLCV_1H
 from marketdata.serializer import Unserializable
 from service.retry import patiently
@@ -35,10 +34,10 @@ SPREAD_SECONDS = 600.0
 """... and all of them within about this time."""
 
 BURST_MS = (5_000, 20_000)
-"""Nothing is asked for from this long before a 3m candle closes until this long after it."""
+"""Nothing is asked for from this long before a base candle closes until this long after it."""
 
 FILL_PATIENCE_SECONDS = 900.0
-"""How long the history waits for the 3m candles, which are wanted first."""
+"""How long the history waits for the base candles, which are wanted first."""
 
 GIVEN_UP_AFTER_MS = 2 * HOUR_MS
 """A candle that the exchange does not have this long after its open does not exist."""
@@ -53,7 +52,7 @@ class MarkCandles:
         client: ExchangeClient,
         writer: Writer,
         stores: Mapping[str, StoreReader],
-        watched: Mapping[str, SymbolInfo],
+        watched: Mapping[str, Instrument],
         *,
         hours: int,
         filled: Callable[[], bool],
@@ -101,7 +100,7 @@ class MarkCandles:
 
         async def ask(pair: str) -> None:
             opens = lacking[pair]
-            for first_ms, last_ms in pages(sorted(opens)):
+            for first_ms, last_ms in pages(sorted(opens), self._client.facts.best_rows):
                 await asyncio.sleep(burst_wait_ms(self._clock.now_ms()) / 1000)
                 if pair in self._watched:  # it may have left meanwhile
                     await self._fetch_page(self._watched[pair], first_ms, last_ms, opens)
@@ -111,7 +110,7 @@ class MarkCandles:
         await one_by_one("mark price candles", lacking, ask)
         log.info("mark price candles done pairs=%d", len(lacking))
 
-    async def _fetch_page(self, info: SymbolInfo, first_ms: int, last_ms: int, wanted: set[int]) -> None:
+    async def _fetch_page(self, info: Instrument, first_ms: int, last_ms: int, wanted: set[int]) -> None:
         limit = (last_ms - first_ms) // HOUR_MS + 1
         rows = await self._client.mark_price_klines(
             info.symbol, "1h", limit=limit, start_ms=first_ms, end_ms=last_ms, priority=Priority.HISTORY
@@ -143,11 +142,11 @@ class MarkCandles:
         return lacking
 
 
-def pages(opens: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield ranges (first and last open, inclusive) that cover the ascending opens, none longer than a page."""
+def pages(opens: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges (first and last open, inclusive) that cover the ascending opens, none of more than so many rows."""
     page: list[int] = []
     for open_ms in opens:
-        if page and open_ms - page[0] >= weights.BEST_KLINES_LIMIT * HOUR_MS:
+        if page and open_ms - page[0] >= rows * HOUR_MS:
             yield page[0], page[-1]
             page = []
         page.append(open_ms)
@@ -156,7 +155,7 @@ def pages(opens: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def burst_wait_ms(now_ms: int) -> int:
-    """Return how long to wait until no 3m candle is closing; 0 for now."""
+    """Return how long to wait until no base candle is closing; 0 for now."""
     before_ms, after_ms = BURST_MS
     since_ms = (now_ms + before_ms) % CANDLE_MS
     return max(0, before_ms + after_ms - since_ms)

@@ -14,22 +14,19 @@ from collector.delivery.quarantine import Quarantine
 from collector.ingest.finality import CLOSE_DEADLINE_MS, is_final
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLE_MS
-from collector.model.normalize import candle_from_kline
 from exchange.budget import Priority
-from exchange.client import ExchangeClient, Kline
+from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
-from exchange.rows import flaw
-from exchange.universe import SymbolInfo
+from exchange.events import CANDLE_MS, candle_from_kline
+from exchange.rows import Kline, flaw
+from exchange.universe import Instrument
 from marketdata.serializer import Unserializable
+from marketdata.timeframes import BASE_TIMEFRAME
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 """Besides the moments at which closes fall due: of pairs that are asked again, and of what contradicts."""
-
-ROWS = 99
-"""The most rows a request of weight 1 brings (docs/binance.md 2)."""
 
 MAX_DELAY_SECONDS = 30.0
 
@@ -72,7 +69,7 @@ class Confirmer:
         self,
         ingest: Ingest,
         client: ExchangeClient,
-        watched: Mapping[str, SymbolInfo],
+        watched: Mapping[str, Instrument],
         clock: ExchangeClock,
         quarantine: Quarantine,
     ) -> None:
@@ -126,12 +123,12 @@ class Confirmer:
     async def _ask(self, pair: str, opens: list[int]) -> bool:
         """Ask for the owed candles from the oldest on; True if each asked one is settled now."""
         first_ms = opens[0]
-        last_ms = min(opens[-1], first_ms + (ROWS - 2) * CANDLE_MS)
+        last_ms = min(opens[-1], first_ms + (self._client.facts.cheapest_rows - 2) * CANDLE_MS)
         asked = [open_ms for open_ms in opens if open_ms <= last_ms]
         # One row more than owed: a later row proves that a missing one does not exist.
         limit = (last_ms - first_ms) // CANDLE_MS + 2
         rows = await self._client.klines(
-            self._watched[pair].symbol, "3m", limit=limit, start_ms=first_ms, priority=Priority.CONFIRM
+            self._watched[pair].symbol, BASE_TIMEFRAME, limit=limit, start_ms=first_ms, priority=Priority.CONFIRM
         )
         if pair not in self._ingest.finality.pairs:
             return True  # it was left meanwhile
@@ -155,7 +152,7 @@ class Confirmer:
             if told != "invalid":
                 self._invalid_answers.pop((pair, open_ms), None)
         for row in invalid:  # only now: while a disk is waited for, the pair may be left
-            await self._quarantine.keep(pair, "3m", row, flaw(row))
+            await self._quarantine.keep(pair, BASE_TIMEFRAME, row, flaw(row))
         return settled
 
     def _give_up(self, pair: str, open_ms: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from collector.model.events import CANDLE_MS, Candle, CandleValues
+from exchange.events import CANDLE_MS, Candle, CandleValues
 from exchange.rows import Kline
 
 CLOSE_DEADLINE_MS = 4_000

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from collector.delivery.quarantine import Quarantine
 from collector.delivery.writer import Writer
 from collector.ingest.ingest import Ingest
-from collector.model.normalize import candle_from_kline
-from exchange.client import Kline
+from exchange.events import candle_from_kline
+from exchange.rows import Kline
 from marketdata.serializer import Unserializable
 
 QUEUE_HEADROOM = 2_000

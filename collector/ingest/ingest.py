@@ -17,11 +17,10 @@ from collector.delivery.writer import Writer
 from collector.ingest.finality import Finality, Verdict
 from collector.ingest.sampling import Sampler
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, CandleValues, MarkPrice
 from collector.model.gap import Gap
-from collector.model.normalize import Reason
-from exchange.client import MarkPriceKline
-from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_3M
+from exchange.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, CandleValues, MarkPrice, Reason
+from exchange.rows import MarkPriceKline
+from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, EXCHANGE, OHLCV_BASE
 from marketdata.serializer import (
     Unserializable,
     candle_line,
@@ -80,7 +79,7 @@ class Listener(Protocol):
         """A frame of a forming candle."""
 
     def on_final(self, candle: Candle, line: str, next_open_ms: int) -> None:
-        """A final 3m candle, new or with other values than before, went to the writer as ``line``."""
+        """A final base candle, new or with other values than before, went to the writer as ``line``."""
 
     def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int, *, invalid: bool) -> None:
         """The exchange has no such candle; ``invalid``: it has a row that cannot be one."""
@@ -100,8 +99,10 @@ class Ingest:
         wall_seconds: Callable[[], float],
         observe_latency: Callable[[str, float], None],
         listeners: Sequence[Listener] = (),
+        exchange: str = EXCHANGE,
     ) -> None:
         self.clock = clock
+        self.exchange = exchange
         self.finality = Finality()
         self.frames = {CANDLES: FrameCounts(), MARK_PRICE: FrameCounts()}
         self.freshness: dict[str, PairFreshness] = {}
@@ -181,7 +182,7 @@ class Ingest:
 
         A rolled window is marked by ``candles = 0``: it is the exchange's own. Raises Unserializable.
         """
-        if measurement == OHLCV_3M:
+        if measurement == OHLCV_BASE:
             line = self._line(candle, measurement)
             if self._writer.put_nowait(BUCKET_RAW, line) and candle.pair in self.freshness:
                 self._tell_final(candle, line)
@@ -198,6 +199,7 @@ class Ingest:
             gap.reason,
             CANDLES,
             now_ms=self.clock.now_ms(),
+            exchange=self.exchange,
             since_ms=again.since_ms if again else None,
             asked=again.asked if again else None,
         )
@@ -205,17 +207,29 @@ class Ingest:
 
     def on_contract(self, pair: str, first_open_ms: int, onboard_ms: int) -> None:
         """Write since when a pair's present contract trades. Raises Unserializable."""
-        self._writer.put_nowait(BUCKET_RAW, contract_line(pair, first_open_ms, onboard_ms, now_ms=self.clock.now_ms()))
+        self._writer.put_nowait(
+            BUCKET_RAW,
+            contract_line(pair, first_open_ms, onboard_ms, now_ms=self.clock.now_ms(), exchange=self.exchange),
+        )
 
     def on_funding_settled(self, pair: str, funding_time_ms: int, rate: str, mark_price: str | None) -> None:
         """Write a settled funding rate that REST answered. Raises Unserializable."""
-        line = funding_settled_line(pair, funding_time_ms, rate, mark_price, now_ms=self.clock.now_ms())
+        line = funding_settled_line(
+            pair, funding_time_ms, rate, mark_price, now_ms=self.clock.now_ms(), exchange=self.exchange
+        )
         self._writer.put_nowait(BUCKET_RAW, line)
 
     def on_mark_candle(self, pair: str, row: MarkPriceKline) -> None:
         """Write an hour of mark prices that is over. Raises Unserializable."""
         line = mark_ohlcv_line(
-            pair, row.open_time_ms, row.open, row.high, row.low, row.close, now_ms=self.clock.now_ms()
+            pair,
+            row.open_time_ms,
+            row.open,
+            row.high,
+            row.low,
+            row.close,
+            now_ms=self.clock.now_ms(),
+            exchange=self.exchange,
         )
         self._writer.put_nowait(BUCKET_RAW, line)
 
@@ -283,7 +297,7 @@ class Ingest:
 
     def _take(self, candle: Candle) -> Verdict:
         # Before it is judged: a candle that cannot be stored must not count as final, and none is told that cannot be.
-        line = self._line(candle, OHLCV_3M) if candle.final else _possible(candle.values)
+        line = self._line(candle, OHLCV_BASE) if candle.final else _possible(candle.values)
         verdict = self.finality.offer(candle)
         if verdict is Verdict.USED:
             if not self._writer.put_nowait(BUCKET_RAW, line):
@@ -324,17 +338,27 @@ class Ingest:
             values.trades,
             now_ms=self.clock.now_ms(),
             candles=candles,
+            exchange=self.exchange,
         )
 
     def _sample_lines(self, event: MarkPrice, *, takes_mark: bool, takes_funding: bool) -> list[str]:
         now_ms = self.clock.now_ms()
         lines = []
         if takes_mark:
-            lines.append(mark_price_line(event.pair, event.event_time_ms, event.mark, event.index, now_ms=now_ms))
+            lines.append(
+                mark_price_line(
+                    event.pair, event.event_time_ms, event.mark, event.index, now_ms=now_ms, exchange=self.exchange
+                )
+            )
         if takes_funding:
             lines.append(
                 funding_rate_line(
-                    event.pair, event.event_time_ms, event.rate, event.next_funding_time_ms, now_ms=now_ms
+                    event.pair,
+                    event.event_time_ms,
+                    event.rate,
+                    event.next_funding_time_ms,
+                    now_ms=now_ms,
+                    exchange=self.exchange,
                 )
             )
         return lines

@@ -1,6 +1,6 @@
 """Which of the mark price frames are stored. Pure: decided by the frame's own times, so that two collectors agree."""
 
-from collector.model.events import MarkPrice
+from exchange.events import MarkPrice
 
 MARK_SLOT_MS = 10_000
 FUNDING_SLOT_MS = 60_000

@@ -13,8 +13,8 @@ A candle is named by its pair and open time (UTC milliseconds). The reasons of a
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from collector.model.events import CANDLE_MS
 from exchange.again import Again
+from exchange.events import CANDLE_MS
 
 type State = Literal["open", "repaired", "exchange_hole", "invalid"]
 type Reason = Literal[

@@ -3,8 +3,8 @@
 from typing import Any
 
 from collector.feed.symbols import HALTED, LISTED
-from collector.model.events import CANDLE_MS, CANDLES, MARK_PRICE
 from collector.observe.metrics import Parts
+from exchange.events import CANDLE_MS, CANDLES, MARK_PRICE
 
 STALE_SECONDS = 60.0
 """A pair is stale when its final candle is missing 60 s after its close, or no mark frame came for 60 s."""
@@ -30,7 +30,7 @@ def not_ready(parts: Parts, wall_seconds: float) -> list[str]:
     stale = stale_pairs(parts, wall_seconds)
     if stale:
         reasons.append(f"{len(stale)} pairs are stale: {stale[0]} ...")
-    full = [store for store in parts.points if parts.spool.level(store).fraction > FULL_RATIO]
+    full = [store for store in parts.pipeline.stores if parts.pipeline.spool.level(store).fraction > FULL_RATIO]
     return reasons + [f"the spool of store {store} is more than half full" for store in full]
 
 
@@ -55,7 +55,7 @@ def live_pairs(parts: Parts, wall_seconds: float) -> list[str]:
     A pair without a trade sends no candle frame until it has one: that the newest hours were asked for is enough.
     """
     stale = set(stale_pairs(parts, wall_seconds))
-    known = parts.repairer.known if parts.repairer else set()
+    known = parts.watching.repairer.known if parts.watching else set()
     return [
         pair
         for pair, fresh in parts.ingest.freshness.items()
@@ -70,9 +70,9 @@ def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
     """Return the collector's state as plain JSON, for `collector status` and for people with curl."""
     ingest = parts.ingest
     marks = [fresh.last_message_seconds[MARK_PRICE] for fresh in ingest.freshness.values()]
-    ledgers = {store.name: store.ledger for store in parts.repairer.stores} if parts.repairer else {}
+    ledgers = {store.name: store.ledger for store in parts.watching.repairer.stores} if parts.watching else {}
     budget = parts.client.snapshot().budget
-    fill = parts.repairer.state if parts.repairer else None
+    fill = parts.watching.repairer.state if parts.watching else None
     return {
         "name": name,
         "ready": not_ready(parts, wall_seconds) or "yes",
@@ -100,14 +100,14 @@ def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:
             store: {
                 "points_acknowledged": points.snapshot().acknowledged,
                 "points_in_spool": points.snapshot().in_spool,
-                "spool_files": parts.spool.level(store).files,
+                "spool_files": parts.pipeline.spool.level(store).files,
                 "gaps_open": ledgers[store].gaps_open if store in ledgers else 0,
                 "exchange_holes": ledgers[store].exchange_holes if store in ledgers else 0,
                 "candles_invalid": ledgers[store].invalid_candles if store in ledgers else 0,
-                "rollup_windows_dirty": len(parts.rollups[store].dirty) if store in parts.rollups else 0,
-                "last_rollup_repair_seconds": parts.rollups[store].last_rollup_seconds if store in parts.rollups else 0,
+                "rollup_windows_dirty": len(parts.pipeline.stores[store].rollups.dirty),
+                "last_rollup_repair_seconds": parts.pipeline.stores[store].rollups.last_rollup_seconds,
             }
-            for store, points in parts.points.items()
+            for store, points in parts.pipeline.points.items()
         },
         "weight_used_in_minute": budget.used_in_minute,
     }

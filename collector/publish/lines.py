@@ -6,8 +6,8 @@
 import json
 from typing import Any
 
-from collector.model.events import Candle, MarkPrice
 from collector.publish.recent import Final, RecentPair
+from exchange.events import Candle, MarkPrice
 
 PROTOCOL = 1
 """Raised when a reader written for the number before would misread a line; new kinds and keys do not raise it."""

@@ -6,7 +6,7 @@ Candle n+1 is shown only once every candle before it is final or known to be abs
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from collector.model.events import CANDLE_MS, Candle, MarkPrice
+from exchange.events import CANDLE_MS, Candle, MarkPrice
 
 KEPT = 20
 """Final candles of a pair that stay in memory whoever has them (one hour)."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import AsyncIterator
 
 from collector.delivery.spool import Damaged, Spool
-from collector.model.events import Candle, CandleValues
-from marketdata.schema import BUCKET_RAW, OHLCV_3M
+from exchange.events import Candle, CandleValues
+from marketdata.schema import BUCKET_RAW, OHLCV_BASE
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ LONGEST_SECONDS = 90_000.0
 """25 h: readers are told 24 h of candles (collector/publish/recent.py), and a candle is spooled after its close."""
 
 # marketdata/serializer.py writes it so: a tag's special characters behind a backslash, fields without.
-_LINE = re.compile(rf"{OHLCV_3M},exchange=[^ ]+?,pair=((?:\\.|[^\\, ])+) ([^ ]+) ([0-9]+)")
+_LINE = re.compile(rf"{OHLCV_BASE},exchange=[^ ]+?,pair=((?:\\.|[^\\, ])+) ([^ ]+) ([0-9]+)")
 _ALWAYS = {"close", "volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume", "trades"}
 _ESCAPED = re.compile(r"\\(.)")
 

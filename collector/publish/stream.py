@@ -18,9 +18,9 @@ from typing import Any
 from aiohttp import web
 
 from collector.model.clock import ExchangeClock
-from collector.model.events import Candle, MarkPrice
 from collector.publish import lines
 from collector.publish.recent import Final, Recent
+from exchange.events import Candle, MarkPrice
 from marketdata.schema import BUCKET_RAW, EXCHANGE
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ class Stream:
         boot_id: str,
         clock: ExchangeClock,
         *,
+        exchange: str = EXCHANGE,
         recent: Recent | None = None,
         most_behind_bytes: int = MOST_BEHIND_BYTES,
     ) -> None:
@@ -106,6 +107,7 @@ class Stream:
         self.readers_cut_off = 0
         self._collector = collector
         self._boot_id = boot_id
+        self._exchange = exchange
         self._clock = clock
         self._most_behind_bytes = most_behind_bytes
         self._exchange_info: dict[str, Any] = {}
@@ -217,7 +219,7 @@ class Stream:
         return response
 
     async def _snapshot(self, reader: Backlog, response: web.StreamResponse, since_ms: int) -> None:
-        hello = lines.hello(self._collector, EXCHANGE, self._boot_id, self._clock.now_ms())
+        hello = lines.hello(self._collector, self._exchange, self._boot_id, self._clock.now_ms())
         await response.write(hello + lines.exchange_info(self._seq, self._exchange_info))
         while reader.untold and not (reader.ended or reader.is_cut):
             await self._send(reader, response)  # first what is older, so that seq only grows

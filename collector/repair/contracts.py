@@ -9,7 +9,7 @@ from collections.abc import MutableMapping
 
 from collector.ingest.ingest import Ingest
 from exchange.first_candles import FirstCandles
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from marketdata.serializer import Unserializable
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Contracts:
     """`watched` is read as it changes, and its symbols are replaced by those whose `begins_ms` is known."""
 
-    def __init__(self, firsts: FirstCandles, ingest: Ingest, watched: MutableMapping[str, SymbolInfo]) -> None:
+    def __init__(self, firsts: FirstCandles, ingest: Ingest, watched: MutableMapping[str, Instrument]) -> None:
         self._firsts = firsts
         self._ingest = ingest
         self._watched = watched

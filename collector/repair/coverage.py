@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from collector.model.events import CANDLE_MS
+from exchange.events import CANDLE_MS
 from service.durable_files import write_durably
 
 
 class Coverage:
-    """The range of 3m candles that a store must hold of each pair, and what of it was looked at before.
+    """The range of base candles that a store must hold of each pair, and what of it was looked at before.
 
     Raises ValueError when a file of the state folder cannot be read: it is written whole or not at all.
     """

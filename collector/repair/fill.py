@@ -1,4 +1,4 @@
-"""Fetches by REST what a store lacks and hands it to ingest: 3m candles, or the exchange's own candle of a window."""
+"""Fetches by REST what a store lacks and hands it to ingest: base candles, or the exchange's own candle of a window."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from collector.repair.ledger import absent, spans
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from marketdata.timeframes import timeframe_ms
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class FillState:
 class Job:
     """The rows wanted of one pair and timeframe, by open time, and what became of them."""
 
-    info: SymbolInfo
+    info: Instrument
     timeframe: str
     opens: set[int]
     priority: Priority = Priority.HISTORY

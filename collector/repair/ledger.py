@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence, Set
 from itertools import pairwise
 
-from collector.model.events import CANDLE_MS
 from collector.model.gap import Gap, Reason, State
 from exchange.again import AGAIN_MS, Again
+from exchange.events import CANDLE_MS
 
 BUCKETS = 480
-"""Rows are counted in stretches of this many windows: a day of 3m candles."""
+"""Rows are counted in stretches of this many windows: a day of base candles."""
 
 
 class Ledger:
@@ -198,9 +198,9 @@ def slices(start_ms: int, end_ms: int, length_ms: int) -> list[tuple[int, int]]:
 
 
 def older_windows(covered_ms: int, listed_ms: int, now_ms: int, length_ms: int, most: int) -> range:
-    """Opens of the windows, of the last ``most`` that ended, which our own 3m candles do not cover whole.
+    """Opens of the windows, of the last ``most`` that ended, which our own base candles do not cover whole.
 
-    ``covered_ms``: from where on we have 3m candles; the windows from there on are the roll-up script's.
+    ``covered_ms``: from where on we have base candles; the windows from there on are the roll-up script's.
     """
     forming_ms = now_ms // length_ms * length_ms
     first_rolled_ms = -(-max(covered_ms, listed_ms) // length_ms) * length_ms

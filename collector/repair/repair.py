@@ -16,7 +16,6 @@ from functools import partial
 from collector.delivery.writer import Writer
 from collector.ingest.history import QUEUE_HEADROOM
 from collector.ingest.ingest import Ingest, forming_open_ms
-from collector.model.events import CANDLES
 from collector.model.gap import Gap, Reason, reason
 from collector.repair.coverage import Coverage
 from collector.repair.fill import Fill, FillState, Job
@@ -27,8 +26,9 @@ from collector.store.query import StoreReader
 from collector.store.rollups import RollupRepairer
 from exchange.again import AGAIN_MS
 from exchange.budget import Priority
-from exchange.universe import SymbolInfo
-from marketdata.schema import BUCKET_RAW, OHLCV_3M
+from exchange.events import CANDLES
+from exchange.universe import Instrument
+from marketdata.schema import BUCKET_RAW, OHLCV_BASE
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0
 """A store whose spool is not drained, or whose windows are not rolled, by then is looked at again later."""
 
-type Symbols = Mapping[str, SymbolInfo]
+type Symbols = Mapping[str, Instrument]
 
 
 class Incomplete(Exception):
@@ -193,7 +193,7 @@ class StoreRepair:
             for pair, first_ms in firsts.items()
             if first_ms < end_ms
         }
-        lacks = await missing(self._reader, BUCKET_RAW, OHLCV_3M, expected, BASE_MS)
+        lacks = await missing(self._reader, BUCKET_RAW, OHLCV_BASE, expected, BASE_MS)
         for pair, opens in expected.items():
             await self._note_stored(pair, opens, lacks.get(pair, set()))
         return await self._close(lacks, symbols, state, priority)
@@ -246,8 +246,8 @@ class StoreRepair:
             log.info("what the exchange lacked is asked for again store=%s candles=%d came=%d", self.name, asked, late)
 
     async def _fetch(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
-        """Fetch 3m candles and note what became of each."""
-        await self._fill.fetch(jobs, OHLCV_3M, advance)
+        """Fetch base candles and note what became of each."""
+        await self._fill.fetch(jobs, OHLCV_BASE, advance)
         now_ms = self._ingest.clock.now_ms()
         for job in jobs:
             await self._note(self.ledger.note_absent(job.info.pair, job.absent, now_ms))
@@ -261,7 +261,7 @@ class StoreRepair:
 
     async def _note_repaired(self, pair: str, opens: set[int]) -> set[int]:
         """Look for these candles in the store; returns those it still lacks."""
-        lacking = await missing_of(self._reader, BUCKET_RAW, OHLCV_3M, pair, opens)
+        lacking = await missing_of(self._reader, BUCKET_RAW, OHLCV_BASE, pair, opens)
         await self._note_stored(pair, opens, lacking)
         return lacking
 

@@ -1,4 +1,4 @@
-"""The roll-up windows that our 3m candles can never make: the exchange's own candles, marked ``candles = 0``.
+"""The roll-up windows that our base candles can never make: the exchange's own candles, marked ``candles = 0``.
 
 They are those that begin before our candles do, and those with an exchange hole. The script writes all others; those of
 them that it never reached are found here, too. A window with an invalid candle stays absent: the exchange's own holds
@@ -14,7 +14,7 @@ from collector.repair.ledger import Ledger, older_windows, windows_with_holes
 from collector.repair.missing import missing, missing_of
 from collector.store.query import StoreReader
 from exchange.again import Again
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from marketdata.schema import BUCKET_ROLLUP, ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
 
@@ -36,7 +36,7 @@ class OwnWindows:
         reader: StoreReader,
         coverage: Coverage,
         ledger: Ledger,
-        symbols: Mapping[str, SymbolInfo],
+        symbols: Mapping[str, Instrument],
         late: Mapping[str, Collection[int]],
     ) -> list[Job]:
         """Return what the store lacks, a job for each pair and timeframe. Raises StoreError.
@@ -90,7 +90,7 @@ class OwnWindows:
         reader: StoreReader,
         coverage: Coverage,
         ledger: Ledger,
-        symbols: Mapping[str, SymbolInfo],
+        symbols: Mapping[str, Instrument],
         since_ms: int,
     ) -> list[int]:
         """Return opens of windows from ``since_ms`` on that our candles make whole and the store lacks all the same.

@@ -14,19 +14,22 @@ from marketdata.schema import EXCHANGE
 
 
 class Eraser:
-    """Deletes in one store. `token` is called for each request."""
+    """Deletes one exchange's points in one store. `token` is called for each request."""
 
-    def __init__(self, url: str, org: str, token: Callable[[], str], session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, url: str, org: str, token: Callable[[], str], session: aiohttp.ClientSession, *, exchange: str = EXCHANGE
+    ) -> None:
         self._url = f"{url}/api/v2/delete"
         self._org = org
         self._token = token
         self._session = session
+        self._exchange = exchange
 
     async def erase(self, bucket: str, measurement: str, pair: str, time_ms: int) -> None:
         """Delete one point with all its fields; nothing happens if it is not there. Raises StoreError."""
         moment = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         quoted = pair.replace("\\", "\\\\").replace('"', '\\"')
-        predicate = f'_measurement="{measurement}" AND exchange="{EXCHANGE}" AND pair="{quoted}"'
+        predicate = f'_measurement="{measurement}" AND exchange="{self._exchange}" AND pair="{quoted}"'
         try:
             async with self._session.post(
                 self._url,

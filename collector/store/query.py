@@ -11,7 +11,7 @@ import aiohttp
 
 from collector.model.gap import Gap, State
 from exchange.again import Again
-from marketdata.schema import BUCKET_RAW, EXCHANGE, GAPS, NOT_AT_EXCHANGE, OHLCV_3M
+from marketdata.schema import BUCKET_RAW, EXCHANGE, GAPS, NOT_AT_EXCHANGE, OHLCV_BASE
 from service.config_file import ConfigError, read_token
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, connect=5)
@@ -38,17 +38,20 @@ def token_of(file: Path) -> Callable[[], str]:
 
 
 class StoreReader:
-    """Questions to one store. Every method raises StoreError when it cannot be answered."""
+    """Questions to one store about one exchange's points. Every method raises StoreError when it cannot be answered."""
 
-    def __init__(self, url: str, org: str, token: Callable[[], str], session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, url: str, org: str, token: Callable[[], str], session: aiohttp.ClientSession, *, exchange: str = EXCHANGE
+    ) -> None:
         self._url = url
         self._org = org
         self._token = token
         self._session = session
+        self._exchange = exchange
 
     async def check(self) -> None:
         """Return if the store can be asked now."""
-        await self.counts(BUCKET_RAW, OHLCV_3M, "close", 0, 1)
+        await self.counts(BUCKET_RAW, OHLCV_BASE, "close", 0, 1)
 
     async def counts(self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int) -> dict[str, int]:
         """Return the number of points of ``field`` in [start_ms, end_ms) by pair; pairs without any are absent."""
@@ -110,7 +113,7 @@ class StoreReader:
                 raise StoreError("the roll-up script failed: " + text.strip().splitlines()[-1][:300])
 
     async def _influxql(self, bucket: str, query: str, binds: dict[str, str]) -> dict[str, list[list[Any]]]:
-        params = {"db": bucket, "q": query, "epoch": "ms", "params": json.dumps({"exchange": EXCHANGE, **binds})}
+        params = {"db": bucket, "q": query, "epoch": "ms", "params": json.dumps({"exchange": self._exchange, **binds})}
         text = await self._request("POST", "/query", {}, {"Accept": "application/json"}, params)
         try:
             result = json.loads(text)["results"][0]

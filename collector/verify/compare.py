@@ -1,9 +1,9 @@
 """Stored candles against the exchange's own, field by field. Pure: sweep and audit read, this decides.
 
-What "equal" means (docs/design.md 4.3): prices equal as decimals and trades as counts; the sums of a 3m candle, or of a
-window the exchange rolled itself, equal the float of the exchange's text; the sums of a window rolled from 3m candles
-lie within half of the last decimal of a quantity, since floats were added: of today's quantities or of the row's own,
-whichever are finer, for a symbol's precision may have shrunk since.
+What "equal" means (docs/design.md 4.3): prices equal as decimals and trades as counts; the sums of a base candle, or of
+a window the exchange rolled itself, equal the float of the exchange's text; the sums of a window rolled from base
+candles lie within half of the last decimal of a quantity, since floats were added: of today's quantities or of the
+row's own, whichever are finer, for a symbol's precision may have shrunk since.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from exchange.client import Kline
+from exchange.rows import Kline
 from marketdata.timeframes import BASE_MS, timeframe_ms
 
 TRADED = ("open", "high", "low")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from collector.store.query import StoreReader
 from collector.verify.compare import CANDLES, FIELDS, StoredRow
 from marketdata.schema import bucket_of
-from marketdata.timeframes import timeframe_ms
+from marketdata.timeframes import BASE_TIMEFRAME, timeframe_ms
 
 DUE_MS = 120_000
 """A candle is due this long after its end: REST has confirmed a late close, the task has run (40 s after a quarter)."""
@@ -28,5 +28,5 @@ async def stored_candles(
 ) -> Mapping[int, StoredRow]:
     """Return what a store has of one pair in [start_ms, end_ms), by time, as `compare` wants it. Raises StoreError."""
     measurement = f"ohlcv_{timeframe}"
-    fields = FIELDS if timeframe == "3m" else (*FIELDS, CANDLES)
+    fields = FIELDS if timeframe == BASE_TIMEFRAME else (*FIELDS, CANDLES)
     return await reader.rows(bucket_of(measurement), measurement, fields, pair, start_ms, end_ms)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from marketdata.schema import BUCKET_RAW, OHLCV_3M
+from marketdata.schema import BUCKET_RAW, OHLCV_BASE
 from service.durable_files import write_durably
 
 LATE_SECONDS = 3600.0
@@ -12,7 +12,7 @@ HOUR_MS = 3_600_000
 
 
 class LateDelivery:
-    """The span of the 3m candles that one store got while its spool held files older than an hour.
+    """The span of the base candles that one store got while its spool held files older than an hour.
 
     Kept on disk, in whole hours, from before the first such file leaves the spool until the span is verified.
     `oldest_written_seconds` tells when the oldest waiting file was written (wall clock), None if none waits.
@@ -33,7 +33,7 @@ class LateDelivery:
         """The store has these lines; their file is still in the spool. Raises OSError."""
         if bucket != BUCKET_RAW or not self._is_late():
             return
-        prefix = OHLCV_3M + ","
+        prefix = OHLCV_BASE + ","
         times = [int(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(prefix)]
         if not times:
             return

@@ -1,4 +1,4 @@
-"""The verify sweep: stored 3m candles against REST, each pair's last 99 once an hour; what is wrong is written again.
+"""The verify sweep: stored base candles against REST, each pair's last 99 once an hour; what is wrong is written again.
 
     each pair in its turn, spread evenly over the hour   its last 99 candles (a request of weight 1)
     after a spool with files older than an hour          all that came late, of every pair
@@ -14,27 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 
 from collector.ingest.finality import is_final
 from collector.ingest.ingest import Ingest
-from collector.model.events import CANDLE_MS
-from collector.model.normalize import candle_from_kline
 from collector.store.query import StoreError, StoreReader
 from collector.verify.compare import Difference, StoredRow, compare, must_shed_fields
 from collector.verify.due import due_opens, stored_candles
 from collector.verify.late import LateDelivery
 from exchange.budget import Priority
-from exchange.client import ExchangeClient, Kline
+from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
-from exchange.rows import flaw
-from exchange.universe import SymbolInfo
-from marketdata.schema import OHLCV_3M
+from exchange.events import CANDLE_MS, candle_from_kline
+from exchange.rows import Kline, flaw
+from exchange.universe import Instrument
+from marketdata.schema import OHLCV_BASE
 from marketdata.serializer import Unserializable
+from marketdata.timeframes import BASE_TIMEFRAME
 from service.retry import patiently
 
 log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 3600.0
-ROWS = 99
-"""The most rows a request of weight 1 brings (docs/binance.md 2): almost five hours."""
-
 LATE_POLL_SECONDS = 5.0
 
 
@@ -47,7 +44,7 @@ class Sweep:
         client: ExchangeClient,
         readers: Mapping[str, StoreReader],
         late: Mapping[str, LateDelivery],
-        symbols: Callable[[], Sequence[SymbolInfo]],
+        symbols: Callable[[], Sequence[Instrument]],
         *,
         period_seconds: float = PERIOD_SECONDS,
     ) -> None:
@@ -66,17 +63,19 @@ class Sweep:
             group.create_task(self._rounds())
             group.create_task(self._late_spans())
 
-    async def verify(self, info: SymbolInfo, start_ms: int, end_ms: int, stores: Sequence[str]) -> None:
+    async def verify(self, info: Instrument, start_ms: int, end_ms: int, stores: Sequence[str]) -> None:
         """Compare what is due of [start_ms, end_ms) and write again what is wrong. Raises ExchangeError, StoreError."""
-        opens = due_opens("3m", start_ms, end_ms, info.begins_ms, self._ingest.clock.now_ms())
+        opens = due_opens(BASE_TIMEFRAME, start_ms, end_ms, info.begins_ms, self._ingest.clock.now_ms())
         if not opens:
             return
-        rows = await self._client.klines_range(info.symbol, "3m", opens[0], opens[-1], priority=Priority.HISTORY)
+        rows = await self._client.klines_range(
+            info.symbol, BASE_TIMEFRAME, opens[0], opens[-1], priority=Priority.HISTORY
+        )
         now_ms = self._ingest.clock.now_ms()
         exchange = {row.open_time_ms: row for row in rows if is_final(row, now_ms) and not flaw(row)}
         for store in stores:
-            stored = await stored_candles(self._readers[store], "3m", info.pair, opens.start, opens.stop)
-            found = compare(info.pair, "3m", stored, exchange, quantity_precision=info.quantity_precision)
+            stored = await stored_candles(self._readers[store], BASE_TIMEFRAME, info.pair, opens.start, opens.stop)
+            found = compare(info.pair, BASE_TIMEFRAME, stored, exchange, quantity_precision=info.quantity_precision)
             self.verified[store] += len(stored)
             for difference in found:
                 if difference.kind == "wrong":
@@ -94,7 +93,7 @@ class Sweep:
         now_ms = self._ingest.clock.now_ms()
         candle = candle_from_kline(difference.pair, kline, final=True, exchange_time_ms=now_ms)
         try:
-            self._ingest.on_history(candle, OHLCV_3M)
+            self._ingest.on_history(candle, OHLCV_BASE)
         except Unserializable as error:
             log.warning("REST row cannot be stored %s: %s", where, error)
             return
@@ -111,9 +110,10 @@ class Sweep:
             for info in symbols:
                 await asyncio.sleep(slot_seconds)
                 end_ms = self._ingest.clock.now_ms()
-                newest = due_opens("3m", end_ms - (ROWS + 2) * CANDLE_MS, end_ms, info.begins_ms, end_ms)
+                rows = self._client.facts.cheapest_rows
+                newest = due_opens(BASE_TIMEFRAME, end_ms - (rows + 2) * CANDLE_MS, end_ms, info.begins_ms, end_ms)
                 try:
-                    await self.verify(info, newest.stop - ROWS * CANDLE_MS, newest.stop, list(self._readers))
+                    await self.verify(info, newest.stop - rows * CANDLE_MS, newest.stop, list(self._readers))
                 except (ExchangeError, StoreError) as error:
                     log.info("not verified in this round pair=%s: %s", info.pair, error)
 
@@ -129,7 +129,7 @@ class Sweep:
         log.info("the spool was late: verifying all of it store=%s from_ms=%d to_ms=%d", store, *span)
         for info in self._symbols():
 
-            async def verify(info: SymbolInfo = info) -> None:
+            async def verify(info: Instrument = info) -> None:
                 await self.verify(info, *span, [store])
 
             await patiently("verification of a late spool", verify, (ExchangeError, StoreError))

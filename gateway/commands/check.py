@@ -4,8 +4,8 @@ import sys
 
 import aiohttp
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from gateway.config import CollectorSection, Config, StoreSection, read_tokens
 from gateway.memory import stream_lines
@@ -67,7 +67,7 @@ async def _store(store: StoreSection) -> str:
 async def _exchange(config: Config) -> str:
     exchange = config.exchange
     try:
-        client = ExchangeClient(
+        client = BinanceClient(
             exchange.rest_url,
             Budget(exchange.weight_share_percent),
             ca_file=exchange.ca_file,

@@ -13,9 +13,9 @@ import aiohttp
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from exchange import weights
+from exchange.binance import limits
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget, Priority
-from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from gateway.commands import shadow
 from gateway.commands.shadow import Tally
@@ -26,7 +26,7 @@ OK, DIFFERENT, WRONG_INPUT = 0, 1, 2
 
 _TIMEOUT_SECONDS = 15.0
 _EXAMPLES = 20
-_LIMITS = {weights.KLINES: 499, weights.MARK_PRICE_KLINES: 99, weights.FUNDING_RATE: 100}
+_LIMITS = {limits.KLINES: 499, limits.MARK_PRICE_KLINES: 99, limits.FUNDING_RATE: 100}
 
 
 class PairsFileError(ValueError):
@@ -46,7 +46,7 @@ async def run(config: Config, pairs_file: Path, *, url: str | None = None, timef
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
     try:
         async with (
-            ExchangeClient(exchange.rest_url, budget, ca_file=exchange.ca_file, proxy=exchange.proxy) as client,
+            BinanceClient(exchange.rest_url, budget, ca_file=exchange.ca_file, proxy=exchange.proxy) as client,
             aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
         ):
             comparison = Comparison(client, session, base)
@@ -79,7 +79,7 @@ def read_pairs(path: Path) -> list[str]:
 class Comparison:
     """Both sides of one comparison, and what came out of it by question."""
 
-    def __init__(self, client: ExchangeClient, session: aiohttp.ClientSession, base: str) -> None:
+    def __init__(self, client: BinanceClient, session: aiohttp.ClientSession, base: str) -> None:
         self.tallies: dict[str, Tally] = {}
         self._client = client
         self._session = session
@@ -88,13 +88,13 @@ class Comparison:
     async def everything(self, symbols: Sequence[str], timeframes: Sequence[str]) -> None:
         """Ask all there is to be asked. Raises ExchangeError if the exchange is not there at all."""
         await self._client.server_time_ms()
-        await self._of_all(weights.EXCHANGE_INFO, frozenset(symbols))
-        await self._of_all(weights.PREMIUM_INDEX, frozenset(symbols))
+        await self._of_all(limits.EXCHANGE_INFO, frozenset(symbols))
+        await self._of_all(limits.PREMIUM_INDEX, frozenset(symbols))
         for symbol in symbols:
             for timeframe in timeframes:
-                await self._rows(f"klines {timeframe}", weights.KLINES, symbol, timeframe)
-            await self._rows("markPriceKlines 1h", weights.MARK_PRICE_KLINES, symbol, "1h")
-            await self._rows("fundingRate", weights.FUNDING_RATE, symbol, None)
+                await self._rows(f"klines {timeframe}", limits.KLINES, symbol, timeframe)
+            await self._rows("markPriceKlines 1h", limits.MARK_PRICE_KLINES, symbol, "1h")
+            await self._rows("fundingRate", limits.FUNDING_RATE, symbol, None)
 
     async def saved(self) -> tuple[float, float]:
         """Return the weight the bots asked of the gateway and the weight it spent, since its start."""
@@ -112,7 +112,7 @@ class Comparison:
         name = route.rpartition("/")[2]
         both = await self._ask(name, route, {})
         if both is not None:
-            same = shadow.near if route == weights.PREMIUM_INDEX else shadow.same_number
+            same = shadow.near if route == limits.PREMIUM_INDEX else shadow.same_number
             ours, theirs = (each["symbols"] if isinstance(each, dict) else each for each in both)
             self._tally(name).compare(name, shadow.of_symbols(ours, symbols), shadow.of_symbols(theirs, symbols), same)
 
@@ -122,7 +122,7 @@ class Comparison:
             params["interval"] = interval
         both = await self._ask(f"{name} {symbol}", route, params, tally=name)
         if both is not None:
-            pick = shadow.settlements if route == weights.FUNDING_RATE else shadow.candles
+            pick = shadow.settlements if route == limits.FUNDING_RATE else shadow.candles
             ours, theirs = pick(*both, self._client.budget.clock.now_ms())
             self._tally(name).compare(symbol, ours, theirs, shadow.same_number)
 

@@ -4,7 +4,7 @@ from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.rows import Kline, flaw
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from gateway.memory.memory import CONFIRMED, FROM_STORE, KEPT, Memory, PairState
 from gateway.memory.stream_lines import Candle
 from gateway.memory.windows import BASE
@@ -31,7 +31,7 @@ class CatchUp:
         self._quiet_until_ms: dict[str, int] = {}
         self._halted: set[str] = set()
 
-    async def run(self, state: PairState, info: SymbolInfo) -> None:
+    async def run(self, state: PairState, info: Instrument) -> None:
         """Ask the stores, then the exchange, unless it was asked just now."""
         if not self.is_quiet(state.symbol):
             await self._once.do(("catch up", state.symbol), self._run(state, info))
@@ -44,7 +44,7 @@ class CatchUp:
         """Whether the exchange, asked for newer candles, had none: the symbol is halted."""
         return symbol in self._halted
 
-    async def adopt(self, info: SymbolInfo) -> PairState:
+    async def adopt(self, info: Instrument) -> PairState:
         """Begin to know a pair of which no collector tells."""
         return await self._once.do(("adopt", info.symbol), self._adopt(info))
 
@@ -69,14 +69,14 @@ class CatchUp:
             if kline.close_time_ms >= now_ms and not flaw(kline):
                 self._memory.learn_frame(state, _as_frame(kline, now_ms))
 
-    async def _adopt(self, info: SymbolInfo) -> PairState:
+    async def _adopt(self, info: Instrument) -> PairState:
         ended_ms = BASE.open_of(self._memory.exchange_time_ms() - FINAL_MS)
         rows = await self._stored.windows(info, BASE, ended_ms - CHUNK * BASE_MS, ended_ms)
         state = self._memory.adopt(info.symbol, info.pair, max(rows, default=ended_ms - BASE_MS) + BASE_MS)
         self._memory.learn_rows(state, rows.items(), FROM_STORE)
         return state
 
-    async def _run(self, state: PairState, info: SymbolInfo) -> None:
+    async def _run(self, state: PairState, info: Instrument) -> None:
         ended_ms = BASE.open_of(self._memory.exchange_time_ms())
         first_ms = max(state.next_open_ms, ended_ms - KEPT * BASE_MS)
         rows = await self._stored.windows(info, BASE, first_ms, ended_ms)

@@ -12,7 +12,7 @@ from gateway.memory.windows import BASE, row
 from gateway.past.stored import Stored
 from marketdata.errors import MarketDataError
 from marketdata.ohlcv import where
-from marketdata.schema import OHLCV_3M
+from marketdata.schema import OHLCV_BASE
 from marketdata.timeframes import BASE_MS
 
 log = logging.getLogger(__name__)
@@ -87,8 +87,8 @@ class StoreFeed:
             return
         now_ms = self._memory.exchange_time_ms()
         condition, bound = where((), now_ms - RECENT_MS, now_ms)
-        text = f'SELECT last("trades") FROM "{OHLCV_3M}" WHERE {condition} GROUP BY "pair"'
-        for series in await self._stored.ask(OHLCV_3M, text, bound):
+        text = f'SELECT last("trades") FROM "{OHLCV_BASE}" WHERE {condition} GROUP BY "pair"'
+        for series in await self._stored.ask(OHLCV_BASE, text, bound):
             info = ours.get(series.tags["pair"])
             if info is not None:
                 self._memory.adopt(info.symbol, info.pair, int(series.values[0][0] or 0) + BASE_MS)

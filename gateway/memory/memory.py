@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from exchange.binance.universe import parse
 from exchange.clock import ExchangeClock
-from exchange.universe import SymbolInfo, Universe, parse
+from exchange.universe import Instrument, Universe
 from gateway.memory.rows import Row, of_candle
 from gateway.memory.stream_lines import (
     AbsentEvent,
@@ -109,7 +110,7 @@ class Memory:
         return MappingProxyType(self._by_symbol)
 
     @property
-    def symbols(self) -> Mapping[str, SymbolInfo]:
+    def symbols(self) -> Mapping[str, Instrument]:
         """Every symbol the exchange lists, collected or not; empty until exchangeInfo is known."""
         return self.universe.symbols
 

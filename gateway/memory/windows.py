@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from gateway.memory.rows import Row, Values, encode
 from gateway.memory.texts import decimals, summed
 from marketdata.influxql import Value
@@ -41,7 +41,7 @@ class Digits:
         return self.price + self.base
 
     @classmethod
-    def of(cls, info: SymbolInfo) -> "Digits":
+    def of(cls, info: Instrument) -> "Digits":
         """Return the digits of a symbol."""
         return cls(info.price_precision, info.quantity_precision)
 

@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, Histogram, disable_created_metr
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exchange.binance.limits import ROUTES
 from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError, Refused, ShareTooSmall, Unavailable, Unreachable, Untrusted
-from exchange.weights import ROUTES
 from gateway.intake.stream import CollectorStream
 from gateway.memory.health import behind
 from gateway.memory.memory import Memory

@@ -7,7 +7,7 @@ import asyncio
 import logging
 
 from exchange.first_candles import FirstCandles
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from gateway.api.answers import Refused, not_now
 from gateway.memory.memory import Memory
 from gateway.past.fetched import Once
@@ -33,15 +33,15 @@ class Contracts:
         self._once = once
         self._stores_from_ms = 0
 
-    def told(self, info: SymbolInfo) -> SymbolInfo:
+    def told(self, info: Instrument) -> Instrument:
         """Return the symbol with `begins_ms` as far as it is known now; asks nobody."""
         return self._firsts.told(info)
 
-    def begins_ms(self, info: SymbolInfo) -> int | None:
+    def begins_ms(self, info: Instrument) -> int | None:
         """Return the open time of the present contract's first candle, None while that is not known."""
         return self._firsts.told(info).begins_ms if self._firsts.known(info) else None
 
-    async def find(self, info: SymbolInfo, needed_ms: int | None = None) -> SymbolInfo:
+    async def find(self, info: Instrument, needed_ms: int | None = None) -> Instrument:
         """Return the symbol with `begins_ms`. Where nobody says so now, with its onboardDate.
 
         Raises Refused if nobody says so and all that is needed, up to `needed_ms`, lies before the onboardDate: whether
@@ -56,7 +56,7 @@ class Contracts:
                 raise
             return info
 
-    async def _find(self, info: SymbolInfo) -> SymbolInfo:
+    async def _find(self, info: Instrument) -> Instrument:
         await self._ask_stores()
         found = await self._firsts.find(info)
         if self._firsts.known(found):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from exchange import weights
 from exchange.again import Again
+from exchange.binance import limits
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
@@ -143,11 +143,11 @@ class Fetched:
     def _are_newest(self, grid: Grid, opens: Sequence[int]) -> bool:
         """Whether one cheap request brings all, up to the newest: a gateway's first minutes without a store."""
         stop_ms = grid.open_of(self._memory.exchange_time_ms())
-        reach_ms = weights.BEST_KLINES_LIMIT * grid.length_ms
+        reach_ms = limits.BEST_KLINES_LIMIT * grid.length_ms
         return opens[-1] >= stop_ms - 2 * grid.length_ms and opens[0] > stop_ms - reach_ms
 
     async def _newest(self, symbol: str, grid: Grid, opens: Sequence[int]) -> Final:
-        limit = weights.page_limit((opens[-1] - opens[0]) // grid.length_ms + 1)
+        limit = limits.page_limit((opens[-1] - opens[0]) // grid.length_ms + 1)
         fetch = self._client.klines(symbol, grid.interval, limit=limit, start_ms=opens[0], priority=Priority.UNIVERSE)
         klines = await self._once.do(("newest", symbol, grid.interval, opens[0]), fetch)
         final = self.final(klines)

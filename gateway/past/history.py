@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from gateway.memory.memory import FROM_STORE, KEPT, Memory, PairState
 from gateway.memory.rows import Row, Values, decode
 from gateway.memory.windows import BASE, Digits, Grid, merge, row
@@ -42,7 +42,7 @@ class History:
         self._rewinding: dict[str, int] = {}
         memory.changed = self._changed
 
-    async def series(self, state: PairState, info: SymbolInfo, grid: Grid, count: int) -> Series:
+    async def series(self, state: PairState, info: Instrument, grid: Grid, count: int) -> Series:
         """Return the newest windows of a pair, at least `count` of those that exist."""
         series = self._series.get((state.symbol, grid.interval))
         if series is None or not _reaches(series, info, count) or not series.extend(state):
@@ -52,7 +52,7 @@ class History:
         return series
 
     async def rows(
-        self, state: PairState, info: SymbolInfo, grid: Grid, first_ms: int, stop_ms: int
+        self, state: PairState, info: Instrument, grid: Grid, first_ms: int, stop_ms: int
     ) -> list[tuple[int, Row]]:
         """Return every final window that opens in [first_ms, stop_ms), oldest first; those are over."""
         if first_ms < grid.open_of(info.begins_ms):
@@ -78,7 +78,7 @@ class History:
             have |= await self._from_exchange(state, info, grid, missing)
         return sorted(have.items())
 
-    async def _without_spoiled(self, state: PairState, info: SymbolInfo, grid: Grid, opens: Sequence[int]) -> list[int]:
+    async def _without_spoiled(self, state: PairState, info: Instrument, grid: Grid, opens: Sequence[int]) -> list[int]:
         """The windows over no row that cannot be a candle: the exchange's own would hold its numbers."""
         self._memory.learn_invalid(state, await self._stored.invalid(info, opens[0], opens[-1] + grid.length_ms))
         return [at for at in opens if not state.spoils(at, at + grid.length_ms)]
@@ -101,7 +101,7 @@ class History:
             if of == symbol:
                 series.rewind(open_ms)
 
-    async def _load(self, state: PairState, info: SymbolInfo, grid: Grid, count: int) -> Series:
+    async def _load(self, state: PairState, info: Instrument, grid: Grid, count: int) -> Series:
         key = (state.symbol, grid.interval)
         until_ms = grid.open_of(state.next_open_ms)
         known = self._series.get(key)
@@ -122,7 +122,7 @@ class History:
         return series
 
     async def _from_exchange(
-        self, state: PairState, info: SymbolInfo, grid: Grid, opens: Sequence[int]
+        self, state: PairState, info: Instrument, grid: Grid, opens: Sequence[int]
     ) -> dict[int, Row]:
         if grid.length_ms not in _EXCHANGE_LENGTHS:
             return await self._merged(state, info, grid, opens)
@@ -135,7 +135,7 @@ class History:
             self._memory.learn_absent(state, absent, invalid=invalid)
         return found
 
-    async def _merged(self, state: PairState, info: SymbolInfo, grid: Grid, opens: Sequence[int]) -> dict[int, Row]:
+    async def _merged(self, state: PairState, info: Instrument, grid: Grid, opens: Sequence[int]) -> dict[int, Row]:
         """Windows of a length the exchange does not know, from its 3m candles."""
         windows: dict[int, list[Values]] = {at: [] for at in opens}
         for at, text in await self.rows(state, info, BASE, opens[0], opens[-1] + grid.length_ms):
@@ -144,7 +144,7 @@ class History:
         return {at: row(merge(parts, at, grid.length_ms)) for at, parts in windows.items() if parts}
 
 
-def _reaches(series: Series, info: SymbolInfo, count: int) -> bool:
+def _reaches(series: Series, info: Instrument, count: int) -> bool:
     wanted_ms = series.until_ms - count * series.grid.length_ms
     return series.first_ms <= max(wanted_ms, series.grid.open_of(info.begins_ms))
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from gateway.memory.rows import Row, Values
 from gateway.memory.windows import COLUMNS, Digits, Grid, merge, row, stored
 from marketdata.errors import MarketDataError
@@ -29,7 +29,7 @@ class Stored:
         self.answered = False
         self._market = market
 
-    async def windows(self, info: SymbolInfo, grid: Grid, first_ms: int, stop_ms: int) -> dict[int, Row]:
+    async def windows(self, info: Instrument, grid: Grid, first_ms: int, stop_ms: int) -> dict[int, Row]:
         """Return the windows that open in [first_ms, stop_ms) and are whole in a store; none if none answers."""
         try:
             found = await self.candles({info.pair: info}, _source_of(grid), first_ms, stop_ms)
@@ -49,7 +49,7 @@ class Stored:
         return rows
 
     async def candles(
-        self, infos: Mapping[str, SymbolInfo], timeframe: str, first_ms: int, stop_ms: int, *, every_pair: bool = False
+        self, infos: Mapping[str, Instrument], timeframe: str, first_ms: int, stop_ms: int, *, every_pair: bool = False
     ) -> dict[str, list[Values]]:
         """Return the stored candles of these pairs, oldest first.
 
@@ -70,7 +70,7 @@ class Stored:
                 found[info.pair] = [candle for candle in candles if candle is not None]
         return found
 
-    async def invalid(self, info: SymbolInfo, first_ms: int, stop_ms: int) -> list[int]:
+    async def invalid(self, info: Instrument, first_ms: int, stop_ms: int) -> list[int]:
         """Return opens in [first_ms, stop_ms) that a store knows of as rows of the exchange that cannot be candles.
 
         Of a store that does not answer, none.

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from exchange import weights
+from exchange.binance import limits
 from gateway.api import params
 from gateway.api.answers import Answer, Query, bad_request, json_bytes
 from gateway.memory.memory import Memory
@@ -28,11 +28,11 @@ class Depth:
     async def answer(self, query: Query) -> Answer:
         """Return `limit` levels (5, 10, 20, 50, 100, 500, 1000) of a symbol's book."""
         symbol = params.symbol(query, listed(self._memory))
-        levels = params.limit(query, default=_DEFAULT_LEVELS, most=weights.DEPTH_LIMITS[-1])
-        if levels not in weights.DEPTH_LIMITS:
+        levels = params.limit(query, default=_DEFAULT_LEVELS, most=limits.DEPTH_LIMITS[-1])
+        if levels not in limits.DEPTH_LIMITS:
             raise bad_request(-4021, f"{levels} is not valid depth limit.")
         asked = max(levels, SHARED_LEVELS)
-        book = await self._upstream.get(weights.DEPTH, {"symbol": symbol, "limit": str(asked)})
+        book = await self._upstream.get(limits.DEPTH, {"symbol": symbol, "limit": str(asked)})
         return book if asked == levels else replace(book, body=_cut(book.body, levels))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from exchange import weights
+from exchange.binance import limits
 from exchange.universe import Universe
 from gateway.api.answers import AGE_LIMIT_MS, Answer, Query, Refused, State, json_bytes, not_now
 from gateway.memory.memory import Memory
@@ -112,7 +112,7 @@ class ExchangeInfoRoute:
 
     async def _ask(self) -> None:
         try:
-            answer = await self._upstream.get(weights.EXCHANGE_INFO, {})
+            answer = await self._upstream.get(limits.EXCHANGE_INFO, {})
             info = msgspec.json.decode(answer.body, type=dict)
         except (Refused, msgspec.DecodeError) as error:
             if not self._failing:

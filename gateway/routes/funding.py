@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from exchange import weights
+from exchange.binance import limits
 from exchange.budget import Priority
 from exchange.settlements import (
     CONTEXT_MS,
@@ -23,7 +23,7 @@ from exchange.settlements import (
     Stretch,
     slot_ms,
 )
-from exchange.universe import SymbolInfo
+from exchange.universe import Instrument
 from gateway.api import params
 from gateway.api.answers import AGE_LIMIT_MS, Answer, Query, Refused, json_bytes
 from gateway.memory.memory import Memory
@@ -74,7 +74,7 @@ class FundingRates:
         universe = listed(self._memory)
         symbol = params.optional_symbol(query, universe)
         info = None if symbol is None else universe.symbols.get(symbol)
-        limit = params.limit(query, default=_DEFAULT_LIMIT, most=weights.MAX_FUNDING_RATES)
+        limit = params.limit(query, default=_DEFAULT_LIMIT, most=limits.MAX_FUNDING_RATES)
         start_ms, end_ms = params.span(query)
         now_ms = self._memory.exchange_time_ms()
         until_ms = now_ms if end_ms is None else min(end_ms, now_ms)
@@ -86,7 +86,7 @@ class FundingRates:
         since_settled_ms = now_ms % HOUR_MS
         return await forward(
             self._upstream,
-            weights.FUNDING_RATE,
+            limits.FUNDING_RATE,
             query,
             _NAMES,
             symbol=symbol,
@@ -95,7 +95,7 @@ class FundingRates:
             fresh_ms=min(AGE_LIMIT_MS, max(since_settled_ms - MINUTE_MS, _SETTLING_MS)),
         )
 
-    async def _stored(self, info: SymbolInfo, start_ms: int | None, until_ms: int, limit: int) -> list[Row] | None:
+    async def _stored(self, info: Instrument, start_ms: int | None, until_ms: int, limit: int) -> list[Row] | None:
         """The rows that the exchange would answer, if the store has all of them or all but a few; else None."""
         if self._market is None:
             return None
@@ -132,7 +132,7 @@ class FundingRates:
         return shown(sorted(known + added, key=lambda row: int(row["fundingTime"])))
 
     async def _read(
-        self, market: AsyncMarketData, info: SymbolInfo, first_ms: int, until_ms: int, limit: int, *, newest: bool
+        self, market: AsyncMarketData, info: Instrument, first_ms: int, until_ms: int, limit: int, *, newest: bool
     ) -> list[Row]:
         """At most `limit` rows of the span and what settled around them, oldest first."""
         start_ms, end_ms = max(first_ms - CONTEXT_MS, EARLIEST_MS), until_ms + CONTEXT_MS
@@ -144,7 +144,7 @@ class FundingRates:
         rows = [_row(info.symbol, values) for one in series for values in one.values if values[1] is not None]
         return rows[::-1] if newest else rows
 
-    async def _lacking(self, info: SymbolInfo, times: Sequence[int], first_ms: int, last_ms: int) -> list[Stretch]:
+    async def _lacking(self, info: Instrument, times: Sequence[int], first_ms: int, last_ms: int) -> list[Stretch]:
         """Where a settlement may be missing among those that the store has at these times."""
         mark = self._memory.mark_of(info.symbol)
         next_ms = None if mark is None else mark.next_funding_time_ms or None
@@ -164,7 +164,7 @@ class FundingRates:
     async def _interval_hours(self, symbol: str) -> int | None:
         """The present interval by fundingInfo; None if that does not list the symbol, or cannot be had."""
         try:
-            body = (await self._upstream.get(weights.FUNDING_INFO, {}, age_limit_ms=_INTERVAL_AGE_LIMIT_MS)).body
+            body = (await self._upstream.get(limits.FUNDING_INFO, {}, age_limit_ms=_INTERVAL_AGE_LIMIT_MS)).body
         except Refused:
             return None
         if body is not self._intervals[0]:
@@ -174,19 +174,19 @@ class FundingRates:
     async def _told(self, symbol: str, stretches: Sequence[Stretch]) -> list[Row] | None:
         """What the exchange has in these stretches; None if it has to be asked as the question came."""
         first_ms, last_ms = min(one.first_ms for one in stretches), max(one.last_ms for one in stretches)
-        if (last_ms - first_ms) // HOUR_MS >= weights.MAX_FUNDING_RATES:
+        if (last_ms - first_ms) // HOUR_MS >= limits.MAX_FUNDING_RATES:
             return None
         slots = frozenset[int]().union(*(one.slots for one in stretches))
         now_ms = self._memory.exchange_time_ms()
         age_ms = max(now_ms - max(slots), 0)
-        limit = str(weights.MAX_FUNDING_RATES)
+        limit = str(limits.MAX_FUNDING_RATES)
         if min(slots) > now_ms - HOUR_MS:  # what settles now is asked for once for all symbols
             query = {"startTime": str(min(slots)), "limit": limit}
         else:
             query = {"symbol": symbol, "startTime": str(first_ms), "endTime": str(last_ms + MINUTE_MS), "limit": limit}
         try:
             answer = await self._upstream.get(
-                weights.FUNDING_RATE,
+                limits.FUNDING_RATE,
                 query,
                 fresh_ms=max(_SETTLING_MS, min(age_ms // 4, AGE_LIMIT_MS)),
                 priority=Priority.UNIVERSE if age_ms < AGE_LIMIT_MS else Priority.HISTORY,
@@ -219,4 +219,4 @@ class FundingInfo:
 
     async def answer(self, _query: Query) -> Answer:
         """Return the contracts whose funding is adjusted."""
-        return await self._upstream.get(weights.FUNDING_INFO, {})
+        return await self._upstream.get(limits.FUNDING_INFO, {})

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Container
 
-from exchange import weights
-from exchange.universe import TRADING, SymbolInfo
+from exchange.binance import limits
+from exchange.universe import Instrument
 from gateway.api import params
 from gateway.api.answers import AGE_LIMIT_MS, Answer, Query, Refused, State, not_now
 from gateway.intake.catch_up import CatchUp
@@ -68,7 +68,7 @@ class Klines:
         symbol = params.symbol(query, universe)
         info = universe.symbols.get(symbol)
         interval = params.interval(query, self._refuse_intervals)
-        limit = params.limit(query, default=_DEFAULT_LIMIT, most=weights.MAX_KLINES)
+        limit = params.limit(query, default=_DEFAULT_LIMIT, most=limits.MAX_KLINES)
         start_ms, end_ms = params.span(query)
         now_ms = self._memory.exchange_time_ms()
         grid = _grid(interval)
@@ -80,7 +80,7 @@ class Klines:
             return await self._newest(state, info, grid, limit)
         return await self._range(state, info, grid, start_ms, end_ms, limit)
 
-    async def _newest(self, state: PairState, info: SymbolInfo, grid: Grid, limit: int) -> Answer:
+    async def _newest(self, state: PairState, info: Instrument, grid: Grid, limit: int) -> Answer:
         await self._hold(state, info, grid)
         series = await self._history.series(state, info, grid, limit)
         now_ms = self._memory.exchange_time_ms()
@@ -94,7 +94,7 @@ class Klines:
         return Answer(text, 200, self._age_ms(state, now_ms), self._state(state, series, now_ms), gzipped)
 
     async def _range(
-        self, state: PairState, info: SymbolInfo, grid: Grid, start_ms: int | None, end_ms: int | None, limit: int
+        self, state: PairState, info: Instrument, grid: Grid, start_ms: int | None, end_ms: int | None, limit: int
     ) -> Answer:
         now_ms = self._memory.exchange_time_ms()
         last_ms = grid.open_of(now_ms if end_ms is None else min(end_ms, now_ms))
@@ -126,7 +126,7 @@ class Klines:
         return Answer(body(rows), 200, self._age_ms(state, now_ms), "live" if final_ms == last_ms else "behind")
 
     async def _forward_from(
-        self, state: PairState, info: SymbolInfo, grid: Grid, first_ms: int, stop_ms: int, limit: int
+        self, state: PairState, info: Instrument, grid: Grid, first_ms: int, stop_ms: int, limit: int
     ) -> list[Row]:
         """The first `limit` windows from `first_ms` on; those the exchange does not have count towards no limit."""
         rows: list[Row] = []
@@ -137,7 +137,7 @@ class Klines:
         return rows
 
     async def _backward_from(
-        self, state: PairState, info: SymbolInfo, grid: Grid, stop_ms: int, limit: int
+        self, state: PairState, info: Instrument, grid: Grid, stop_ms: int, limit: int
     ) -> list[Row]:
         rows: list[Row] = []
         listed_ms = grid.open_of(info.begins_ms)
@@ -147,7 +147,7 @@ class Klines:
             stop_ms = first_ms
         return rows
 
-    async def _hold(self, state: PairState, info: SymbolInfo, grid: Grid) -> None:
+    async def _hold(self, state: PairState, info: Instrument, grid: Grid) -> None:
         """Wait until the window that ended last is final; raises Refused if what is known is too old to be served."""
         began_ms = self._memory.exchange_time_ms()
         ended_ms = grid.open_of(began_ms)
@@ -170,7 +170,7 @@ class Klines:
         if not final and too_old and not self._catch_up.has_ended(state.symbol):
             raise not_now("newer candles of this symbol cannot be had", 5)
 
-    async def _caught_up(self, state: PairState, info: SymbolInfo, ended_ms: int, until_ms: int) -> bool:
+    async def _caught_up(self, state: PairState, info: Instrument, ended_ms: int, until_ms: int) -> bool:
         """Have the stores and the exchange asked for what is missing; False if it is not there in time."""
         left_seconds = (until_ms - self._memory.exchange_time_ms()) / 1000
         try:
@@ -188,10 +188,10 @@ class Klines:
         except (TimeoutError, Refused):
             return
 
-    async def _known(self, info: SymbolInfo) -> PairState | None:
+    async def _known(self, info: Instrument) -> PairState | None:
         """What is known of a pair that is collected. With no collector to say so, each one that could be is."""
         state = self._memory.pair_state(info.symbol)
-        if state is None and not self._streaming() and info.ours and info.status == TRADING:
+        if state is None and not self._streaming() and info.ours and info.state == "trading":
             return await self._catch_up.adopt(info)
         return state
 
@@ -206,7 +206,7 @@ class Klines:
         fresh_ms = max(now_ms - final_ms, 0)
         return await forward(
             self._upstream,
-            weights.KLINES,
+            limits.KLINES,
             query,
             _NAMES,
             symbol=symbol,

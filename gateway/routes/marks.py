@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from exchange import weights
-from exchange.universe import SymbolInfo
+from exchange.binance import limits
+from exchange.universe import Instrument
 from gateway.api import params
 from gateway.api.answers import AGE_LIMIT_MS, Answer, Query, Refused, json_bytes
 from gateway.memory.memory import Memory
@@ -57,7 +57,7 @@ class MarkKlines:
         symbol = params.symbol(query, universe)
         info = universe.symbols.get(symbol)
         interval = params.interval(query)
-        limit = params.limit(query, default=_DEFAULT_LIMIT, most=weights.MAX_KLINES)
+        limit = params.limit(query, default=_DEFAULT_LIMIT, most=limits.MAX_KLINES)
         start_ms, end_ms = params.span(query)
         now_ms = self._memory.exchange_time_ms()
         if interval == STORED_INTERVAL and info is not None and self._memory.pair_state(symbol) is not None:
@@ -72,10 +72,10 @@ class MarkKlines:
             if start_ms is not None:  # and no end, as freqtrade asks for a pair's first hours before each download
                 end_ms = opens[-1] + HOUR_MS - 1
         return await forward(
-            self._upstream, weights.MARK_PRICE_KLINES, query, _NAMES, symbol=symbol, now_ms=now_ms, end_ms=end_ms
+            self._upstream, limits.MARK_PRICE_KLINES, query, _NAMES, symbol=symbol, now_ms=now_ms, end_ms=end_ms
         )
 
-    async def _rows(self, info: SymbolInfo, opens: range, now_ms: int) -> list[Row] | None:
+    async def _rows(self, info: Instrument, opens: range, now_ms: int) -> list[Row] | None:
         """The rows of hours that open at `opens`, None if the store or the collector lacks one."""
         if not opens:
             return []
@@ -94,7 +94,7 @@ class MarkKlines:
             return None
         return stored + forming
 
-    async def _ended(self, market: AsyncMarketData, info: SymbolInfo, opens: range, now_ms: int) -> list[Row] | None:
+    async def _ended(self, market: AsyncMarketData, info: Instrument, opens: range, now_ms: int) -> list[Row] | None:
         if not opens:
             return []
         condition, bound = where([info.pair], opens.start, opens.stop)
@@ -112,14 +112,14 @@ class MarkKlines:
         span = {"startTime": str(open_ms), "endTime": str(open_ms + HOUR_MS - 1), "limit": "1"}
         final = now_ms > open_ms + HOUR_MS + FINAL_MS
         answer = await self._upstream.get(
-            weights.MARK_PRICE_KLINES,
+            limits.MARK_PRICE_KLINES,
             {"symbol": symbol, "interval": STORED_INTERVAL, **span},
             fresh_ms=_UNSTORED_MS if final else _UNFINISHED_MS,
             age_limit_ms=_UNSTORED_MS if final else AGE_LIMIT_MS,
         )
         return _ROWS.decode(answer.body)
 
-    async def _forming(self, market: AsyncMarketData, info: SymbolInfo, open_ms: int) -> list[Row] | None:
+    async def _forming(self, market: AsyncMarketData, info: Instrument, open_ms: int) -> list[Row] | None:
         """The forming hour: samples are the first frame of each ten seconds, so its open is exact."""
         mark = self._memory.mark_of(info.symbol)
         if mark is None or self._memory.exchange_time_ms() - mark.event_time_ms > STALE_MS:

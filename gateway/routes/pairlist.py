@@ -1,6 +1,5 @@
 """GET /pairlist: the pairs a bot may trade on now, for freqtrade's RemotePairList."""
 
-from exchange.universe import TRADING
 from gateway.api import params
 from gateway.api.answers import Answer, Query, json_bytes
 from gateway.memory.memory import Memory, PairState
@@ -34,7 +33,7 @@ class PairList:
             state.pair
             for symbol, state in self._memory.pairs.items()
             if symbol in symbols
-            and symbols[symbol].status == TRADING
+            and symbols[symbol].state == "trading"
             and is_fresh(state, now_ms)
             and is_complete(state, candles)
         ]

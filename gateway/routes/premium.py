@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from exchange import weights
+from exchange.binance import limits
 from gateway.api import params
 from gateway.api.answers import AGE_LIMIT_MS, Answer, Query, Refused, json_bytes
 from gateway.memory.memory import Memory
@@ -50,7 +50,7 @@ class Premium:
             if row is not None:
                 return Answer(json_bytes(row), age_ms=self._age_ms(mark), state="live")
         try:
-            return await self._upstream.get(weights.PREMIUM_INDEX, {"symbol": symbol})
+            return await self._upstream.get(limits.PREMIUM_INDEX, {"symbol": symbol})
         except Refused as refused:
             row = None if mark is None or self._age_ms(mark) > AGE_LIMIT_MS else self._row(symbol, mark)
             if mark is None or row is None or refused.status != 429:
@@ -58,7 +58,7 @@ class Premium:
             return Answer(json_bytes(row), age_ms=self._age_ms(mark), state="last-good")
 
     async def _every(self) -> Answer:
-        answer = await self._upstream.get(weights.PREMIUM_INDEX, {})
+        answer = await self._upstream.get(limits.PREMIUM_INDEX, {})
         self._learn(answer.body)
         rows = [self._newest(symbol, rest) for symbol, rest in self._rest.items()]
         return replace(answer, body=json_bytes(rows))
@@ -91,7 +91,7 @@ class Premium:
             return
         self._rest_due = self._monotonic() + _INTEREST_SECONDS
         try:
-            self._learn((await self._upstream.get(weights.PREMIUM_INDEX, {})).body)
+            self._learn((await self._upstream.get(limits.PREMIUM_INDEX, {})).body)
         except Refused:
             self._rest_due = self._monotonic() + STALE_MS / 1000
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import msgspec
 
-from exchange import weights
+from exchange.binance import limits
 from gateway.api import params
 from gateway.api.answers import Answer, Query
 from gateway.memory.memory import Memory
@@ -46,7 +46,7 @@ class Ticker:
 
     async def _every(self) -> Answer | None:
         """The answer for all symbols, unless a single one's is cheaper. Prices and books of all cost 2 and 5."""
-        if self._route == weights.TICKER_24HR and self._upstream.questions(self._route) < _ALL_24HR_IS_CHEAPER_FROM:
+        if self._route == limits.TICKER_24HR and self._upstream.questions(self._route) < _ALL_24HR_IS_CHEAPER_FROM:
             return self._upstream.peek(self._route, {})
         return await self._upstream.get(self._route, {})
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exchange import weights
+from exchange.binance import limits
 
 MINUTE_MS = 60_000
 
@@ -44,13 +44,13 @@ _INFO = Policy(60_000, 600_000)
 _OTHER = Policy(5_000, 600_000)
 
 _POLICIES = {
-    weights.DEPTH: _BOOK,
-    weights.TICKER_PRICE: _PRICE,
-    weights.TICKER_BOOK: _PRICE,
-    weights.TICKER_24HR: _DAY,
-    weights.EXCHANGE_INFO: _INFO,
-    weights.FUNDING_INFO: _INFO,
-    weights.PREMIUM_INDEX: _DAY,
+    limits.DEPTH: _BOOK,
+    limits.TICKER_PRICE: _PRICE,
+    limits.TICKER_BOOK: _PRICE,
+    limits.TICKER_24HR: _DAY,
+    limits.EXCHANGE_INFO: _INFO,
+    limits.FUNDING_INFO: _INFO,
+    limits.PREMIUM_INDEX: _DAY,
 }
 
 

@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from exchange import weights
+from exchange.binance import limits
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError, Unavailable
@@ -184,7 +184,7 @@ class Upstream:
         now = self._now_ms()
         rhythm = self._rhythms.get(key)
         if rhythm is None:
-            self._rhythms[key] = Rhythm(weights.weight(key[0], params), policy_of(key[0]), now)
+            self._rhythms[key] = Rhythm(limits.weight(key[0], params), policy_of(key[0]), now)
         else:
             rhythm.ask(now)
         if now - self._counted_ms >= _RECOUNT_MS:

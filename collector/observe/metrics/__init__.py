@@ -6,6 +6,6 @@ ages; base units.
 
 from collector.observe.metrics.exposition import Exposition
 from collector.observe.metrics.histograms import Histograms
-from collector.observe.metrics.parts import Parts
+from collector.observe.metrics.parts import Parts, Watching
 
-__all__ = ["Exposition", "Histograms", "Parts"]
+__all__ = ["Exposition", "Histograms", "Parts", "Watching"]

@@ -13,8 +13,6 @@ from exchange.errors import (
     Unreachable,
     Untrusted,
 )
-from exchange.weights import ROUTES
-from marketdata.schema import EXCHANGE
 
 REFUSALS = (403, 418, 429, 451)
 ERRORS = (Unreachable, Untrusted, Unavailable, Refused, BadRequest, ShareTooSmall, ExchangeError)
@@ -24,15 +22,15 @@ def weight(parts: Parts) -> Families:
     """What this process spent and saved of the exchange's limits, and who had to wait for them."""
     budget = parts.client.snapshot().budget
     used = gauge("exchange_weight_used", "Weight this process spent in the running UTC minute", ("exchange",))
-    used.add_metric([EXCHANGE], budget.used_in_minute)
+    used.add_metric([parts.exchange], budget.used_in_minute)
     share = gauge("exchange_weight_share", "Weight this process may spend in a minute", ("exchange",))
-    share.add_metric([EXCHANGE], budget.share)
+    share.add_metric([parts.exchange], budget.share)
     address = gauge(
         "exchange_address_weight_used",
         "Weight of the whole address in this minute, as the exchange last told it",
         ("exchange",),
     )
-    address.add_metric([EXCHANGE], budget.ip_used_in_minute)
+    address.add_metric([parts.exchange], budget.ip_used_in_minute)
     spent = counter("exchange_weight_spent", "Weight this process spent, by priority", ("exchange", "priority"))
     waits = counter(
         "exchange_budget_waits",
@@ -40,24 +38,24 @@ def weight(parts: Parts) -> Families:
         ("exchange", "priority"),
     )
     for priority in Priority:
-        spent.add_metric([EXCHANGE, priority.name.lower()], budget.weight_total[priority])
-        waits.add_metric([EXCHANGE, priority.name.lower()], budget.waits_total[priority])
+        spent.add_metric([parts.exchange, priority.name.lower()], budget.weight_total[priority])
+        waits.add_metric([parts.exchange, priority.name.lower()], budget.waits_total[priority])
     saved = counter(
         "exchange_weight_saved",
         "Weight that closes from the stream saved: each would have been a request of weight 1",
         ("exchange",),
     )
-    saved.add_metric([EXCHANGE], parts.ingest.final_by_origin["stream"])
+    saved.add_metric([parts.exchange], parts.ingest.final_by_origin["stream"])
     requests = gauge(
         "exchange_funding_requests",
         "Requests of this process in the last 5 minutes that count against the limit of the funding routes",
         ("exchange",),
     )
-    requests.add_metric([EXCHANGE], budget.funding_requests)
+    requests.add_metric([parts.exchange], budget.funding_requests)
     limit = gauge(
         "exchange_funding_requests_limit", "How many of these this process may make in 5 minutes", ("exchange",)
     )
-    limit.add_metric([EXCHANGE], budget.funding_share)
+    limit.add_metric([parts.exchange], budget.funding_share)
     yield from (used, share, address, spent, saved, waits, requests, limit)
 
 
@@ -66,13 +64,13 @@ def requests(parts: Parts) -> Families:
     snapshot = parts.client.snapshot()
     refused = counter("exchange_refused", "Answers that refuse us, by status", ("exchange", "status"))
     for status in REFUSALS:
-        refused.add_metric([EXCHANGE, str(status)], snapshot.budget.refused.get(status, 0))
+        refused.add_metric([parts.exchange, str(status)], snapshot.budget.refused.get(status, 0))
     failed = counter("exchange_failed", "Requests that failed, by error", ("exchange", "error"))
     for error in ERRORS:
-        failed.add_metric([EXCHANGE, error.__name__], snapshot.failed_total.get(error.__name__, 0))
+        failed.add_metric([parts.exchange, error.__name__], snapshot.failed_total.get(error.__name__, 0))
     sent = counter("exchange_requests", "Requests sent, by route", ("exchange", "route"))
-    for route in ROUTES:
-        sent.add_metric([EXCHANGE, route], snapshot.requests_total.get(route, 0))
+    for route in parts.client.routes:
+        sent.add_metric([parts.exchange, route], snapshot.requests_total.get(route, 0))
     circuit = gauge("exchange_circuit_open", "1 while no request may leave after a refusal", ("exchange",))
-    circuit.add_metric([EXCHANGE], snapshot.budget.circuit is not CircuitState.CLOSED)
+    circuit.add_metric([parts.exchange], snapshot.budget.circuit is not CircuitState.CLOSED)
     yield from (refused, failed, sent, circuit)

@@ -2,9 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 
-from collector.model.events import CANDLES, MARK_PRICE
 from collector.store.write import Outcome, Retry
-from marketdata.schema import EXCHANGE
+from exchange.events import CANDLES, MARK_PRICE
 
 LATENCY_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -12,7 +11,7 @@ LATENCY_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 class Histograms:
     """The distributions that must be counted as they happen; everything else is read at scrape time."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, exchange: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
         receive = Histogram(
             "marketdata_receive_latency_seconds",
@@ -21,7 +20,7 @@ class Histograms:
             buckets=LATENCY_BUCKETS_SECONDS,
             registry=registry,
         )
-        self._receive = {channel: receive.labels(EXCHANGE, channel) for channel in (CANDLES, MARK_PRICE)}
+        self._receive = {channel: receive.labels(exchange, channel) for channel in (CANDLES, MARK_PRICE)}
         self._write = Histogram(
             "marketdata_write_duration_seconds",
             "One write request to a store, by what its answer means",

@@ -1,10 +1,9 @@
 """Metrics of each pair and of the candles that became final."""
 
-from collector.model.events import CANDLES, FUNDING, MARK_PRICE
 from collector.observe.metrics.families import Families, counter, gauge
 from collector.observe.metrics.parts import Parts
+from exchange.events import CANDLES, FUNDING, MARK_PRICE
 from exchange.universe import fits
-from marketdata.schema import EXCHANGE
 
 
 def pairs(parts: Parts) -> Families:
@@ -26,13 +25,13 @@ def pairs(parts: Parts) -> Families:
     for pair in parts.listed:
         fresh = ingest.freshness[pair]
         for channel in (CANDLES, MARK_PRICE, FUNDING):
-            last.add_metric([EXCHANGE, pair, channel], fresh.last_message_seconds[channel])
-            messages.add_metric([EXCHANGE, pair, channel], fresh.messages[channel])
-        final.add_metric([EXCHANGE, pair], ingest.settled_ms(pair) / 1000)
+            last.add_metric([parts.exchange, pair, channel], fresh.last_message_seconds[channel])
+            messages.add_metric([parts.exchange, pair, channel], fresh.messages[channel])
+        final.add_metric([parts.exchange, pair], ingest.settled_ms(pair) / 1000)
         if fresh.next_funding_ms:
-            funding.add_metric([EXCHANGE, pair], fresh.next_funding_ms / 1000)
+            funding.add_metric([parts.exchange, pair], fresh.next_funding_ms / 1000)
         is_major = any(fits(pair, pattern) for pattern in parts.major)
-        tiers.add_metric([EXCHANGE, pair, "major" if is_major else "minor"], 1)
+        tiers.add_metric([parts.exchange, pair, "major" if is_major else "minor"], 1)
     states = gauge(
         "pair_state",
         "1 for the state the pair is in: `listed`, `halted` (no alert on its silence), `delisted` (no other series; a"
@@ -40,16 +39,16 @@ def pairs(parts: Parts) -> Families:
         (*labels[:2], "state"),
     )
     for pair in {**ingest.freshness, **parts.pair_states}:
-        states.add_metric([EXCHANGE, pair, parts.state_of(pair)], 1)
+        states.add_metric([parts.exchange, pair, parts.state_of(pair)], 1)
     unreadable = gauge(
         "symbols_unreadable",
         "Symbols of exchangeInfo that may be ours and cannot be read: left out unless they are collected already; the"
         " log names them when they change, `collector check` always; diagnostic",
         ("exchange",),
     )
-    unreadable.add_metric([EXCHANGE], len(parts.unreadable.rows))
+    unreadable.add_metric([parts.exchange], len(parts.unreadable.rows))
     watched = gauge("pairs_watched", "Pairs the collector is responsible for", ("exchange",))
-    watched.add_metric([EXCHANGE], len(ingest.freshness))
+    watched.add_metric([parts.exchange], len(ingest.freshness))
     yield from (last, messages, final, funding, tiers, states, watched, unreadable)
 
 
@@ -59,20 +58,20 @@ def candles(parts: Parts) -> Families:
     closes = counter("candles_final", "Closes that became final, by where the final candle came from",
                      ("exchange", "origin"))  # fmt: skip
     for origin in ("stream", "rest"):
-        closes.add_metric([EXCHANGE, origin], ingest.final_by_origin[origin])
+        closes.add_metric([parts.exchange, origin], ingest.final_by_origin[origin])
     conflicts = counter("candle_conflicts", "Closing frames that contradict the final candle", ("exchange",))
-    conflicts.add_metric([EXCHANGE], ingest.finality.conflicts)
+    conflicts.add_metric([parts.exchange], ingest.finality.conflicts)
     absent = counter("candles_absent", "Owed candles that the exchange itself does not have", ("exchange",))
-    absent.add_metric([EXCHANGE], parts.confirmer.absent if parts.confirmer else 0)
+    absent.add_metric([parts.exchange], parts.watching.confirmer.absent if parts.watching else 0)
     invalid = gauge(
         "candles_invalid",
         "Quarantined candles of the pair: the exchange's row cannot be a candle, and it is asked for again until a week"
         " has passed",
         ("exchange", "pair"),
     )
-    ledgers = [store.ledger for store in parts.repairer.stores] if parts.repairer else []
+    ledgers = [store.ledger for store in parts.watching.repairer.stores] if parts.watching else []
     for pair in parts.listed:
-        invalid.add_metric([EXCHANGE, pair], max((ledger.invalid_asked(pair) for ledger in ledgers), default=0))
+        invalid.add_metric([parts.exchange, pair], max((ledger.invalid_asked(pair) for ledger in ledgers), default=0))
     clock = gauge("exchange_timestamp_seconds", "Exchange time as the collector knows it", ("exchange",))
-    clock.add_metric([EXCHANGE], ingest.clock.now_ms() / 1000)
+    clock.add_metric([parts.exchange], ingest.clock.now_ms() / 1000)
     yield from (closes, conflicts, absent, invalid, clock)

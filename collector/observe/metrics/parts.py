@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from collector.delivery.points import PointCounters
-from collector.delivery.spool import Spool
-from collector.feed.connection import ConnectionState, ConnectionTotals
+from collector.feed.connection import ConnectionState
+from collector.feed.connections import Feeds
 from collector.feed.silence import SilenceWatch
 from collector.feed.symbols import DELISTED, LISTED, PairState
 from collector.feed.unreadable import Unreadable
@@ -13,35 +12,54 @@ from collector.history.funding import SettledFunding
 from collector.history.marks import MarkCandles
 from collector.ingest.confirm import Confirmer
 from collector.ingest.ingest import Ingest
+from collector.pipeline import Pipeline
 from collector.publish.stream import Stream
 from collector.repair.repairer import Repairer
-from collector.store.rollups import RollupRepairer
 from collector.verify.sweep import Sweep
 from exchange.client import ExchangeClient
 
 
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What there is once the exchange has said which pairs there are."""
+
+    feeds: Feeds
+    silence: SilenceWatch
+    confirmer: Confirmer
+    repairer: Repairer
+    sweep: Sweep
+    funding: SettledFunding
+    marks: MarkCandles
+
+
 @dataclass(slots=True)
 class Parts:
-    """What the metrics are read from. Parts that come later (the repairer, the confirmer) are set when they exist."""
+    """What the metrics are read from. ``watching`` is None until the pairs are known."""
 
-    ingest: Ingest
     client: ExchangeClient
-    points: dict[str, PointCounters]
-    spool: Spool
+    pipeline: Pipeline
     stream: Stream
-    rollups: dict[str, RollupRepairer] = field(default_factory=dict)
-    connections: list[ConnectionState] = field(default_factory=list)
-    connection_totals: dict[str, ConnectionTotals] = field(default_factory=dict)
-    pair_states: dict[str, PairState] = field(default_factory=dict)
-    unreadable: Unreadable = field(default_factory=Unreadable)
-    silence: SilenceWatch | None = None
-    confirmer: Confirmer | None = None
-    repairer: Repairer | None = None
-    sweep: Sweep | None = None
-    funding: SettledFunding | None = None
-    marks: MarkCandles | None = None
     major: Sequence[str] = ()
+    unreadable: Unreadable = field(default_factory=Unreadable)
+    pair_states: dict[str, PairState] = field(default_factory=dict)
+    """Of each pair that is or was collected."""
+    watching: Watching | None = None
     heartbeat_seconds: float = 0.0
+
+    @property
+    def exchange(self) -> str:
+        """The exchange's id, the label of the same name."""
+        return self.client.facts.id
+
+    @property
+    def ingest(self) -> Ingest:
+        """Who judges what comes."""
+        return self.pipeline.ingest
+
+    @property
+    def connections(self) -> Sequence[ConnectionState]:
+        """Every WebSocket connection there is."""
+        return self.watching.feeds.connections if self.watching else ()
 
     def state_of(self, pair: str) -> PairState:
         """Return a pair's state; before the universe was asked for a second time it is listed."""

@@ -24,7 +24,7 @@ def points(parts: Parts) -> Families:
         )
     }
     dropped = counter("points_dropped", "Points lost on purpose, by reason", ("store", "reason"))
-    for store, points in parts.points.items():
+    for store, points in parts.pipeline.points.items():
         snapshot = points.snapshot()
         for name, family in (counters | gauges).items():
             family.add_metric([store], getattr(snapshot, name))
@@ -39,8 +39,8 @@ def spool(parts: Parts) -> Families:
     size = gauge("spool_bytes", "Bytes waiting for the store", ("store",))
     fraction = gauge("spool_fullness_ratio", "The fuller of the spool's two bounds, 0 to 1", ("store",))
     oldest = gauge("spool_oldest_timestamp_seconds", "When the oldest waiting file was written; 0 if none", ("store",))
-    for store in parts.points:
-        level = parts.spool.level(store)
+    for store in parts.pipeline.stores:
+        level = parts.pipeline.spool.level(store)
         files.add_metric([store], level.files)
         size.add_metric([store], level.size_bytes)
         fraction.add_metric([store], level.fraction)

@@ -4,7 +4,7 @@ from collector.model.gap import REASONS as GAP_REASONS
 from collector.observe.metrics.families import Families, counter, gauge
 from collector.observe.metrics.parts import Parts
 from collector.repair.ledger import Ledger
-from marketdata.schema import EXCHANGE, NOT_AT_EXCHANGE
+from marketdata.schema import NOT_AT_EXCHANGE
 
 
 def rollups(parts: Parts) -> Families:
@@ -13,7 +13,7 @@ def rollups(parts: Parts) -> Families:
     last = gauge("rollup_repair_timestamp_seconds", "When windows were last rolled again; 0 if never", ("store",))
     runs = counter("rollup_repair_runs", "Runs of a roll-up script by the collector", ("store",))
     failures = counter("rollup_repair_failures", "Such runs that failed and will be repeated", ("store",))
-    for store, rollups in parts.rollups.items():
+    for store, rollups in ((store.name, store.rollups) for store in parts.pipeline.stores.values()):
         dirty.add_metric([store], len(rollups.dirty))
         last.add_metric([store], rollups.last_rollup_seconds)
         runs.add_metric([store], rollups.runs)
@@ -23,7 +23,7 @@ def rollups(parts: Parts) -> Families:
 
 def ledgers(parts: Parts) -> Families:
     """Gaps of each store."""
-    repairer = parts.repairer
+    repairer = parts.watching.repairer if parts.watching else None
     ledgers = {store.name: store.ledger for store in repairer.stores} if repairer else {}
     passes = repairer.last_pass_seconds if repairer else {}
     is_open = gauge("gaps_open", "Candles missing in the store that the exchange may have", ("store",))
@@ -41,7 +41,7 @@ def ledgers(parts: Parts) -> Families:
     last = gauge(
         "ledger_pass_timestamp_seconds", "When the store was last found complete or repaired; 0 if never", ("store",)
     )
-    for store in parts.points:
+    for store in parts.pipeline.stores:
         ledger = ledgers.get(store, Ledger())
         is_open.add_metric([store], ledger.gaps_open)
         for reason in GAP_REASONS:
@@ -57,10 +57,10 @@ def ledgers(parts: Parts) -> Families:
 
 def sweep(parts: Parts) -> Families:
     """What the verify sweep compared."""
-    verified = counter("candles_verified", "Stored 3m candles that the sweep compared", ("store",))
+    verified = counter("candles_verified", "Stored base candles that the sweep compared", ("store",))
     corrected = counter("candles_corrected", "Of these, candles that were wrong and are written again", ("store",))
-    sweep = parts.sweep
-    for store in parts.points:
+    sweep = parts.watching.sweep if parts.watching else None
+    for store in parts.pipeline.stores:
         verified.add_metric([store], sweep.verified[store] if sweep else 0)
         corrected.add_metric([store], sweep.corrected[store] if sweep else 0)
     yield from (verified, corrected)
@@ -68,24 +68,24 @@ def sweep(parts: Parts) -> Families:
 
 def history(parts: Parts) -> Families:
     """Settled funding and mark price hours."""
-    funding, marks = parts.funding, parts.marks
+    watching = parts.watching
     newest = gauge(
         "funding_settled_timestamp_seconds",
         "Newest settled funding rate that is stored or on its way; 0 if none",
         ("exchange", "pair"),
     )
     for pair in parts.listed:
-        newest.add_metric([EXCHANGE, pair], funding.newest_ms.get(pair, 0) / 1000 if funding else 0)
+        newest.add_metric([parts.exchange, pair], watching.funding.newest_ms.get(pair, 0) / 1000 if watching else 0)
     settled = gauge("funding_settled_missing", "Settled funding rates that a store lacks", ("exchange",))
-    settled.add_metric([EXCHANGE], funding.missing if funding else 0)
+    settled.add_metric([parts.exchange], watching.funding.missing if watching else 0)
     hours = gauge("mark_candles_missing", "Hourly mark price candles that a store lacks", ("exchange",))
-    hours.add_metric([EXCHANGE], marks.missing if marks else 0)
+    hours.add_metric([parts.exchange], watching.marks.missing if watching else 0)
     yield from (newest, settled, hours)
 
 
 def fill(parts: Parts) -> Families:
     """How far the fill at the start has come."""
-    state = parts.repairer.state if parts.repairer else None
+    state = parts.watching.repairer.state if parts.watching else None
     missing = gauge("fill_missing", "Rows the stores lacked at the start", ("kind",))
     fetched = gauge("fill_fetched", "Of these, rows asked for so far", ("kind",))
     for kind, total, done in (

@@ -1,11 +1,9 @@
 """Metrics of what the exchange streams: frames by what became of them, connections by how they stand."""
 
 from collector.feed.connection import ConnectionTotals
-from collector.model.events import CANDLES, MARK_PRICE
-from collector.model.normalize import REASONS
 from collector.observe.metrics.families import Families, counter, gauge
 from collector.observe.metrics.parts import Parts
-from marketdata.schema import EXCHANGE
+from exchange.events import CANDLES, MARK_PRICE, REASONS
 
 FILTERED = ("open", "not_sampled", "duplicate", "superseded")
 END_REASONS = ("planned", "silent", "lost", "unreachable", "refused", "bug")
@@ -19,12 +17,12 @@ def frames(parts: Parts) -> Families:
     invalid = counter("frames_invalid", "Frames that are no event for us", (*labels, "reason"))
     filtered = counter("frames_filtered", "Frames that are no new point", (*labels, "reason"))
     for channel, counts in parts.ingest.frames.items():
-        received.add_metric([EXCHANGE, channel], counts.received)
-        used.add_metric([EXCHANGE, channel], counts.used)
+        received.add_metric([parts.exchange, channel], counts.received)
+        used.add_metric([parts.exchange, channel], counts.used)
         for reason in REASONS:
-            invalid.add_metric([EXCHANGE, channel, reason], counts.invalid[reason])
+            invalid.add_metric([parts.exchange, channel, reason], counts.invalid[reason])
         for why in FILTERED:
-            filtered.add_metric([EXCHANGE, channel, why], counts.filtered[why])
+            filtered.add_metric([parts.exchange, channel, why], counts.filtered[why])
     yield from (received, used, invalid, filtered)
 
 
@@ -38,20 +36,20 @@ def connections(parts: Parts) -> Families:
     ended = counter("connections_ended", "Sessions and attempts that ended, by reason", (*labels, "reason"))
     for channel in (CANDLES, MARK_PRICE):
         states = [state for state in parts.connections if state.channel == channel]
-        configured.add_metric([EXCHANGE, channel], len(states))
-        is_open.add_metric([EXCHANGE, channel], sum(state.open for state in states))
-        silent.add_metric([EXCHANGE, channel], sum(state.streams for state in states if state.silent))
-        totals = parts.connection_totals.get(channel, ConnectionTotals())
-        opened.add_metric([EXCHANGE, channel], totals.opened)
+        configured.add_metric([parts.exchange, channel], len(states))
+        is_open.add_metric([parts.exchange, channel], sum(state.open for state in states))
+        silent.add_metric([parts.exchange, channel], sum(state.streams for state in states if state.silent))
+        totals = parts.watching.feeds.totals[channel] if parts.watching else ConnectionTotals()
+        opened.add_metric([parts.exchange, channel], totals.opened)
         for reason in sorted({*END_REASONS, *totals.ended}):
-            ended.add_metric([EXCHANGE, channel, reason], totals.ended[reason])
+            ended.add_metric([parts.exchange, channel, reason], totals.ended[reason])
     own = gauge(
         "stream_silent",
         "1 while the pair's stream is silent and REST serves it: not the same as stale",
         ("exchange", "pair", "channel"),
     )
-    silence = parts.silence
+    silence = parts.watching.silence if parts.watching else None
     for pair in parts.listed:
         for channel in (CANDLES, MARK_PRICE):
-            own.add_metric([EXCHANGE, pair, channel], silence is not None and silence.is_silent(channel, pair))
+            own.add_metric([parts.exchange, pair, channel], silence is not None and silence.is_silent(channel, pair))
     yield from (configured, is_open, silent, own, opened, ended)

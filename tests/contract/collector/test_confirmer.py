@@ -18,11 +18,11 @@ from collector.delivery.writer import Writer
 from collector.ingest.confirm import INVALID_ANSWERS, Confirmer
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLE_MS
 from collector.publish.stream import Stream
+from exchange.binance.requests import BinanceClient
+from exchange.binance.universe import parse
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
-from exchange.universe import parse
+from exchange.events import CANDLE_MS
 from tests.support import eventually_async, http_server
 from tests.support.exchange_rows import symbol_row
 
@@ -78,7 +78,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     watched = {info.pair: info for info in parse({"symbols": [SYMBOL]}).symbols.values()}
     async with (
         http_server(world.handle) as url,
-        ExchangeClient(url, Budget(requests_per_second=1000), patience_seconds=5) as client,
+        BinanceClient(url, Budget(requests_per_second=1000), patience_seconds=5) as client,
     ):
         confirmer = Confirmer(ingest, client, watched, clock, Quarantine(spool.rejected))
         confirming = asyncio.create_task(confirmer.run())

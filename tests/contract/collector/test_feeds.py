@@ -24,8 +24,10 @@ from collector.delivery.writer import Writer
 from collector.feed.connections import Feeds
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLES, MARK_PRICE
-from exchange.universe import SymbolInfo
+from exchange.adapters import ADAPTERS
+from exchange.events import CANDLES, MARK_PRICE
+from exchange.universe import Instrument
+from marketdata.schema import EXCHANGE
 from tests.support import eventually_async
 
 DATA = Path(__file__).parent.parent.parent / "data"
@@ -35,9 +37,9 @@ OPEN_MS = 1_791_383_580_000
 type Behavior = Callable[[ServerConnection, str], Awaitable[None]]
 
 
-def symbol(base: str) -> SymbolInfo:
+def symbol(base: str) -> Instrument:
     pair = f"{base}/USDT:USDT"
-    return SymbolInfo(f"{base}USDT", pair, base, "USDT", "USDT", "TRADING", "PERPETUAL", "COIN", 2, 3, OPEN_MS, OPEN_MS)
+    return Instrument(f"{base}USDT", pair, base, "USDT", "coin", "trading", "TRADING", "", 2, 3, OPEN_MS, OPEN_MS)
 
 
 def kline(name: str, **changes: object) -> str:
@@ -115,7 +117,7 @@ def streaming(tmp_path: Path, authority: trustme.CA) -> Callable[..., Any]:
 
         async with serve(handle, "localhost", 0, ssl=context) as server:
             port = next(iter(server.sockets)).getsockname()[1]
-            feeds = Feeds(ingest, symbols, f"wss://localhost:{port}", ca_file, **options)
+            feeds = Feeds(ADAPTERS[EXCHANGE], ingest, symbols, f"wss://localhost:{port}", ca_file, **options)
             venue = Venue(ingest, feeds, tmp_path / "spool", points["main"])
             running = asyncio.create_task(feeds.run())
             try:

@@ -33,7 +33,7 @@ async def test_every_metric_is_told_once_with_type_labels_and_meaning() -> None:
 
 def test_no_series_carries_a_creation_time() -> None:
     registry = CollectorRegistry()
-    Histograms(registry)
+    Histograms(registry, "BINANCE_FUTURES")
     assert "_created" not in generate_latest(registry).decode()
 
 

@@ -15,11 +15,11 @@ from websockets.asyncio.server import ServerConnection
 
 from collector.commands.check import _streams
 from collector.config import ExchangeSection
-from collector.feed import connection
-from collector.model.events import CANDLES, MARK_PRICE
+from exchange.binance import feed
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.errors import Unreachable, Untrusted
+from exchange.events import CANDLES, MARK_PRICE
 from tests.contract.collector import test_feeds
 from tests.contract.collector.test_feeds import Venue, kline, mark
 from tests.support import eventually_async, free_port
@@ -77,7 +77,7 @@ async def test_proxies_of_the_environment_are_ignored_by_rest_and_websocket_alik
     for name in VARIABLES:
         monkeypatch.setenv(name, address)
     monkeypatch.setenv("no_proxy", "")
-    async with rest() as (url, ca_file), ExchangeClient(url, Budget(), ca_file=ca_file) as client:
+    async with rest() as (url, ca_file), BinanceClient(url, Budget(), ca_file=ca_file) as client:
         assert await client.server_time_ms()
     async with streaming(send) as venue:
         await eventually_async(lambda: delivers(venue), 20)
@@ -89,7 +89,7 @@ async def test_the_configured_proxy_serves_rest_and_websocket_and_resolves_the_e
     streaming: Any, rest: Any, scheme: str, protected: bool
 ) -> None:
     async with proxy(scheme, protected=protected) as way, rest() as (url, ca_file):
-        async with ExchangeClient(url, Budget(), ca_file=ca_file, proxy=way.url) as client:
+        async with BinanceClient(url, Budget(), ca_file=ca_file, proxy=way.url) as client:
             assert await client.server_time_ms()
         assert way.targets == [url.removeprefix("https://")]
         way.targets.clear()
@@ -107,7 +107,7 @@ async def test_a_proxy_that_makes_no_connection_is_named_without_its_password(
     async with proxy(scheme, protected=True) as way, rest() as (url, ca_file):
         refusing = way.url.replace(PASSWORD, "wrong")
         for address in (dead, refusing):
-            async with ExchangeClient(url, Budget(), ca_file=ca_file, proxy=address, backoff_seconds=0) as client:
+            async with BinanceClient(url, Budget(), ca_file=ca_file, proxy=address, backoff_seconds=0) as client:
                 with pytest.raises(Unreachable, match=r"exchange\.proxy") as error:
                     await client.server_time_ms()
             assert address.rpartition("@")[2] in str(error.value)
@@ -121,14 +121,16 @@ async def test_a_proxy_that_makes_no_connection_is_named_without_its_password(
 
 
 async def test_behind_a_proxy_a_certificate_is_still_verified(rest: Any) -> None:
-    async with proxy("http") as way, rest() as (url, _), ExchangeClient(url, Budget(), proxy=way.url) as client:
+    async with proxy("http") as way, rest() as (url, _), BinanceClient(url, Budget(), proxy=way.url) as client:
         with pytest.raises(Untrusted):
             await client.server_time_ms()
 
 
 async def test_a_check_opens_a_stream_through_the_proxy(streaming: Any, tmp_path: Path) -> None:
     async with proxy("socks5") as way, streaming(send) as venue:
-        section = ExchangeSection(websocket_url=venue.feeds._url, ca_file=tmp_path / "ca.pem", proxy=way.url)
+        section = ExchangeSection.model_validate(
+            {"websocket_url": venue.feeds._url, "ca_file": tmp_path / "ca.pem", "proxy": way.url}
+        )
         assert await _streams(section) == ""
         assert len(way.targets) == 1
 
@@ -139,7 +141,7 @@ async def test_no_exception_of_opening_a_connection_is_muted_or_uncounted(
     async def broken(*_: Any, **__: Any) -> None:
         raise ImportError("connecting through a SOCKS proxy requires python-socks")
 
-    monkeypatch.setattr(connection, "connect", broken)
+    monkeypatch.setattr(feed, "connect", broken)
     async with streaming(send) as venue:
         await eventually_async(lambda: _ended(venue)["bug"] >= 2 * len(CHANNELS), 20)
     assert ImportError in _raised(caplog)

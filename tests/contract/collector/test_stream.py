@@ -23,10 +23,10 @@ from collector.delivery.spool import Spool
 from collector.delivery.writer import Writer
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
 from collector.observe import web
 from collector.publish.stream import MOST_BEHIND_BYTES, Stream
-from marketdata.schema import BUCKET_RAW, OHLCV_3M
+from exchange.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
+from marketdata.schema import BUCKET_RAW, OHLCV_BASE
 from tests.support import eventually_async, free_port
 
 DOCS = Path(__file__).parent.parent.parent.parent / "docs" / "stream.md"
@@ -349,7 +349,7 @@ async def test_a_pair_that_is_left_is_told_and_heard_of_no_more(tmp_path: Path) 
         collector.ingest.unwatch(BTC)
         assert await reader.line() == {"type": "left", "seq": reader.seq, "pair": BTC}
         collector.candle(candle(0))
-        collector.ingest.on_history(candle(-1, origin="rest"), OHLCV_3M)
+        collector.ingest.on_history(candle(-1, origin="rest"), OHLCV_BASE)
         collector.mark_price(mark_price(START + 1_000, "PAIR1/USDT:USDT"))
         assert (await reader.line())["pair"] == "PAIR1/USDT:USDT"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from collector.model.events import CANDLE_MS
-from marketdata.schema import OHLCV_3M
+from exchange.events import CANDLE_MS
+from marketdata.schema import OHLCV_BASE
 from tests.contract.collector.test_stream import BTC, START, candle, collecting, reading
 
 IMPOSSIBLE: dict[str, Any] = {"trades": 0, "high": "83070.60", "close": "83143.10", "volume": "-1", "open": "nan"}
@@ -37,7 +37,7 @@ async def test_an_impossible_row_holds_nothing_back_and_a_late_candle_is_told(tm
         async with reading(collector.url) as other:
             pair = (await other.until("pair"))[-1]
         assert (pair["absent"], pair["invalid"]) == ([START], [START])
-        collector.ingest.on_history(candle(0, origin="rest"), OHLCV_3M)
+        collector.ingest.on_history(candle(0, origin="rest"), OHLCV_BASE)
         late = await reader.line()
         assert (late["type"], late["open_time_ms"]) == ("final", START)
         assert collector.stream.recent.pairs[BTC].invalid == set()

@@ -17,10 +17,12 @@ from collector.feed.connections import Feeds
 from collector.feed.symbols import UniverseWatch
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLE_MS, MARK_PRICE
+from exchange.adapters import ADAPTERS
+from exchange.binance.requests import BinanceClient
+from exchange.binance.universe import parse
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
-from exchange.universe import parse
+from exchange.events import CANDLE_MS, MARK_PRICE
+from marketdata.schema import EXCHANGE
 from tests.support import eventually_async, http_server
 from tests.support.exchange_rows import symbol_row
 
@@ -65,8 +67,8 @@ async def test_a_halted_pair_that_trades_again_counts_its_silence_from_then(exch
     )
     ingest.watch(PAIR, START_MS)
     symbols = list(parse(exchange_info("TRADING")).symbols.values())
-    async with ExchangeClient(exchange.url, Budget(requests_per_second=1000)) as client:
-        feeds = Feeds(ingest, symbols, "wss://localhost")
+    async with BinanceClient(exchange.url, Budget(requests_per_second=1000)) as client:
+        feeds = Feeds(ADAPTERS[EXCHANGE], ingest, symbols, "wss://localhost")
         watched = {info.pair: info for info in symbols}
         universe = UniverseWatch(ingest, client, feeds, watched, lambda found: found.eligible(), every_seconds=0)
         task = asyncio.create_task(universe.run())

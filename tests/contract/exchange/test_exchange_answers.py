@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget, Priority
-from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError, Refused, Unavailable, Unreachable
 from exchange.rows import Kline, flaw
 from tests.support import REQUEST_SECONDS, eventually_async, free_port, http_server
@@ -51,9 +51,9 @@ async def venue() -> AsyncIterator[Venue]:
 
 
 @pytest.fixture
-async def client(venue: Venue) -> AsyncIterator[ExchangeClient]:
+async def client(venue: Venue) -> AsyncIterator[BinanceClient]:
     budget = Budget(requests_per_second=1000)
-    async with ExchangeClient(venue.url, budget, timeout_seconds=REQUEST_SECONDS, backoff_seconds=0.01) as client:
+    async with BinanceClient(venue.url, budget, timeout_seconds=REQUEST_SECONDS, backoff_seconds=0.01) as client:
         yield client
 
 
@@ -64,7 +64,7 @@ def answer(status: int, body: Any, **headers: str) -> web.Response:
     )
 
 
-async def test_a_recorded_kline_keeps_the_exchanges_own_decimals(client: ExchangeClient, venue: Venue) -> None:
+async def test_a_recorded_kline_keeps_the_exchanges_own_decimals(client: BinanceClient, venue: Venue) -> None:
     venue.say("klines.json")
     candles = await client.klines("BTCUSDT", "1m", limit=2)
     assert candles[0] == Kline(
@@ -83,7 +83,7 @@ async def test_a_recorded_kline_keeps_the_exchanges_own_decimals(client: Exchang
     assert venue.asked[0].query_string == "symbol=BTCUSDT&interval=1m&limit=2"
 
 
-async def test_the_recorded_answers_of_the_other_routes_are_read(client: ExchangeClient, venue: Venue) -> None:
+async def test_the_recorded_answers_of_the_other_routes_are_read(client: BinanceClient, venue: Venue) -> None:
     venue.say("time.json", "funding_rate.json", "funding_rate_2019.json", "premium_index.json", "klines.json")
     venue.say("exchange_info.json")
     assert await client.server_time_ms() == 1791383675683
@@ -99,11 +99,11 @@ async def test_the_recorded_answers_of_the_other_routes_are_read(client: Exchang
     assert [row.estimated_settle_price for row in premium] == ["83143.75188043", "4100.15069930", "0.47533920"]
     assert [row.interest_rate for row in premium] == ["0.00010000", "0.00000000", "0.00010000"]
     assert (await client.mark_price_klines("BTCUSDT", "1h", limit=2))[1].close == "83139.90"
-    assert len((await client.exchange_info())["symbols"]) == 5
+    assert len((await client.listing()).answer["symbols"]) == 5
 
 
 async def test_the_recorded_funding_intervals_are_read_and_a_row_without_one_is_not(
-    client: ExchangeClient, venue: Venue
+    client: BinanceClient, venue: Venue
 ) -> None:
     venue.say("funding_info.json", answer(200, [{"symbol": "BTCUSDT", "fundingIntervalHours": 0}]))
     assert [tuple(row) for row in await client.funding_info()] == [
@@ -117,27 +117,27 @@ async def test_the_recorded_funding_intervals_are_read_and_a_row_without_one_is_
 
 
 @pytest.mark.parametrize("name", ["depth.json", "ticker_24hr.json", "exchange_info.json"])
-async def test_an_answer_to_pass_on_comes_byte_by_byte(client: ExchangeClient, venue: Venue, name: str) -> None:
+async def test_an_answer_to_pass_on_comes_byte_by_byte(client: BinanceClient, venue: Venue, name: str) -> None:
     venue.say(name)
     assert await client.raw("/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": 5}) == (RECORDED / name).read_bytes()
     assert venue.asked[0].query_string == "symbol=BTCUSDT&limit=5"
     assert client.snapshot().weight_total == {"/fapi/v1/depth": 2}
 
 
-async def test_a_refusal_to_pass_on_keeps_the_exchanges_own_text(client: ExchangeClient, venue: Venue) -> None:
+async def test_a_refusal_to_pass_on_keeps_the_exchanges_own_text(client: BinanceClient, venue: Venue) -> None:
     venue.say(answer(400, {"code": -1121, "msg": "Invalid symbol."}))
     with pytest.raises(BadRequest) as caught:
         await client.raw("/fapi/v1/depth", {"symbol": "NOSUCHUSDT"})
     assert (caught.value.code, caught.value.reason) == (-1121, "Invalid symbol.")
 
 
-async def test_what_is_not_json_is_not_passed_on(client: ExchangeClient, venue: Venue) -> None:
+async def test_what_is_not_json_is_not_passed_on(client: BinanceClient, venue: Venue) -> None:
     venue.say(answer(200, "<html>log in to the hotel's network</html>"))
     with pytest.raises(Unavailable):
         await client.raw("/fapi/v1/depth", {"symbol": "BTCUSDT"})
 
 
-async def test_a_chinese_symbol_is_sent_percent_encoded(client: ExchangeClient, venue: Venue) -> None:
+async def test_a_chinese_symbol_is_sent_percent_encoded(client: BinanceClient, venue: Venue) -> None:
     venue.say("klines.json")
     await client.klines("币安人生USDT", "3m", limit=1)
     assert "symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT" in venue.asked[0].raw_path.upper().replace(
@@ -145,15 +145,15 @@ async def test_a_chinese_symbol_is_sent_percent_encoded(client: ExchangeClient, 
     )
 
 
-async def test_a_compressed_answer_is_asked_for_and_read(client: ExchangeClient, venue: Venue) -> None:
+async def test_a_compressed_answer_is_asked_for_and_read(client: BinanceClient, venue: Venue) -> None:
     packed = gzip.compress((RECORDED / "exchange_info.json").read_bytes())
     venue.say(web.Response(body=packed, headers={"Content-Encoding": "gzip"}))
-    assert (await client.exchange_info())["futuresType"] == "U_MARGINED"
+    assert (await client.listing()).answer["futuresType"] == "U_MARGINED"
     assert venue.asked[0].headers["Accept-Encoding"] == "gzip"
 
 
 async def test_the_exchanges_refusal_of_a_symbol_is_a_bad_request_and_not_repeated(
-    client: ExchangeClient, venue: Venue
+    client: BinanceClient, venue: Venue
 ) -> None:
     venue.say(answer(400, {"code": -1121, "msg": "Invalid symbol."}))
     with pytest.raises(BadRequest, match="Invalid symbol") as caught:
@@ -175,7 +175,7 @@ async def test_after_a_refusal_nothing_more_is_sent_and_the_error_says_what_to_d
     venue: Venue, status: int, body: Any, headers: dict[str, str], seconds: float
 ) -> None:
     venue.say(answer(status, body, **headers))
-    async with ExchangeClient(venue.url, Budget(), patience_seconds=0) as client:
+    async with BinanceClient(venue.url, Budget(), patience_seconds=0) as client:
         for _ in range(3):
             with pytest.raises(Refused) as caught:
                 await client.ping()
@@ -187,7 +187,7 @@ async def test_after_a_refusal_nothing_more_is_sent_and_the_error_says_what_to_d
         assert client.snapshot().budget.circuit_open
 
 
-async def test_requests_wait_out_a_short_refusal_and_one_goes_first(client: ExchangeClient, venue: Venue) -> None:
+async def test_requests_wait_out_a_short_refusal_and_one_goes_first(client: BinanceClient, venue: Venue) -> None:
     venue.say(answer(429, "{}", Retry_After="1"))
     with pytest.raises(Refused):
         await client.ping()
@@ -209,7 +209,7 @@ async def test_requests_wait_out_a_short_refusal_and_one_goes_first(client: Exch
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
 async def test_a_passing_trouble_of_the_exchange_is_asked_again(
-    client: ExchangeClient, venue: Venue, status: int
+    client: BinanceClient, venue: Venue, status: int
 ) -> None:
     venue.say(answer(status, "Service Unavailable."), answer(status, "Service Unavailable."), "klines.json")
     assert len(await client.klines("BTCUSDT", "1m", limit=2)) == 2
@@ -229,7 +229,7 @@ async def test_a_passing_trouble_of_the_exchange_is_asked_again(
     ids=["503", "html", "nested", "redirect", "damaged gzip"],
 )
 async def test_a_lasting_trouble_is_unavailable_after_four_attempts(
-    client: ExchangeClient, venue: Venue, bad: web.Response
+    client: BinanceClient, venue: Venue, bad: web.Response
 ) -> None:
     venue.say(bad)
     with pytest.raises(Unavailable):
@@ -239,14 +239,14 @@ async def test_a_lasting_trouble_is_unavailable_after_four_attempts(
 
 @pytest.mark.parametrize("rows", [{}, [[1]], [["1", "2"]], [None], [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]]])
 async def test_json_that_is_not_what_the_exchange_documents_is_unavailable(
-    client: ExchangeClient, venue: Venue, rows: Any
+    client: BinanceClient, venue: Venue, rows: Any
 ) -> None:
     venue.say(answer(200, rows))
     with pytest.raises(Unavailable, match="/fapi/v1/klines"):
         await client.klines("BTCUSDT", "3m", limit=1)
 
 
-async def test_an_impossible_row_takes_no_other_row_of_its_answer_with_it(client: ExchangeClient, venue: Venue) -> None:
+async def test_an_impossible_row_takes_no_other_row_of_its_answer_with_it(client: BinanceClient, venue: Venue) -> None:
     good = json.loads((RECORDED / "klines.json").read_text(encoding="utf-8"))
     bad = [[1791383580000, None, "2", "1", 1.5, "9", 1791383759999, "9", "7", "1", "1", "0"]]
     venue.say(answer(200, bad + good[1:]))
@@ -264,7 +264,7 @@ async def test_a_server_that_hangs_is_unavailable(venue: Venue) -> None:
 
     venue.say(hang)
     budget = Budget(requests_per_second=1000)
-    async with ExchangeClient(venue.url, budget, timeout_seconds=0.2, backoff_seconds=0.01) as client:
+    async with BinanceClient(venue.url, budget, timeout_seconds=0.2, backoff_seconds=0.01) as client:
         with pytest.raises(Unavailable, match="timed out"):
             await client.ping()
         assert client.snapshot().requests_total == {"/fapi/v1/ping": 4}
@@ -272,7 +272,7 @@ async def test_a_server_that_hangs_is_unavailable(venue: Venue) -> None:
 
 
 async def test_a_connection_cut_in_the_answer_is_unavailable_and_its_weight_header_counts(
-    client: ExchangeClient, venue: Venue
+    client: BinanceClient, venue: Venue
 ) -> None:
     async def cut(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"X-MBX-USED-WEIGHT-1M": "1700", "Content-Length": "1000"})
@@ -288,8 +288,8 @@ async def test_a_connection_cut_in_the_answer_is_unavailable_and_its_weight_head
     assert client.snapshot().budget.ip_used_in_minute == 1700
 
 
-async def test_a_closed_port_is_unreachable(client: ExchangeClient) -> None:
-    async with ExchangeClient(
+async def test_a_closed_port_is_unreachable(client: BinanceClient) -> None:
+    async with BinanceClient(
         f"http://127.0.0.1:{free_port()}", Budget(requests_per_second=1000), backoff_seconds=0.01
     ) as client:
         with pytest.raises(Unreachable, match=r"exchange\.rest_url"):
@@ -298,9 +298,7 @@ async def test_a_closed_port_is_unreachable(client: ExchangeClient) -> None:
 
 
 async def test_a_name_that_does_not_resolve_is_unreachable() -> None:
-    async with ExchangeClient(
-        "https://exchange.invalid", Budget(requests_per_second=1000), backoff_seconds=0
-    ) as client:
+    async with BinanceClient("https://exchange.invalid", Budget(requests_per_second=1000), backoff_seconds=0) as client:
         with pytest.raises(Unreachable, match=r"exchange\.invalid"):
             await client.ping()
 
@@ -308,7 +306,7 @@ async def test_a_name_that_does_not_resolve_is_unreachable() -> None:
 @pytest.mark.parametrize("url", ["fapi.binance.com", "", "wss://fstream.binance.com"])
 def test_a_rest_url_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(ExchangeError, match="rest_url"):
-        ExchangeClient(url, Budget())
+        BinanceClient(url, Budget())
 
 
 @pytest.mark.parametrize("content", [None, "", "not a certificate"])
@@ -317,10 +315,10 @@ def test_a_ca_file_that_cannot_be_used_is_refused_at_once(tmp_path: Path, conten
     if content is not None:
         ca_file.write_text(content, encoding="utf-8")
     with pytest.raises(ExchangeError, match="ca_file"):
-        ExchangeClient("https://127.0.0.1", Budget(), ca_file=ca_file)
+        BinanceClient("https://127.0.0.1", Budget(), ca_file=ca_file)
 
 
-async def test_a_cancelled_request_gives_its_place_back(client: ExchangeClient, venue: Venue) -> None:
+async def test_a_cancelled_request_gives_its_place_back(client: BinanceClient, venue: Venue) -> None:
     first = asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -349,7 +347,7 @@ async def test_requests_that_wait_when_the_client_closes_end_in_an_exchange_erro
         return web.json_response({})
 
     venue.say(slow)
-    async with ExchangeClient(venue.url, Budget(), backoff_seconds=0) as client:
+    async with BinanceClient(venue.url, Budget(), backoff_seconds=0) as client:
         requests = [asyncio.create_task(client.ping()) for _ in range(3)]
         await eventually_async(lambda: len(venue.asked) == 1, what="the first request")
     ends = await asyncio.wait_for(asyncio.gather(*requests, return_exceptions=True), REQUEST_SECONDS)
@@ -359,7 +357,7 @@ async def test_requests_that_wait_when_the_client_closes_end_in_an_exchange_erro
     gone.set()
 
 
-async def test_a_range_is_paged_for_the_least_weight_and_comes_back_whole(client: ExchangeClient, venue: Venue) -> None:
+async def test_a_range_is_paged_for_the_least_weight_and_comes_back_whole(client: BinanceClient, venue: Venue) -> None:
     start_ms, step_ms = 1_791_374_400_000, 180_000
     listed_ms = start_ms + 20 * step_ms
 
@@ -379,18 +377,18 @@ async def test_a_range_is_paged_for_the_least_weight_and_comes_back_whole(client
     assert client.snapshot().budget.weight_total[Priority.CONFIRM] == 4
 
 
-async def test_an_empty_range_asks_nothing(client: ExchangeClient, venue: Venue) -> None:
+async def test_an_empty_range_asks_nothing(client: BinanceClient, venue: Venue) -> None:
     assert await client.klines_range("BTCUSDT", "3m", 2_000, 1_000) == []
     assert venue.asked == []
 
 
-async def test_rows_that_go_backwards_end_the_range_instead_of_looping(client: ExchangeClient, venue: Venue) -> None:
+async def test_rows_that_go_backwards_end_the_range_instead_of_looping(client: BinanceClient, venue: Venue) -> None:
     row = [1_000, "1", "1", "1", "1", "0", 2_000, "0", 0, "0", "0", "0"]
     venue.say(answer(200, [row]))
     with pytest.raises(Unavailable, match="order"):
         await client.klines_range("BTCUSDT", "3m", 1_791_374_400_000, 1_791_374_400_000)
 
 
-async def test_an_interval_that_is_none_is_a_bad_request(client: ExchangeClient) -> None:
+async def test_an_interval_that_is_none_is_a_bad_request(client: BinanceClient) -> None:
     with pytest.raises(BadRequest, match="7m"):
         await client.klines_range("BTCUSDT", "7m", 0, 1)

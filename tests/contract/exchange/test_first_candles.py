@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from exchange.binance.requests import BinanceClient
+from exchange.binance.universe import parse
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.first_candles import FILE, FirstCandles
-from exchange.universe import SymbolInfo, parse
+from exchange.universe import Instrument
 from marketdata.timeframes import BASE_MS, DAY_MS
 from tests.contract.dated_exchange import FIRST_MS, DatedExchange, listening
 from tests.support.exchange_rows import symbol_row
@@ -23,11 +24,11 @@ YEAR_MS = 365 * DAY_MS
 async def first_candles(exchange: DatedExchange, state_dir: Path) -> AsyncIterator[FirstCandles]:
     async with listening(exchange) as url:
         budget = Budget(requests_per_second=1000)
-        async with ExchangeClient(url, budget, patience_seconds=0, backoff_seconds=0.01) as client:
+        async with BinanceClient(url, budget, patience_seconds=0, backoff_seconds=0.01) as client:
             yield FirstCandles(client, state_dir)
 
 
-def listed(onboard_ms: int, symbol: str = "BTCUSDT") -> SymbolInfo:
+def listed(onboard_ms: int, symbol: str = "BTCUSDT") -> Instrument:
     return parse({"symbols": [symbol_row(onboard_ms, symbol)]}).symbols[symbol]
 
 

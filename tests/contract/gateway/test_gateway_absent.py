@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
 from gateway.api.answers import Refused
@@ -115,7 +115,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     memory.learn_exchange_info({"symbols": [SYMBOL]})
     async with (
         http_server(exchange.handle) as url,
-        ExchangeClient(url, Budget(90, clock=ExchangeClock(), requests_per_second=1000), patience_seconds=5) as client,
+        BinanceClient(url, Budget(90, clock=ExchangeClock(), requests_per_second=1000), patience_seconds=5) as client,
         AsyncMarketData(Store(NOWHERE, token_file=token)) as market,
     ):
         once, stored = Once(), Stored(market)

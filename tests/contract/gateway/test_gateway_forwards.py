@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from exchange import weights
+from exchange.binance import limits
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
 from gateway.api.answers import Handler, Refused
@@ -41,14 +41,14 @@ UNREADABLE: list[dict[str, Any]] = [
 ]
 NOW_MS = START_MS + 3 * 3_600_000 + 90_000
 ASKED = {
-    weights.KLINES: {"interval": "3m", "limit": "2"},
-    weights.MARK_PRICE_KLINES: {"interval": "1h", "limit": "2"},
-    weights.FUNDING_RATE: {"limit": "2"},
-    weights.PREMIUM_INDEX: {},
-    weights.DEPTH: {"limit": "50"},
-    weights.TICKER_24HR: {},
-    weights.TICKER_PRICE: {},
-    weights.TICKER_BOOK: {},
+    limits.KLINES: {"interval": "3m", "limit": "2"},
+    limits.MARK_PRICE_KLINES: {"interval": "1h", "limit": "2"},
+    limits.FUNDING_RATE: {"limit": "2"},
+    limits.PREMIUM_INDEX: {},
+    limits.DEPTH: {"limit": "50"},
+    limits.TICKER_24HR: {},
+    limits.TICKER_PRICE: {},
+    limits.TICKER_BOOK: {},
 }
 
 
@@ -76,7 +76,7 @@ async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     desk = Desk(memory)
     async with (
         http_server(desk.handle) as url,
-        ExchangeClient(url, Budget(20, clock=ExchangeClock()), patience_seconds=0, backoff_seconds=0) as client,
+        BinanceClient(url, Budget(20, clock=ExchangeClock()), patience_seconds=0, backoff_seconds=0) as client,
         AsyncMarketData(Store(NOWHERE, token_file=token)) as market,
     ):
         once, stored, upstream = Once(), Stored(market), Upstream(client)
@@ -87,14 +87,14 @@ async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
             CatchUp(memory, stored, fetched, client, once),
         )
         desk.routes |= {
-            weights.KLINES: Klines(memory, history, contracts, catch_up, upstream, streaming=lambda: True).answer,
-            weights.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market, contracts).answer,
-            weights.FUNDING_RATE: FundingRates(memory, upstream, market, contracts).answer,
-            weights.PREMIUM_INDEX: Premium(memory, upstream).answer,
-            weights.DEPTH: Depth(memory, upstream).answer,
+            limits.KLINES: Klines(memory, history, contracts, catch_up, upstream, streaming=lambda: True).answer,
+            limits.MARK_PRICE_KLINES: MarkKlines(memory, upstream, market, contracts).answer,
+            limits.FUNDING_RATE: FundingRates(memory, upstream, market, contracts).answer,
+            limits.PREMIUM_INDEX: Premium(memory, upstream).answer,
+            limits.DEPTH: Depth(memory, upstream).answer,
             **{
                 route: Ticker(route, memory, upstream).answer
-                for route in (weights.TICKER_24HR, weights.TICKER_PRICE, weights.TICKER_BOOK)
+                for route in (limits.TICKER_24HR, limits.TICKER_PRICE, limits.TICKER_BOOK)
             },
         }
         yield desk

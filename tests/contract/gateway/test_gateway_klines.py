@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
 from gateway.api.answers import AGE_LIMIT_MS, Refused
@@ -52,7 +52,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     memory.learn_exchange_info({"symbols": [SYMBOL]})
     budget = Budget(20, clock=ExchangeClock())
     async with (
-        ExchangeClient(NOWHERE, budget, patience_seconds=0, backoff_seconds=0) as client,
+        BinanceClient(NOWHERE, budget, patience_seconds=0, backoff_seconds=0) as client,
         AsyncMarketData(Store(NOWHERE, token_file=token)) as market,
     ):
         once, stored = Once(), Stored(market)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
 from gateway.api.answers import Refused
@@ -48,7 +48,7 @@ class Desk:
         memory.learn_exchange_info({"symbols": [symbol_row(onboard_ms)]})
         budget = Budget(90, requests_per_second=1000)
         async with (
-            ExchangeClient(self.url, budget, patience_seconds=0, backoff_seconds=0) as client,
+            BinanceClient(self.url, budget, patience_seconds=0, backoff_seconds=0) as client,
             AsyncMarketData(Store(NOWHERE, token_file=token)) as market,
         ):
             once, stored = Once(), Stored(market)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.clock import ExchangeClock
 from exchange.first_candles import FirstCandles
 from gateway.api.answers import Refused
@@ -134,7 +134,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         budget = Budget(100, requests_per_second=1000, clock=clock)
         servers.now_ms = now_ms
         async with (
-            ExchangeClient(url, budget, patience_seconds=0, backoff_seconds=0.01) as client,
+            BinanceClient(url, budget, patience_seconds=0, backoff_seconds=0.01) as client,
             AsyncMarketData(Store(url, token="t"), clock_ms=now_ms) as market,
         ):
             memory = Memory(clock)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from exchange.first_candles import FirstCandles
 from gateway.api.answers import Handler, Refused
 from gateway.memory.memory import Memory
@@ -86,7 +86,7 @@ async def routes(tmp_path: Path) -> AsyncIterator[Routes]:
         budget = Budget(100, requests_per_second=1000)
         budget.clock.observe(NOW_MS)
         async with (
-            ExchangeClient(url, budget, patience_seconds=0, backoff_seconds=0.01) as client,
+            BinanceClient(url, budget, patience_seconds=0, backoff_seconds=0.01) as client,
             AsyncMarketData(Store(url, token="t"), clock_ms=budget.clock.now_ms) as market,
         ):
             memory = Memory(budget.clock)

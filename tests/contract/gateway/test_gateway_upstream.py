@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
 from gateway.api.answers import Refused
 from gateway.upstream.upstream import LONGEST_SECONDS, Upstream
 from tests.support import eventually_async, http_server
@@ -57,7 +57,7 @@ async def exchange() -> Exchange:
 async def upstream(exchange: Exchange, clock: Clock) -> AsyncIterator[Upstream]:
     async with http_server(exchange.handle) as url:
         budget = Budget(20, requests_per_second=1000)
-        async with ExchangeClient(url, budget, patience_seconds=0, backoff_seconds=0.01) as client:
+        async with BinanceClient(url, budget, patience_seconds=0, backoff_seconds=0.01) as client:
             upstream = Upstream(client, monotonic_ms=clock, patience_seconds=2, kept_bytes=200)
             yield upstream
             exchange.may_answer.set()

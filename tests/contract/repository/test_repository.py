@@ -60,7 +60,7 @@ def forbidden(pattern: str, names: set[str]) -> list[str]:
     ("pattern", "names"),
     [
         ("marketdata/**.py", (OURS - {"marketdata"}) | {"cryptofeed"}),
-        ("exchange/**.py", (OURS - {"exchange", "marketdata", "service"}) | {"cryptofeed"}),
+        ("exchange/**.py", OURS - {"exchange", "marketdata", "service"}),
         ("collector/**.py", {"gateway", "sentinel", "simulator", "tests", "tools"}),
         ("gateway/**.py", (OURS - {"gateway", "exchange", "marketdata", "service"}) | {"cryptofeed"}),
         ("sentinel/**.py", (OURS - {"sentinel", "marketdata", "service"}) | {"cryptofeed"}),
@@ -77,14 +77,31 @@ def test_a_package_imports_only_what_its_place_allows(pattern: str, names: set[s
     assert forbidden(pattern, names) == []
 
 
-def test_the_collector_alone_uses_cryptofeed() -> None:
-    users = {
-        file.relative_to(ROOT).parts[0]
-        for file in tracked_and_new("*.py")
+def users_of(package: str) -> set[str]:
+    """The files outside tests/ and bench/ that import a package or one of its modules."""
+    files = {file: file.relative_to(ROOT) for file in tracked_and_new("*.py")}
+    return {
+        str(path)
+        for file, path in files.items()
+        if path.parts[0] not in ("tests", "bench")
         for _, module in imports(file)
-        if module.split(".")[0] == "cryptofeed"
+        if f"{module}.".startswith(f"{package}.")
     }
-    assert users <= {"collector", "tests", "bench"}
+
+
+def test_an_exchange_has_one_file_that_uses_cryptofeed() -> None:
+    assert users_of("cryptofeed") == {"exchange/binance/feed.py"}
+
+
+def test_who_speaks_to_no_exchange_loads_no_library_of_one() -> None:
+    assert {user.split("/")[0] for user in users_of("exchange.adapters")} == {"collector"}
+    assert users_of("exchange.binance.feed") == {"exchange/adapters.py"}
+
+
+def test_nobody_but_its_adapter_and_the_routes_of_its_bots_knows_an_exchange() -> None:
+    """Of the tools, those that build parts of a gateway or a client of their own."""
+    users = {user for user in users_of("exchange.binance") if not user.startswith(("exchange/binance/", "gateway/"))}
+    assert users == {"exchange/adapters.py", "exchange/known.py", "tools/metrics_docs.py"}
 
 
 def test_the_reconcile_engine_needs_only_the_standard_library() -> None:

@@ -31,7 +31,7 @@ def takes_the_environments_proxy(call: ast.Call, module_names: dict[str, str]) -
     if full in {"httpx.Client", "httpx.AsyncClient", "httpx.get", "httpx.post"}:
         return keywords.get("trust_env") != "False"
     if full.startswith("websockets.") and full.endswith(".connect"):
-        return "proxy" not in keywords and None not in keywords  # **options: of `collector.feed.channel_feed`
+        return "proxy" not in keywords and None not in keywords  # **options: of `exchange.binance.feed`
     return keywords.get("trust_env") == "True"
 
 
@@ -105,13 +105,17 @@ def test_modules_of_ansible_ask_nobody_by_the_helper_that_takes_proxies() -> Non
     assert [file for file in files for _, name in imports(file) if name.split(".")[-1] in helpers] == []
 
 
+CALLS = {"ADAPTERS[exchange.id].client", "BinanceClient", "Feeds", "connect"}
+"""How a service gets at an exchange."""
+
+
 def test_every_service_asks_the_exchange_by_the_configured_proxy() -> None:
     calls = [
         (f"{file.relative_to(ROOT)}:{node.lineno}", {keyword.arg for keyword in node.keywords})
         for folder in ("collector", "gateway")
         for file in tracked_and_new(f"{folder}/**.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"ExchangeClient", "Feeds", "connect"}
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in CALLS
     ]
-    assert len(calls) >= 8
+    assert len(calls) >= 6
     assert [where for where, keywords in calls if not keywords & {"proxy", None}] == []

@@ -19,11 +19,12 @@ from collector.feed.symbols import first_watched_open_ms
 from collector.ingest.confirm import Confirmer
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLES, MARK_PRICE
 from collector.store.write import WriteClient
+from exchange.adapters import ADAPTERS
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
-from exchange.universe import parse
+from exchange.events import CANDLES, MARK_PRICE
+from marketdata.schema import EXCHANGE
 from tests.integration.closes import before_a_close
 from tests.integration.servers import InfluxStack, Simulator
 from tests.integration.store_truth import CANDLE_MS, differences, stored
@@ -41,7 +42,7 @@ async def test_planned_replacements_every_twenty_seconds_lose_and_double_nothing
     clock = ExchangeClock(time.monotonic_ns)
     async with (
         aiohttp.ClientSession() as session,
-        ExchangeClient(simulator.url, Budget(), ca_file=simulator.ca_file) as client,
+        BinanceClient(simulator.url, Budget(), ca_file=simulator.ca_file) as client,
     ):
         write = WriteClient(
             fresh_influx.url, fresh_influx.org, lambda: fresh_influx.token("ingest", "collector-1"), session
@@ -54,11 +55,12 @@ async def test_planned_replacements_every_twenty_seconds_lose_and_double_nothing
         writer = Writer(Batcher(), spool, points, wake=deliverer.wake)
         ingest = Ingest(clock, writer, wall_seconds=time.time, observe_latency=lambda *_: None)
         clock.observe(await client.server_time_ms())
-        watched = {info.pair: info for info in parse(await client.exchange_info()).eligible()}
+        watched = {info.pair: info for info in (await client.listing()).universe.eligible()}
         from_ms = first_watched_open_ms(clock.now_ms())
         for pair in watched:
             ingest.watch(pair, from_ms)
         feeds = Feeds(
+            ADAPTERS[EXCHANGE],
             ingest,
             list(watched.values()),
             simulator.websocket_url,

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget, Priority
-from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, Refused, Untrusted
-from exchange.universe import parse, select
+from exchange.universe import select
 from marketdata.timeframes import BASE_MS
 from tests.integration.servers import Simulator, simulator_process
 from tests.support import BUSY, REQUEST_SECONDS, eventually_async
@@ -29,8 +29,8 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-async def client(venue: Simulator) -> AsyncIterator[ExchangeClient]:
-    async with ExchangeClient(
+async def client(venue: Simulator) -> AsyncIterator[BinanceClient]:
+    async with BinanceClient(
         venue.url, Budget(), ca_file=venue.ca_file, patience_seconds=0, backoff_seconds=0.05
     ) as client:
         yield client
@@ -45,21 +45,21 @@ def control(simulator: Simulator, path: str, body: dict[str, Any] | None = None,
         return json.load(answer)
 
 
-async def symbols_of(client: ExchangeClient) -> list[str]:
-    return [info.symbol for info in select(parse(await client.exchange_info()), "all").symbols]
+async def symbols_of(client: BinanceClient) -> list[str]:
+    return [info.symbol for info in select((await client.listing()).universe, "all").symbols]
 
 
 async def test_the_listed_universe_is_whole_and_holds_the_pairs_that_were_asked_for(
-    client: ExchangeClient, venue: Simulator
+    client: BinanceClient, venue: Simulator
 ) -> None:
-    universe = parse(await client.exchange_info())
+    universe = (await client.listing()).universe
     assert universe.invalid == ()
     assert sorted(info.symbol for info in universe.eligible()) == sorted(control(venue, "state")["pairs"])
     assert len(universe.symbols) > len(universe.eligible())
 
 
 async def test_49_hours_of_candles_come_back_whole_and_as_the_simulator_knows_them(
-    client: ExchangeClient, venue: Simulator
+    client: BinanceClient, venue: Simulator
 ) -> None:
     end_ms = await client.server_time_ms() // BASE_MS * BASE_MS - BASE_MS
     start_ms = end_ms - 49 * HOUR_MS + BASE_MS
@@ -70,13 +70,13 @@ async def test_49_hours_of_candles_come_back_whole_and_as_the_simulator_knows_th
     assert [list(candle) for candle in candles] == [row[:11] for row in truth]
 
 
-async def test_a_pair_with_a_chinese_name_is_asked_for_by_it(client: ExchangeClient) -> None:
+async def test_a_pair_with_a_chinese_name_is_asked_for_by_it(client: BinanceClient) -> None:
     chinese = [symbol for symbol in await symbols_of(client) if not symbol.isascii()]
     assert chinese
     assert len(await client.klines(chinese[0], "3m", limit=3)) == 3
 
 
-async def test_funding_mark_prices_and_premium_index_are_answered(client: ExchangeClient) -> None:
+async def test_funding_mark_prices_and_premium_index_are_answered(client: BinanceClient) -> None:
     symbol = (await symbols_of(client))[0]
     now_ms = await client.server_time_ms()
     await client.ping()
@@ -90,7 +90,7 @@ async def test_funding_mark_prices_and_premium_index_are_answered(client: Exchan
 
 
 async def test_the_weight_we_count_is_never_less_than_what_the_exchange_counts(
-    client: ExchangeClient, venue: Simulator
+    client: BinanceClient, venue: Simulator
 ) -> None:
     before = sum(minute["weight"] for minute in control(venue, "log"))
     symbol = (await symbols_of(client))[0]
@@ -102,21 +102,21 @@ async def test_the_weight_we_count_is_never_less_than_what_the_exchange_counts(
     assert 0 < sum(minute["weight"] for minute in control(venue, "log")) - before <= counted
 
 
-async def test_a_symbol_that_is_not_listed_is_a_bad_request(client: ExchangeClient) -> None:
+async def test_a_symbol_that_is_not_listed_is_a_bad_request(client: BinanceClient) -> None:
     with pytest.raises(BadRequest) as caught:
         await client.klines("NOSUCHUSDT", "3m", limit=1)
     assert caught.value.code == -1121
 
 
 async def test_without_the_simulators_authority_nothing_is_asked_twice(venue: Simulator) -> None:
-    async with ExchangeClient(venue.url, Budget()) as client:
+    async with BinanceClient(venue.url, Budget()) as client:
         with pytest.raises(Untrusted, match="ca_file"):
             await client.ping()
         assert client.snapshot().requests_total == {"/fapi/v1/ping": 1}
 
 
 async def test_a_refused_client_stays_away_as_long_as_it_was_told_and_then_goes_on(simulator: Simulator) -> None:
-    async with ExchangeClient(simulator.url, Budget(), ca_file=simulator.ca_file) as client:
+    async with BinanceClient(simulator.url, Budget(), ca_file=simulator.ca_file) as client:
         symbol = (await symbols_of(client))[0]
         control(simulator, "faults", {"kind": "rest_status", "status": 429, "retry_after_seconds": 2})
         with pytest.raises(Refused) as caught:
@@ -134,8 +134,8 @@ async def test_two_greedy_clients_stay_within_their_shares_of_every_minute_and_c
     share = 48  # 2 % of 2,400, of which 4 are kept for confirmations
     budgets = [Budget(2, requests_per_second=50) for _ in range(2)]
     async with (
-        ExchangeClient(simulator.url, budgets[0], ca_file=simulator.ca_file) as one,
-        ExchangeClient(simulator.url, budgets[1], ca_file=simulator.ca_file) as other,
+        BinanceClient(simulator.url, budgets[0], ca_file=simulator.ca_file) as one,
+        BinanceClient(simulator.url, budgets[1], ca_file=simulator.ca_file) as other,
     ):
         symbols = await symbols_of(one)
         greedy = [

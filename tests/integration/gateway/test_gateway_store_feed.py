@@ -45,7 +45,7 @@ def truth() -> list[Candle]:
 
 @pytest.fixture
 async def market(influx: InfluxStack, truth: list[Candle]) -> AsyncIterator[AsyncMarketData]:
-    write(influx, schema.BUCKET_RAW, [line(PAIR, schema.OHLCV_3M, candle) for candle in truth])
+    write(influx, schema.BUCKET_RAW, [line(PAIR, schema.OHLCV_BASE, candle) for candle in truth])
     async with AsyncMarketData(Store(influx.url, token_file=influx.token_file("reader", "gateway"))) as market:
         yield market
 

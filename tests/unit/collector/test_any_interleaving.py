@@ -19,14 +19,12 @@ from hypothesis import strategies as st
 
 from collector.ingest.confirm import told_of
 from collector.ingest.finality import CLOSE_DEADLINE_MS, REMEMBERED, Finality, Verdict
-from collector.model.events import CANDLE_MS, Candle, CandleValues, Origin
 from collector.model.gap import Gap
-from collector.model.normalize import candle_from_kline
 from collector.repair.ledger import Ledger, absent
 from collector.verify.compare import compare
 from exchange.again import AGAIN_MS
-from exchange.client import Kline
-from exchange.rows import flaw
+from exchange.events import CANDLE_MS, Candle, CandleValues, Origin, candle_from_kline
+from exchange.rows import Kline, flaw
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.commands.audit import DAY_MS
-from collector.commands.backfill import STRETCH_MS, page_rows, stretches
+from collector.commands.backfill import STRETCH_MS, stretches
 from collector.commands.backfill_progress import BackfillProgress, covers, joined
 from collector.verify.due import DUE_MS, due_opens
+from exchange.binance.limits import KLINES, page_rows, weight
 from exchange.budget import Budget
-from exchange.weights import KLINES, weight
 from marketdata.timeframes import timeframe_ms
 
 START = 1_790_000_000_000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.verify.compare import FIELDS, SUMS, TRADED, compare, must_shed_fields, wrong_fields
-from exchange.client import Kline
+from exchange.rows import Kline
 from marketdata.timeframes import timeframe_ms
 
 PAIR = "BTC/USDT:USDT"

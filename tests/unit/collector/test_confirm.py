@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from collector.ingest.confirm import Told, seconds_to_deadline, told_of
 from collector.ingest.finality import CLOSE_DEADLINE_MS, Finality
-from collector.model.events import CANDLE_MS
+from exchange.events import CANDLE_MS
 from exchange.rows import Kline
 
 OPEN_MS = 1_791_374_400_000

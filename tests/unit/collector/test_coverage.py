@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.model.events import CANDLE_MS
 from collector.repair.coverage import Coverage
+from exchange.events import CANDLE_MS
 
 PAIR = "BTC/USDT:USDT"
 START = 1_790_000_000_000 // CANDLE_MS * CANDLE_MS

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.ingest.finality import CLOSE_DEADLINE_MS, REMEMBERED, Finality, Verdict
-from collector.model.events import CANDLE_MS, Candle, CandleValues, Origin
+from exchange.events import CANDLE_MS, Candle, CandleValues, Origin
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

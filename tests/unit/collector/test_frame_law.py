@@ -19,8 +19,11 @@ from collector.feed.connection import ConnectionState
 from collector.feed.connections import Feeds
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLES, MARK_PRICE
-from exchange.universe import SymbolInfo
+from exchange.adapters import ADAPTERS
+from exchange.binance.feed import ChannelFeed
+from exchange.events import CANDLES, MARK_PRICE
+from exchange.universe import Instrument
+from marketdata.schema import EXCHANGE
 
 START_MS = 1_791_383_580_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "NOTOURSUSDT")
@@ -101,12 +104,14 @@ def test_every_frame_is_used_filtered_or_invalid_and_none_is_a_bug(
 
 async def _deliver(ingest: Ingest, frames: Sequence[tuple[str, str]]) -> None:
     symbols = [
-        SymbolInfo(name, f"{name[:3]}/USDT:USDT", name[:3], "USDT", "USDT", "TRADING", "PERPETUAL", "COIN", 2, 3, 0, 0)
+        Instrument(name, f"{name[:3]}/USDT:USDT", name[:3], "USDT", "coin", "trading", "TRADING", "", 2, 3, 0, 0)
         for name in SYMBOLS[:2]
     ]
     for info in symbols:
         ingest.watch(info.pair, START_MS)
-    feeds = Feeds(ingest, symbols, "wss://localhost:1")
+    feeds = Feeds(ADAPTERS[EXCHANGE], ingest, symbols, "wss://localhost:1")
     edges = {channel: feeds.feed(channel, SYMBOLS[:2], ConnectionState(channel, 2)) for channel in ingest.frames}
     for channel, frame in frames:
-        await edges[channel].message_handler(frame, None, 1_791_383_690.0)
+        edge = edges[channel]
+        assert isinstance(edge, ChannelFeed)
+        await edge.message_handler(frame, None, 1_791_383_690.0)

@@ -7,7 +7,7 @@ import pytest
 from collector.commands.workspace import chosen
 from collector.config import Config
 from collector.feed.known_pairs import FILE, KnownPairs, fits_one_of, states_at_start, without_gone
-from exchange.universe import Selection, SymbolInfo, UnknownPair, select
+from exchange.universe import Instrument, Selection, UnknownPair, select
 from tests.unit.collector.test_universe_watch import symbol, universe
 
 BTC, MATIC = symbol("BTC"), symbol("MATIC")
@@ -15,7 +15,7 @@ NAMED = [BTC.pair, MATIC.pair]
 WITHOUT_MATIC = universe(BTC)
 
 
-def known(folder: Path, *infos: SymbolInfo) -> frozenset[str]:
+def known(folder: Path, *infos: Instrument) -> frozenset[str]:
     """What a process knows that starts after one that saw these."""
     KnownPairs(folder).add(infos)
     return KnownPairs(folder).pairs
@@ -35,13 +35,13 @@ def test_a_name_that_was_never_known_is_still_refused(tmp_path: Path) -> None:
 
 def test_a_pair_that_became_another_kind_of_contract_is_gone_too(tmp_path: Path) -> None:
     names = known(tmp_path, BTC, MATIC)
-    other_kind = universe(BTC, symbol("MATIC", contract_type="TRADIFI_PERPETUAL"))
+    other_kind = universe(BTC, symbol("MATIC", kind="other"))
     assert without_gone(other_kind, NAMED, names).gone == (MATIC.pair,)
 
 
 @pytest.mark.parametrize("knows", [(BTC, MATIC), ()])
 def test_a_pair_whose_row_cannot_be_read_is_neither_gone_nor_a_wrong_name_and_holds_nobody_up(
-    tmp_path: Path, knows: tuple[SymbolInfo, ...]
+    tmp_path: Path, knows: tuple[Instrument, ...]
 ) -> None:
     answer = universe(BTC, invalid=["MATICUSDT"])
     left = without_gone(answer, NAMED, known(tmp_path, *knows))

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.model.events import CANDLE_MS
 from collector.model.gap import Gap, Reason, reason
 from collector.repair.ledger import (
     BUCKETS,
@@ -21,6 +20,7 @@ from collector.repair.ledger import (
     windows_with_holes,
 )
 from exchange.again import Again
+from exchange.events import CANDLE_MS
 
 PAIR = "BTC/USDT:USDT"
 DAY_MS = BUCKETS * CANDLE_MS

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.history.marks import BURST_MS, HOUR_MS, burst_wait_ms, pages
-from collector.model.events import CANDLE_MS
-from exchange.weights import BEST_KLINES_LIMIT
+from exchange.binance.limits import BEST_KLINES_LIMIT
+from exchange.events import CANDLE_MS
 
 START_MS = 1_791_331_200_000
 
@@ -13,7 +13,7 @@ START_MS = 1_791_331_200_000
 @given(hours=st.sets(st.integers(0, 9_000), max_size=60))
 def test_every_missing_hour_is_in_one_page_and_no_page_is_longer_than_the_best_weight(hours: set[int]) -> None:
     opens = sorted(START_MS + hour * HOUR_MS for hour in hours)
-    cut = list(pages(opens))
+    cut = list(pages(opens, BEST_KLINES_LIMIT))
     assert all((last - first) // HOUR_MS + 1 <= BEST_KLINES_LIMIT for first, last in cut)
     for open_ms in opens:
         assert sum(first <= open_ms <= last for first, last in cut) == 1
@@ -21,7 +21,7 @@ def test_every_missing_hour_is_in_one_page_and_no_page_is_longer_than_the_best_w
 
 def test_thirty_days_are_two_pages() -> None:
     month = [START_MS + hour * HOUR_MS for hour in range(720)]
-    assert [(last - first) // HOUR_MS + 1 for first, last in pages(month)] == [499, 221]
+    assert [(last - first) // HOUR_MS + 1 for first, last in pages(month, BEST_KLINES_LIMIT)] == [499, 221]
 
 
 @given(now_ms=st.integers(START_MS, START_MS + HOUR_MS))

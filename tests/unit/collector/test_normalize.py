@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.model.normalize import Invalid, candle_from_frame, mark_price_from_frame
+from exchange.binance.frames import candle_from_frame, mark_price_from_frame
+from exchange.events import Invalid
 
 FRAMES = Path(__file__).parent.parent.parent / "data" / "binance_usdm_2026-10" / "ws"
 PAIRS = {"BTCUSDT": "BTC/USDT:USDT"}

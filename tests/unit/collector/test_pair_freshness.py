@@ -1,23 +1,22 @@
 """What an alert on a pair's age reads: over a start, a hole, a halt, a delisting and a listing again."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 
-from collector.delivery.batch import Batcher
-from collector.delivery.points import PointCounters
-from collector.delivery.spool import Spool
-from collector.delivery.writer import Writer
 from collector.feed.symbols import HALTED, first_watched_open_ms
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
 from collector.observe import health
 from collector.observe.metrics import Exposition, Parts
 from collector.publish.stream import Stream
+from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.client import ExchangeClient
+from exchange.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
+from tests.support.pipeline import pipeline_at_rest
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 OPEN_MS = 1_790_000_100_000 // CANDLE_MS * CANDLE_MS
@@ -69,21 +68,17 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    points = {"main": PointCounters()}
-    spool = Spool(tmp_path, points, max_bytes=1_000_000, max_files=10)
-    writer = Writer(Batcher(), spool, points, wake=lambda _bucket: None)
+async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = ExchangeClock(lambda: 0)
-    ingest = Ingest(
-        clock, writer, wall_seconds=lambda: made.now_ms / 1000, observe_latency=lambda _channel, _seconds: None
-    )
-    parts = Parts(ingest, ExchangeClient("https://localhost", Budget()), points, spool, Stream("", "", clock))
-    made = World(parts, clock)
-    clock.observe(made.now_ms)
-    return made
+    async with aiohttp.ClientSession() as session:
+        pipeline = pipeline_at_rest(tmp_path, session, clock, lambda: made.now_ms / 1000)
+        client = BinanceClient("https://localhost", Budget())
+        made = World(Parts(client, pipeline, Stream("", "", clock)), clock)
+        clock.observe(made.now_ms)
+        yield made
 
 
-def test_a_pair_that_never_delivers_ages_from_the_candle_that_was_forming(world: World) -> None:
+async def test_a_pair_that_never_delivers_ages_from_the_candle_that_was_forming(world: World) -> None:
     world.watch(BTC)
     assert world.age(CANDLE_AGE, BTC) == 60
     assert world.age(MESSAGE_AGE, BTC) == 0
@@ -93,7 +88,7 @@ def test_a_pair_that_never_delivers_ages_from_the_candle_that_was_forming(world:
     assert world.age(MESSAGE_AGE, BTC) == 180
 
 
-def test_a_start_within_the_close_deadline_waits_for_the_candle_that_closed(world: World) -> None:
+async def test_a_start_within_the_close_deadline_waits_for_the_candle_that_closed(world: World) -> None:
     for _ in range(4):
         world.pass_seconds(30)
     world.pass_seconds(2)  # 2 s after a close: its closing frame is on its way
@@ -102,7 +97,7 @@ def test_a_start_within_the_close_deadline_waits_for_the_candle_that_closed(worl
 
 
 @pytest.mark.parametrize("origin", ["stream", "rest"])
-def test_a_close_makes_a_pair_as_young_as_the_close(world: World, origin: Origin) -> None:
+async def test_a_close_makes_a_pair_as_young_as_the_close(world: World, origin: Origin) -> None:
     world.watch(BTC)
     for _ in range(4):
         world.pass_seconds(31)
@@ -110,7 +105,7 @@ def test_a_close_makes_a_pair_as_young_as_the_close(world: World, origin: Origin
     assert world.age(CANDLE_AGE, BTC) == 4
 
 
-def test_a_candle_that_the_exchange_does_not_have_makes_no_pair_stale(world: World) -> None:
+async def test_a_candle_that_the_exchange_does_not_have_makes_no_pair_stale(world: World) -> None:
     world.watch(BTC)
     for _ in range(8):
         world.pass_seconds(30)
@@ -119,7 +114,7 @@ def test_a_candle_that_the_exchange_does_not_have_makes_no_pair_stale(world: Wor
     assert world.age(CANDLE_AGE, BTC) == 120
 
 
-def test_an_older_candle_that_comes_late_does_not_make_a_pair_older(world: World) -> None:
+async def test_an_older_candle_that_comes_late_does_not_make_a_pair_older(world: World) -> None:
     world.watch(BTC)
     for _ in range(14):
         world.pass_seconds(30)
@@ -129,7 +124,7 @@ def test_an_older_candle_that_comes_late_does_not_make_a_pair_older(world: World
     assert world.age(CANDLE_AGE, BTC) == age == 120
 
 
-def test_a_pair_that_trades_again_after_a_halt_has_the_time_of_a_new_one(world: World) -> None:
+async def test_a_pair_that_trades_again_after_a_halt_has_the_time_of_a_new_one(world: World) -> None:
     world.watch(BTC)
     world.watch(ETH)
     world.parts.pair_states[BTC] = "halted"
@@ -143,7 +138,7 @@ def test_a_pair_that_trades_again_after_a_halt_has_the_time_of_a_new_one(world: 
     assert world.age(CANDLE_AGE, ETH) > 3600  # its own silence is not forgotten
 
 
-def test_a_delisted_pairs_series_end_at_once_but_for_its_state(world: World) -> None:
+async def test_a_delisted_pairs_series_end_at_once_but_for_its_state(world: World) -> None:
     for pair in (BTC, ETH):
         world.watch(pair)
     world.ingest.on_mark_price(MarkPrice(BTC, world.now_ms, "1", "1", "0", world.now_ms + 1000), world.now_ms / 1000)
@@ -162,7 +157,9 @@ def test_a_delisted_pairs_series_end_at_once_but_for_its_state(world: World) -> 
 
 
 @pytest.mark.parametrize("left", [True, False])
-def test_a_pair_that_is_listed_again_begins_anew_whether_or_not_its_last_candle_came(world: World, left: bool) -> None:
+async def test_a_pair_that_is_listed_again_begins_anew_whether_or_not_its_last_candle_came(
+    world: World, left: bool
+) -> None:
     world.watch(BTC)
     for _ in range(10):
         world.pass_seconds(30)
@@ -173,7 +170,7 @@ def test_a_pair_that_is_listed_again_begins_anew_whether_or_not_its_last_candle_
     assert world.age(MESSAGE_AGE, BTC) == 0
 
 
-def test_the_tier_is_decided_by_patterns_on_the_pair(world: World) -> None:
+async def test_the_tier_is_decided_by_patterns_on_the_pair(world: World) -> None:
     world.parts.major = ["BTC/*", "SOL/USDT:USDT"]
     for pair in (BTC, ETH):
         world.watch(pair)
@@ -183,7 +180,7 @@ def test_the_tier_is_decided_by_patterns_on_the_pair(world: World) -> None:
     ]
 
 
-def test_the_next_funding_time_is_told_once_it_is_known(world: World) -> None:
+async def test_the_next_funding_time_is_told_once_it_is_known(world: World) -> None:
     name = "marketdata_next_funding_timestamp_seconds"
     world.watch(BTC)
     assert world.samples(name, BTC) == []
@@ -194,7 +191,7 @@ def test_the_next_funding_time_is_told_once_it_is_known(world: World) -> None:
     assert world.age(name, BTC) == -3601
 
 
-def test_a_pair_with_a_mark_price_is_live_once_its_candles_are_known_whoever_brought_them(world: World) -> None:
+async def test_a_pair_with_a_mark_price_is_live_once_its_candles_are_known_whoever_brought_them(world: World) -> None:
     def live() -> list[str]:
         return health.live_pairs(world.parts, world.now_ms / 1000)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.ingest.finality import Finality, Verdict
-from collector.model.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
 from collector.publish.recent import Final, Recent
+from exchange.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.ingest.sampling import Sampler
-from collector.model.events import MarkPrice
+from exchange.events import MarkPrice
 
 SECOND_MS = 1000
 MINUTE_MS = 60_000

@@ -11,7 +11,7 @@ from collector.delivery.spool import Spool
 from collector.delivery.writer import Writer
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.model.events import FUNDING, MARK_PRICE, MarkPrice
+from exchange.events import FUNDING, MARK_PRICE, MarkPrice
 
 PAIR = "BTC/USDT:USDT"
 NOW_SECONDS = 1_791_383_690.0

@@ -10,7 +10,7 @@ from collector.feed.silence import (
     Verdict,
 )
 from collector.ingest.ingest import PairFreshness
-from collector.model.events import CANDLE_MS, CANDLES, MARK_PRICE
+from exchange.events import CANDLE_MS, CANDLES, MARK_PRICE
 
 PAIR = "BTC/USDT:USDT"
 T0 = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

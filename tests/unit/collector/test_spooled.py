@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from collector.delivery.batch import Batch
 from collector.delivery.points import PointCounters
 from collector.delivery.spool import Spool
-from collector.model.events import CANDLE_MS, Candle, CandleValues
 from collector.publish.spooled import LONGEST_SECONDS, candle_of, spooled_candles
-from marketdata.schema import BUCKET_RAW, OHLCV_3M
+from exchange.events import CANDLE_MS, Candle, CandleValues
+from marketdata.schema import BUCKET_RAW, OHLCV_BASE
 from marketdata.serializer import candle_line, mark_ohlcv_line
 
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS
@@ -18,7 +18,7 @@ START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS
 
 def line(pair: str, open_ms: int, values: CandleValues) -> str:
     return candle_line(
-        OHLCV_3M,
+        OHLCV_BASE,
         pair,
         open_ms,
         values.open,
@@ -84,4 +84,4 @@ async def test_only_what_waits_for_every_store_and_is_of_the_last_day_is_read_ba
 
 @given(st.text(alphabet="closevum=,. 10i", max_size=40))
 def test_a_line_that_is_not_whole_is_told_to_nobody_and_ends_nothing(fields: str) -> None:
-    assert candle_of(f"{OHLCV_3M},exchange=BINANCE_FUTURES,pair=BTC/USDT:USDT {fields} {START}") is None
+    assert candle_of(f"{OHLCV_BASE},exchange=BINANCE_FUTURES,pair=BTC/USDT:USDT {fields} {START}") is None

@@ -14,7 +14,6 @@ from collector.delivery.spool import Spool
 from collector.delivery.writer import Writer
 from collector.feed.connection import ConnectionState
 from collector.feed.pacing import WINDOW_SECONDS
-from collector.model.events import CANDLES, MARK_PRICE
 from collector.observe.supervision import (
     FEED_STUCK_SECONDS,
     START_PATIENCE_SECONDS,
@@ -22,6 +21,7 @@ from collector.observe.supervision import (
     Supervisor,
     stuck,
 )
+from exchange.events import CANDLES, MARK_PRICE
 from service.systemd import Notifier
 
 BUCKET = "market_data"

@@ -7,18 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.feed.symbols import ANSWERS_WITHOUT, Changes, Members
-from exchange.universe import InvalidRow, SymbolInfo, Universe
+from exchange.binance.universe import ENDED
+from exchange.universe import Instrument, InvalidRow, Kind, State, Universe
+
+STATES: dict[str, State] = {"TRADING": "trading", **dict.fromkeys(ENDED, "ended")}
 
 
-def symbol(base: str, status: str = "TRADING", contract_type: str = "PERPETUAL", kind: str = "COIN") -> SymbolInfo:
-    return SymbolInfo(f"{base}USDT", f"{base}/USDT:USDT", base, "USDT", "USDT", status, contract_type, kind, 2, 3, 0, 0)
+def symbol(base: str, status: str = "TRADING", kind: Kind = "coin") -> Instrument:
+    state = STATES.get(status, "halted")
+    return Instrument(f"{base}USDT", f"{base}/USDT:USDT", base, "USDT", kind, state, status, "", 2, 3, 0, 0)
 
 
-def universe(*rows: SymbolInfo, invalid: Sequence[str] = ()) -> Universe:
+def universe(*rows: Instrument, invalid: Sequence[str] = ()) -> Universe:
     return Universe({row.symbol: row for row in rows}, tuple(InvalidRow(name, "broken") for name in invalid))
 
 
-def judge(members: Members, *rows: SymbolInfo, invalid: Sequence[str] = ()) -> Changes:
+def judge(members: Members, *rows: Instrument, invalid: Sequence[str] = ()) -> Changes:
     answer = universe(*rows, invalid=invalid)
     return members.judge(answer, answer.eligible())
 
@@ -41,16 +45,16 @@ def test_a_listing_is_collected_once_and_only_when_it_trades() -> None:
 
 def test_rows_of_other_kinds_never_slip_in() -> None:
     others = (
-        symbol("XAU", contract_type="TRADIFI_PERPETUAL", kind="COMMODITY"),
-        replace(symbol("BTC"), symbol="BTCUSDT_261225", contract_type="CURRENT_QUARTER"),
-        replace(symbol("ETH"), symbol="ETHUSD_PERP", quote="USD", margin="ETH"),
-        symbol("DEFI", kind="INDEX"),
+        symbol("XAU", kind="other"),
+        replace(symbol("BTC"), symbol="BTCUSDT_261225", kind="other"),
+        replace(symbol("ETH"), symbol="ETHUSD_PERP", quote="USD", kind="other"),
+        symbol("DEFI", kind="index"),
     )
     assert judge(Members([A]), A, *others) == Changes()
 
 
 def test_an_explicit_status_delists_at_once() -> None:
-    for status in ("SETTLING", "CLOSE", "DELIVERING", "DELIVERED"):
+    for status in sorted(ENDED):
         members = Members([A, B])
         assert judge(members, A, symbol("B", status)) == Changes(delisted=(B,))
         assert members.states[B.pair] == "delisted"
@@ -68,7 +72,7 @@ def test_a_symbol_that_is_not_listed_is_left_after_three_answers_in_a_row() -> N
 
 def test_a_symbol_that_becomes_another_kind_counts_as_not_listed() -> None:
     members = Members([A, B])
-    delivering = replace(B, contract_type="PERPETUAL_DELIVERING")
+    delivering = replace(B, kind="other")
     answers = [judge(members, A, delivering) for _ in range(ANSWERS_WITHOUT)]
     assert answers[-1].delisted == (B,)
 
@@ -101,7 +105,7 @@ def test_a_pair_that_is_listed_again_is_collected_again() -> None:
 
 def test_short_and_empty_answers_are_not_believed_however_often_they_come() -> None:
     members = Members(MANY)
-    for rows in ((), MANY[:20], tuple(replace(row, status="SETTLING") for row in MANY)):
+    for rows in ((), MANY[:20], tuple(replace(row, state="ended") for row in MANY)):
         for _ in range(2 * ANSWERS_WITHOUT):
             changes = judge(members, *rows)
             assert changes.delisted == ()
@@ -123,7 +127,7 @@ def test_a_doubted_answer_does_not_count_against_anyone() -> None:
     )
 )
 def test_no_answer_ever_leaves_more_than_a_tenth_and_states_follow_the_members(
-    answers: list[list[tuple[SymbolInfo, str]]],
+    answers: list[list[tuple[Instrument, str]]],
 ) -> None:
     members = Members(MANY)
     watched = {row.pair for row in MANY}

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.binance.limits import read_limits, read_refusal
 from exchange.circuit import Circuit, CircuitState
-from exchange.limits import Refusal, read_limits, read_refusal
+from exchange.limits import Refusal
 
 NOW_MS = 1_791_383_675_000
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.universe import InvalidRow, SymbolInfo, Universe, UnknownPair, parse, select
+from exchange.binance.universe import parse
+from exchange.universe import Instrument, InvalidRow, Universe, UnknownPair, select
 
 DATA = Path(__file__).parents[2] / "data"
 BTC = {
@@ -61,15 +62,15 @@ def test_of_the_recorded_symbols_of_2026_only_trading_coin_perpetuals_are_eligib
     assert len(universe.symbols) == len(recorded_2026["symbols"])
     assert pairs(universe.eligible()) == ["BTC/USDT:USDT", "币安人生/USDT:USDT"]
     assert universe.symbols["OMGUSDT"].status == "SETTLING"
-    assert universe.symbols["BTCUSDT"] == SymbolInfo(
+    assert universe.symbols["BTCUSDT"] == Instrument(
         symbol="BTCUSDT",
         pair="BTC/USDT:USDT",
         base="BTC",
         quote="USDT",
-        margin="USDT",
+        kind="coin",
+        state="trading",
         status="TRADING",
-        contract_type="PERPETUAL",
-        underlying_type="COIN",
+        description="PERPETUAL on COIN, margin USDT",
         price_precision=2,
         quantity_precision=3,
         onboard_ms=1567965300000,
@@ -151,6 +152,25 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("TRADING", "trading"),
+        ("PENDING_TRADING", "halted"),
+        ("TRADING_HALT", "halted"),
+        ("BREAK", "halted"),
+        ("DELIVERING", "ended"),
+        ("DELIVERED", "ended"),
+        ("SETTLING", "ended"),
+        ("CLOSE", "ended"),
+    ],
+)
+def test_a_status_says_whether_a_symbol_trades_now_later_or_never_again(status: str, state: str) -> None:
+    assert listing({**BTC, "status": status}).symbols["BTCUSDT"].state == state
+
+
 damaged_rows = st.dictionaries(st.sampled_from(sorted(BTC)), json_values, max_size=4).map(
     lambda damage: {**BTC, "symbol": "ETHUSDT", "baseAsset": "ETH", **damage}
 )
@@ -162,7 +182,8 @@ def test_whatever_else_is_listed_a_good_row_is_found_and_nothing_raises(rows: li
     universe = listing(*rows[:place], good, *rows[place:])
     assert "SOL/USDT:USDT" in pairs(universe.eligible())
     for info in universe.eligible(include_index=True):
-        assert (info.contract_type, info.status, info.quote, info.margin) == ("PERPETUAL", "TRADING", "USDT", "USDT")
+        assert (info.status, info.quote) == ("TRADING", "USDT")
+        assert info.description in ("PERPETUAL on COIN, margin USDT", "PERPETUAL on INDEX, margin USDT")
         assert info.symbol == info.base + info.quote
 
 

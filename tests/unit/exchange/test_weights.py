@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.weights import KLINES, MAX_KLINES, page_limit, weight
+from exchange.binance.limits import KLINES, MAX_KLINES, page_limit, weight
 
 
 @pytest.mark.parametrize(

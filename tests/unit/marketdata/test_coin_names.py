@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.publish.spooled import candle_of
-from exchange.universe import InvalidRow, Universe, fits, parse, select
+from exchange.binance.universe import parse
+from exchange.universe import InvalidRow, Universe, fits, select
 from marketdata.influxql import Query
 from marketdata.ohlcv import where
 from marketdata.pairs import parse_pair, symbol_of

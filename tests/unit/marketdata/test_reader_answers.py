@@ -58,4 +58,4 @@ def test_a_querys_values_are_sent_as_parameters_and_times_are_returned_in_ms() -
     form = Query("market_data", 'SELECT "close" FROM "x" WHERE "pair" = $pair0', {"pair0": "币安人生/USDT:USDT"}).form()
     assert form["db"] == "market_data"
     assert form["epoch"] == "ms"
-    assert json.loads(form["params"]) == {"pair0": "币安人生/USDT:USDT"}
+    assert json.loads(form["params"]) == {"exchange": "BINANCE_FUTURES", "pair0": "币安人生/USDT:USDT"}

@@ -1,4 +1,4 @@
-"""What a REST request costs: Binance's weight table for USDT-M futures, and the cheapest way to page through candles.
+"""What a REST request costs of Binance's limits, and what an answer says of them. Pure.
 
 Source: "Request Weight" of each page under Binance, USDS-M Futures, Market Data Endpoints
 (https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api). Measured on the live
@@ -8,8 +8,13 @@ exchange on 2026-10-07: a kline request without `limit` costs 5, and one of exac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType
+
+from exchange.budget import CONFIRM_RESERVE_PERCENT
+from exchange.limits import Limits, Refusal
 
 type Params = Mapping[str, str | int]
 
@@ -36,6 +41,10 @@ MAX_FUNDING_RATES = 1000
 #: The numbers of levels "Order Book" allows; up to the 50th they cost the same.
 DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 
+#: A larger page, dearer by weight, for where the number of requests is what binds; and the budget's pace.
+LONG_PAGE = 1000
+REQUESTS_A_MINUTE = 600
+
 #: Rows of one kline request that buy the most history: 499 rows for a weight of 2.
 BEST_KLINES_LIMIT = 499
 
@@ -49,7 +58,7 @@ def weight(route: str, params: Params) -> int:
     try:
         cost = _TABLE[route]
     except KeyError:
-        raise ValueError(f"no weight is known for {route}: add it to exchange/weights.py with its source") from None
+        raise ValueError(f"no weight is known for {route}: add it to {__name__} with its source") from None
     return cost(params)
 
 
@@ -60,6 +69,16 @@ def page_limit(rows: int, largest: int = BEST_KLINES_LIMIT) -> int:
     requests, which pays where the number of requests is what binds (long histories).
     """
     return max(1, min(rows, largest, MAX_KLINES))
+
+
+def page_rows(share: int) -> int:
+    """Return the rows of a page of months of history, for this share (weight a minute).
+
+    The cheapest by weight, or 1,000 where the budget's pace (10 requests a second) is what binds.
+    """
+    usable = share * (100 - CONFIRM_RESERVE_PERCENT) // 100
+    weight_of_best = 2
+    return LONG_PAGE if usable // weight_of_best > REQUESTS_A_MINUTE else BEST_KLINES_LIMIT
 
 
 def _klines(params: Params) -> int:
@@ -103,3 +122,50 @@ _TABLE: Mapping[str, Callable[[Params], int]] = MappingProxyType(
 
 #: Every route that may be asked.
 ROUTES = tuple(_TABLE)
+
+#: 403 the firewall, 418 a ban for going on after 429, 429 too much, 451 the wrong country (Binance, "General Info").
+REFUSING_STATUSES = frozenset({403, 418, 429, 451})
+
+_BANNED_UNTIL_MS = re.compile(r"banned until (\d{13})\b")
+
+
+def read_refusal(status: int, retry_after: str | None, body: str, now_ms: int) -> Refusal | None:
+    """Return the refusal in an answer, or None if the status is none.
+
+    `retry_after` is the header, in seconds or as an HTTP date; `body` may say "IP(..) banned until <ms>". The later of
+    the two counts. `now_ms` is the exchange's time.
+    """
+    if status not in REFUSING_STATUSES:
+        return None
+    named = []
+    if retry_after is not None and (seconds := _retry_after_seconds(retry_after, now_ms)) is not None:
+        named.append(seconds)
+    if match := _BANNED_UNTIL_MS.search(body):
+        named.append((int(match[1]) - now_ms) / 1000)
+    return Refusal(status, max(named)) if named else Refusal(status, None)
+
+
+def _retry_after_seconds(text: str, now_ms: int) -> float | None:
+    if re.fullmatch(r"\d{1,9}", text.strip()):
+        return float(text)
+    try:
+        return parsedate_to_datetime(text).timestamp() - now_ms / 1000
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_limits(status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Limits:
+    """Read the headers (and a ban's body) of an answer; `now_ms` is the exchange's time where `Date` is missing."""
+    used = headers.get("X-MBX-USED-WEIGHT-1M", "")
+    date_ms = _date_ms(headers.get("Date"))
+    refusal = read_refusal(
+        status, headers.get("Retry-After"), body.decode(errors="replace"), now_ms if date_ms is None else date_ms
+    )
+    return Limits(int(used) if used.isascii() and used.isdigit() else None, date_ms, refusal)
+
+
+def _date_ms(text: str | None) -> int | None:
+    try:
+        return round(parsedate_to_datetime(text or "").timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,120 @@
+"""What an exchange said, as values: the only currency between the feeds and the writer.
+
+Numbers stay the exchange's own decimal text from the frame to the store, so that nothing is rounded on the way.
+Times are UTC milliseconds of the exchange, never ours.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from exchange.rows import Kline, PremiumIndex
+from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME
+
+CANDLES = f"candles_{BASE_TIMEFRAME}"
+MARK_PRICE = "mark_price"
+FUNDING = "funding"
+
+CANDLE_MS = BASE_MS
+"""Length of a base candle."""
+
+type Origin = Literal["stream", "rest", "spool"]
+"""Who told a candle; ``spool``: an earlier process of ours, and it waits there for its store."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandleValues:
+    """The numbers of one candle: prices, base and quote volumes as decimal text, trades as a count."""
+
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    quote_volume: str
+    taker_buy_volume: str
+    taker_buy_quote_volume: str
+    trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """One base candle as the exchange told it, forming (``final`` false) or closed."""
+
+    pair: str
+    open_time_ms: int
+    values: CandleValues
+    final: bool
+    origin: Origin
+    event_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPrice:
+    """One frame of mark price, index price and funding. ``rate`` is the estimate for the running period.
+
+    ``next_funding_time_ms`` is 0 for a contract that pays no funding any more (delisted). ``estimated_settle`` means
+    something in the last hour before a settlement only; ``average_mark`` is the mark price's moving average. Both are
+    told on and not stored, so None, where a frame lacks one, harms nothing.
+    """
+
+    pair: str
+    event_time_ms: int
+    mark: str
+    index: str
+    rate: str
+    next_funding_time_ms: int
+    estimated_settle: str | None = None
+    average_mark: str | None = None
+
+
+type Reason = Literal[
+    "malformed", "unknown_symbol", "unknown_event", "wrong_interval", "not_usd_margined", "implausible", "bug"
+]
+
+REASONS: tuple[Reason, ...] = (
+    "malformed",
+    "unknown_symbol",
+    "unknown_event",
+    "wrong_interval",
+    "not_usd_margined",
+    "implausible",
+    "bug",
+)
+
+
+class Invalid(Exception):
+    """The frame is not an event for us; ``reason`` says why."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+def mark_price_from_premium_index(pair: str, row: PremiumIndex) -> MarkPrice:
+    """Build a mark price from a REST row: what the stream would have said, less often."""
+    funded = row.last_funding_rate is not None
+    return MarkPrice(
+        pair=pair,
+        event_time_ms=row.time_ms,
+        mark=row.mark_price,
+        index=row.index_price,
+        rate=row.last_funding_rate or "0",
+        next_funding_time_ms=row.next_funding_time_ms if funded else 0,
+        estimated_settle=row.estimated_settle_price,
+    )
+
+
+def candle_from_kline(pair: str, kline: Kline, *, final: bool, exchange_time_ms: int) -> Candle:
+    """Build a candle from a REST row; the caller judges finality by the exchange's clock."""
+    values = CandleValues(
+        open=kline.open,
+        high=kline.high,
+        low=kline.low,
+        close=kline.close,
+        volume=kline.volume,
+        quote_volume=kline.quote_volume,
+        taker_buy_volume=kline.taker_buy_volume,
+        taker_buy_quote_volume=kline.taker_buy_quote_volume,
+        trades=kline.trades,
+    )
+    return Candle(pair, kline.open_time_ms, values, final, "rest", exchange_time_ms)

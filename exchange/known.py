@@ -1,0 +1,12 @@
+"""The exchanges there are, in numbers alone: `adapters` has those who speak to them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from exchange.binance.facts import FACTS
+from exchange.facts import Facts
+
+DEFAULT = FACTS
+
+EXCHANGES: Mapping[str, Facts] = MappingProxyType({facts.id: facts for facts in (FACTS,)})
+"""By id."""
