@@ -3,7 +3,7 @@
 The image made here is our influxd and the shared libraries it was linked to, nothing else: it needs no base image, no
 root and no network, and the libraries are the ones that influxd was built with.
 
-    python -m tools.images      prints the image's name
+    python -m tools.bootstrap.images      prints the image's name
 """
 
 import io
@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from tools import programs
+from tools.bootstrap import programs
 
 OFFICIAL = f"influxdb:{programs.INFLUXD_VERSION}"
 OWN = f"marketdata-influxdb:{programs.INFLUXD_VERSION}"

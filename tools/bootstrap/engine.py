@@ -1,6 +1,6 @@
 """The Docker engine that the integration tests need: found, started, or installed.
 
-python -m tools.engine      one line on the engine; exit code 1 and what to do if there is none
+python -m tools.bootstrap.engine      one line on the engine; exit code 1 and what to do if there is none
 """
 
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from tools import debian
-from tools.programs import cache_dir
+from tools.bootstrap import debian
+from tools.bootstrap.programs import cache_dir
 
 # With what the package recommends: cgroupfs-mount is needed where systemd does not run.
 PACKAGES = ["docker.io", "iptables"]
