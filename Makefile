@@ -9,7 +9,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Get uv, Python, the packages, influxd, Prometheus and its like; again: does nothing and says so
-	@$(PYTHON3) -m tools.setup
+	@$(PYTHON3) -m tools.bootstrap.setup
 
 demo: setup ## The whole path on this machine; Ctrl-C ends it (DEMO_SECONDS=240 checks and ends; EXCHANGE=binance)
 	@exec env DEMO_SECONDS="$(DEMO_SECONDS)" EXCHANGE="$(EXCHANGE)" .venv/bin/python -m tools.demo
@@ -66,7 +66,7 @@ format: setup ## Let ruff put the source in order
 	@.venv/bin/ruff format
 
 wheel: setup ## Build the reader library's wheel into dist/
-	@$(PYTHON3) -m tools.uv build --quiet --wheel --package marketdata --python .venv/bin/python --out-dir dist
+	@$(PYTHON3) -m tools.bootstrap.uv build --quiet --wheel --package marketdata --python .venv/bin/python --out-dir dist
 	@ls dist/*.whl
 
 clean: ## Remove what was made here (not the cache of programs)

@@ -19,7 +19,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from influx.provisioning import provision
-from tools import programs
+from tools.bootstrap import programs
 from tools.demo.processes import Children
 from tools.demo.servers import answers, environment, influxd_command, simulator_command, simulator_url
 from tools.ports import HOST, free_port

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import programs
-from tools.uv import find_uv
+from tools.bootstrap import programs
+from tools.bootstrap.uv import find_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -43,9 +43,9 @@ def checks() -> dict[str, list[str]]:
         "yamllint": [str(BIN / "yamllint"), "--strict", "."],
         "dashboards": [sys.executable, "-m", "grafana", "--check"],
         "uv.lock": [*uv, "lock", "--check", "--quiet", "--python", sys.executable],
-        "alertmanager": [sys.executable, "-m", "tools.alertmanager", "--check"],
+        "alertmanager": [sys.executable, "-m", "tools.generate.alertmanager", "--check"],
         "blackbox.yml": [_program("blackbox_exporter"), "--config.file=prometheus/blackbox.yml", "--config.check"],
-        "docs/metrics.md": [sys.executable, "-m", "tools.metrics_docs", "--check"],
+        "docs/metrics.md": [sys.executable, "-m", "tools.generate.metrics_docs", "--check"],
     }
     if list((ROOT / "ansible").glob("**/*.yml")):
         found["ansible-lint"] = [str(BIN / "ansible-lint"), "--offline", "--strict", "-q", "ansible"]

@@ -18,7 +18,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.uv import Missing, find_uv
+from tools.bootstrap.uv import Missing, find_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"

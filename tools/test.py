@@ -31,9 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
 PYTEST = [PYTHON, "-m", "pytest"]
 TEST = {
-    "setup": [sys.executable, "-m", "tools.setup"],
-    "docker": [PYTHON, "-m", "tools.engine"],
-    "images": [PYTHON, "-m", "tools.images"],
+    "setup": [sys.executable, "-m", "tools.bootstrap.setup"],
+    "docker": [PYTHON, "-m", "tools.bootstrap.engine"],
+    "images": [PYTHON, "-m", "tools.bootstrap.images"],
     # Uses the cores that the integration tests leave idle: these wait half of their time, and for deadlines.
     "unit+contract": ["nice", *PYTEST, "-n", "2", "tests/unit", "tests/contract"],
     # More workers than cores: these tests wait for servers, deadlines, closes of candles. The longest start first.

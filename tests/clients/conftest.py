@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tools import programs
+from tools.bootstrap import programs
 from tools.clients import environment, stack
 from tools.clients.experiment import Experiment
 from tools.clients.fleet import Bot

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import programs
+from tools.bootstrap import programs
 
 
 @pytest.fixture

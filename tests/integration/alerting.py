@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.support import REQUEST_SECONDS, end, eventually_async, free_port, tail
 from tests.support.faster import by_a_clock_behind, each_second, faster_alertmanager, faster_rules
-from tools import programs
+from tools.bootstrap import programs
 from tools.demo.configs import Target
 from tools.demo.monitoring import SHIPPED, prometheus_folder
 from tools.demo.servers import alertmanager_command, prometheus_command

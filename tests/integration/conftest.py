@@ -20,7 +20,7 @@ import pytest
 from influx.provisioning import provision
 from tests.integration.browser import chromium
 from tests.integration.servers import InfluxServer, InfluxStack, Simulator, influx_server, simulator_process
-from tools import engine, images, programs
+from tools.bootstrap import engine, images, programs
 
 GRAFANA_MISSING = [
     name for name, there in (("Grafana", programs.find("grafana")), ("Chromium", chromium())) if there is None

@@ -14,7 +14,7 @@ import pytest
 from tests.lab.listening import listening
 from tests.lab.machine import Machine
 from tests.lab.played import Played, play
-from tools import programs
+from tools.bootstrap import programs
 from tools.lab.hosts import Lab
 
 pytestmark = pytest.mark.usefixtures("converged")

@@ -10,7 +10,7 @@ from tests.lab.audited import audit
 from tests.lab.machine import Machine
 from tests.lab.played import play
 from tests.lab.secrets import secrets_of, seen
-from tools import programs
+from tools.bootstrap import programs
 from tools.lab.hosts import Lab
 
 pytestmark = pytest.mark.usefixtures("converged")

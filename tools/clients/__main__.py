@@ -13,7 +13,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tools import programs
+from tools.bootstrap import programs
+from tools.bootstrap.uv import Missing
 from tools.clients import environment, experiment, stack
 from tools.clients.experiment import Experiment
 from tools.clients.fleet import BotTrouble
@@ -23,7 +24,6 @@ from tools.demo.processes import ChildDied, Children
 from tools.demo.servers import CannotStart
 from tools.demo.servers import environment as of_children
 from tools.demo.settings import ROOT
-from tools.uv import Missing
 
 IN_TIME_SECONDS = 6.0
 IN_TIME_SHARE = 0.99

@@ -5,7 +5,7 @@
 It shares nothing with ours: other versions of pandas and aiohttp, other licences. A second run does nothing. The reader
 library is on its path as in a bot. To update the list of packages, run
 
-    python3 -m tools.uv pip compile --python-version 3.13 --generate-hashes --no-header --no-annotate \\
+    python3 -m tools.bootstrap.uv pip compile --python-version 3.13 --generate-hashes --no-header --no-annotate \\
         --output-file tools/clients/requirements.txt tools/clients/requirements.in
 
 Standard library only, Python >= 3.9.
@@ -21,8 +21,8 @@ import sys
 import time
 from pathlib import Path
 
-from tools.interpreter import find_interpreter
-from tools.uv import Missing, find_uv
+from tools.bootstrap.interpreter import find_interpreter
+from tools.bootstrap.uv import Missing, find_uv
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".clients"

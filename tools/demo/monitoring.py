@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import programs
+from tools.bootstrap import programs
 from tools.demo import configs, grafana
 from tools.demo.folder import Folder
 from tools.demo.processes import Children

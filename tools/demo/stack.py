@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tools import programs
+from tools.bootstrap import programs
 from tools.demo import configs, monitoring
 from tools.demo.exchange_truth import unreachable
 from tools.demo.folder import Folder

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tools import programs
+from tools.bootstrap import programs
 from tools.demo.settings import ROOT
 from tools.faults.engine import Result
 from tools.faults.rows import NoSuchRow, chosen

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tools import programs
+from tools.bootstrap import programs
 from tools.demo.processes import ChildDied
 from tools.demo.settings import ROOT
 from tools.faults import engine, proxy

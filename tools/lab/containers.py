@@ -15,7 +15,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
 
-from tools import programs
+from tools.bootstrap import programs
 from tools.lab.hosts import ROOT, Lab
 from tools.lab.image import lab_image
 

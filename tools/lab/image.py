@@ -15,7 +15,7 @@ from pathlib import Path
 import docker
 from docker.errors import ImageNotFound
 
-from tools import debian
+from tools.bootstrap import debian
 
 SUITE = "trixie"
 MIRROR = os.environ.get("MARKETDATA_LAB_MIRROR", "http://deb.debian.org/debian")

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from tools import programs
+from tools.bootstrap import programs
 from tools.lab.hosts import INVENTORY, ROOT, Lab
 
 ANSIBLE = ROOT / "ansible"

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
 from collector.observe.metrics import Histograms
-from tools.metrics_docs import HEADER, PAGE, PageError, rendered, sections, table
+from tools.generate.metrics_docs import HEADER, PAGE, PageError, rendered, sections, table
 
 ROW = re.compile(r"^\| `(marketdata_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$", re.MULTILINE)
 
@@ -16,7 +16,7 @@ ROW = re.compile(r"^\| `(marketdata_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$", r
 async def test_the_page_is_what_the_code_says() -> None:
     page = PAGE.read_text(encoding="utf-8")
     tables = {title: table(families) for title, families in (await sections()).items()}
-    assert page == rendered(page, tables), "run python -m tools.metrics_docs"
+    assert page == rendered(page, tables), "run python -m tools.generate.metrics_docs"
 
 
 async def test_every_metric_is_told_once_with_type_labels_and_meaning() -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from tests.support.mutants import Mutant, mutants, needed
 from tests.support.rules import rules
-from tools import programs
+from tools.bootstrap import programs
 
 PROMETHEUS = Path(__file__).resolve().parents[3] / "prometheus"
 GROUP = "mutant"

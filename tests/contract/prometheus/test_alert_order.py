@@ -16,7 +16,8 @@ import yaml
 
 from tests.support.faster import duration_ms
 from tests.support.rules import FOLDER
-from tools import alertmanager, programs
+from tools.bootstrap import programs
+from tools.generate import alertmanager
 
 GROUPS = [
     *("marketdata.recording", "marketdata.pairs", "marketdata.objective.recording", "marketdata.objective"),

@@ -12,8 +12,9 @@ import yaml
 from pydantic import ValidationError
 
 from tests.support.rules import rules
-from tools import alertmanager, programs
-from tools.alertmanager import EXAMPLE, Settings
+from tools.bootstrap import programs
+from tools.generate import alertmanager
+from tools.generate.alertmanager import EXAMPLE, Settings
 
 Labels = Mapping[str, str]
 

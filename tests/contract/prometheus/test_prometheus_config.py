@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tools import programs
+from tools.bootstrap import programs
 from tools.demo.configs import Target, blackbox_targets, blackbox_yml, target_files
 from tools.demo.monitoring import SHIPPED, prometheus_folder
 

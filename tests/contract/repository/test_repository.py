@@ -101,7 +101,7 @@ def test_who_speaks_to_no_exchange_loads_no_library_of_one() -> None:
 def test_nobody_but_its_adapter_and_the_routes_of_its_bots_knows_an_exchange() -> None:
     """Of the tools, those that build parts of a gateway or a client of their own."""
     users = {user for user in users_of("exchange.binance") if not user.startswith(("exchange/binance/", "gateway/"))}
-    assert users == {"exchange/adapters.py", "exchange/known.py", "tools/metrics_docs.py"}
+    assert users == {"exchange/adapters.py", "exchange/known.py", "tools/generate/metrics_docs.py"}
 
 
 def test_the_reconcile_engine_needs_only_the_standard_library() -> None:

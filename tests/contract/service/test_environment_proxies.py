@@ -10,7 +10,7 @@ import yaml
 
 from tests.contract.repository.test_repository import ROOT, imports, tracked_and_new
 
-DOWNLOADS = {"tools/vendor.py"}
+DOWNLOADS = {"tools/bootstrap/vendor.py"}
 """Set-up fetches from the internet as pip, uv and apt do: through the proxy of who runs it."""
 
 FORBIDDEN = {"urlopen", "urlretrieve"}

@@ -18,7 +18,7 @@ from influx.backup.scratch import scratch
 from influx.backup.server import Server
 from influx.provisioning import provision
 from tests.integration.servers import InfluxStack
-from tools import programs
+from tools.bootstrap import programs
 
 DAY = "2026-01-05"
 OPENS_MS = [1_767_571_200_000 + i * 180_000 for i in range(480)]

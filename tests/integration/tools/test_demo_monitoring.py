@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.integration.demo_process import demo, live
 from tests.support import REQUEST_SECONDS, eventually
-from tools import programs
+from tools.bootstrap import programs
 from tools.demo.run import Run
 
 PAIRS = 8

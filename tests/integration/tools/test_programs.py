@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.servers import InfluxServer, InfluxStack
 from tests.support import REQUEST_SECONDS
-from tools.programs import INFLUXD_VERSION
+from tools.bootstrap.programs import INFLUXD_VERSION
 
 LINE = "ohlcv_3m,exchange=BINANCE_FUTURES,pair=BTC/USDT:USDT close=1.5 1700000000000"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import go_build
-from tools.go_build import LINE_EVERY_SECONDS, Progress
+from tools.bootstrap import go_build
+from tools.bootstrap.go_build import LINE_EVERY_SECONDS, Progress
 
 GO = """\
 #!/bin/sh

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import eventually
-from tools import interpreter, programs, setup, source, vendor
-from tools.uv import output
+from tools.bootstrap import interpreter, programs, setup, source, vendor
+from tools.bootstrap.uv import output
 
 FINGERPRINT = vendor.INFLUXDATA_FINGERPRINT
 SUBKEY = "9D539D90D3328DC7D6C8D3B9D8FF8E1F7DF8B07E"

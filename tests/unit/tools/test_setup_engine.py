@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import engine, images
+from tools.bootstrap import engine, images
 
 
 class Terminal(io.StringIO):

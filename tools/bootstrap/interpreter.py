@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.uv import Missing, output
+from tools.bootstrap.uv import Missing, output
 
 MINIMUM = (3, 13)
 _PROVE = "import sys; v = sys.version_info; print(v[0], v[1], v[2], v.releaselevel, 't' in sys.abiflags)"

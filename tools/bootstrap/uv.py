@@ -1,6 +1,6 @@
 """Finds uv, or installs it to its own virtual environment in the cache.
 
-    python3 -m tools.uv ARGUMENT ...        runs it
+    python3 -m tools.bootstrap.uv ARGUMENT ...        runs it
 
 Standard library only, Python >= 3.9: this runs before anything is installed.
 """
@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-from tools.programs import cache_dir
+from tools.bootstrap.programs import cache_dir
 
 
 class Missing(Exception):

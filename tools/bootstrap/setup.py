@@ -1,6 +1,6 @@
 """`make setup`: gets everything the repository needs on this machine. A second run does nothing and reports that.
 
-    python3 -m tools.setup
+    python3 -m tools.bootstrap.setup
 
 Prints one line per item. Without uv, an interpreter and the packages nothing works: exit code 1. If one of the other
 programs is missing, only what needs it is left out, and its line says what to do.
@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tools import interpreter, programs, source, vendor
-from tools.uv import Missing, find_uv
+from tools.bootstrap import interpreter, programs, source, vendor
+from tools.bootstrap.uv import Missing, find_uv
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 VENV = ROOT / ".venv"
 
 VENDOR = "the vendor's archive"

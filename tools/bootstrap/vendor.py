@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.programs import GRAFANA_VERSION, INFLUXD_VERSION, RELEASES
+from tools.bootstrap.programs import GRAFANA_VERSION, INFLUXD_VERSION, RELEASES
 
 CONNECT_SECONDS = 5  # offline must not be slow: after this, the next way is tried
 

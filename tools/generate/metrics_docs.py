@@ -1,7 +1,7 @@
 """Generates the tables of docs/metrics.md from the code that exports the metrics. The text around them is manual.
 
-python -m tools.metrics_docs           writes them
-python -m tools.metrics_docs --check   exit code 1 if they do not match the code
+python -m tools.generate.metrics_docs           writes them
+python -m tools.generate.metrics_docs --check   exit code 1 if they do not match the code
 """
 
 import argparse
@@ -44,7 +44,7 @@ from sentinel import store as sentinel_store
 from sentinel.metrics import SECTIONS as SENTINEL_SECTIONS
 from sentinel.watch import StoreWatch
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "metrics.md"
 
 DISTRIBUTIONS = "Distributions"
 BACKUP = "Backup"
@@ -83,7 +83,7 @@ def table(families: Iterable[Metric]) -> list[str]:
     lines = list(HEADER)
     for family in families:
         if not family.samples:
-            raise ValueError(f"{family.name} has no sample: add one in tools/metrics_docs.py")
+            raise ValueError(f"{family.name} has no sample: add one in tools/generate/metrics_docs.py")
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = dict.fromkeys(label for sample in family.samples for label in sample.labels if label != "le")
         lines.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
@@ -111,7 +111,7 @@ def rendered(page: str, tables: Mapping[str, list[str]]) -> str:
 
 def main() -> int:
     """Write the page, or compare it."""
-    parser = argparse.ArgumentParser(prog="python -m tools.metrics_docs", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.generate.metrics_docs", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare and write nothing")
     check = parser.parse_args().check
     page = PAGE.read_text(encoding="utf-8")
@@ -125,7 +125,7 @@ def main() -> int:
         print(f"{PAGE.name} matches the code")
         return 0
     if check:
-        print(f"{PAGE.name} does not match the code: run python -m tools.metrics_docs", file=sys.stderr)
+        print(f"{PAGE.name} does not match the code: run python -m tools.generate.metrics_docs", file=sys.stderr)
         return 1
     PAGE.write_text(wanted, encoding="utf-8")
     print(f"{PAGE.name} written")

@@ -3,7 +3,7 @@
 The image built here contains only our influxd and the shared libraries it is linked to: it needs no base image, root or
 network, and has the libraries influxd was built with.
 
-    python -m tools.images      prints the image's name
+    python -m tools.bootstrap.images      prints the image's name
 """
 
 import io
@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from tools import programs
+from tools.bootstrap import programs
 
 OFFICIAL = f"influxdb:{programs.INFLUXD_VERSION}"
 OWN = f"marketdata-influxdb:{programs.INFLUXD_VERSION}"

@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package tools names the programs that tools/setup.py builds from this module.
+// Package tools names the programs that tools/bootstrap/setup.py builds from this module.
 package tools
 
 import (

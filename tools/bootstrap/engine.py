@@ -1,6 +1,6 @@
 """Finds, starts or installs the Docker engine that the integration tests need.
 
-python -m tools.engine      prints one line about the engine; exit code 1 and what to do if there is none
+python -m tools.bootstrap.engine      prints one line about the engine; exit code 1 and what to do if there is none
 """
 
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from tools import debian
-from tools.programs import cache_dir
+from tools.bootstrap import debian
+from tools.bootstrap.programs import cache_dir
 
 # Including recommended packages: cgroupfs-mount is needed where systemd does not run.
 PACKAGES = ["docker.io", "iptables"]

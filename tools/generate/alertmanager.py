@@ -1,9 +1,9 @@
 """Renders prometheus/alertmanager.yml.j2, the only source of Alertmanager's configuration.
 
-    python -m tools.alertmanager [SETTINGS.yml]   prints the configuration for these receivers (none: no notifications)
-    python -m tools.alertmanager --write          writes prometheus/alertmanager.yml, the one without receivers
-    python -m tools.alertmanager --check          checks that this file matches the template, and has amtool check the
-                                                  configuration of every combination of receivers
+    python -m tools.generate.alertmanager [SETTINGS.yml]   prints the configuration (without a file: no receivers)
+    python -m tools.generate.alertmanager --write          writes prometheus/alertmanager.yml, without receivers
+    python -m tools.generate.alertmanager --check          checks that this file matches the template, and has amtool
+                                                           check the configuration of every combination of receivers
 
 Ansible renders the same template with variables of the same names.
 """
@@ -22,9 +22,9 @@ import jinja2
 import yaml
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tools import programs
+from tools.bootstrap import programs
 
-FOLDER = Path(__file__).resolve().parent.parent / "prometheus"
+FOLDER = Path(__file__).resolve().parent.parent.parent / "prometheus"
 TEMPLATE = FOLDER / "alertmanager.yml.j2"
 SHIPPED = FOLDER / "alertmanager.yml"
 
@@ -159,14 +159,18 @@ def check() -> list[str]:
     """Return the problems of the template and the generated file, one line each."""
     wrong = []
     if not SHIPPED.exists() or SHIPPED.read_text(encoding="utf-8") != render(Settings()):
-        wrong.append(f"{SHIPPED.name} does not match {TEMPLATE.name}: run python -m tools.alertmanager --write")
+        wrong.append(
+            f"{SHIPPED.name} does not match {TEMPLATE.name}: run python -m tools.generate.alertmanager --write"
+        )
     amtool = programs.find("amtool")
     return wrong + (complaints(amtool) if amtool else ["amtool is missing: run make setup"])
 
 
 def main(arguments: list[str] | None = None) -> int:
     """See the module's docstring. Returns 0, 1 if the check fails, 2 for invalid settings."""
-    parser = argparse.ArgumentParser(prog="python -m tools.alertmanager", description="Alertmanager's configuration")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.generate.alertmanager", description="Alertmanager's configuration"
+    )
     parser.add_argument("settings", nargs="?", type=Path, help="a YAML file with the variables of the template")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--write", action="store_true", help=f"write prometheus/{SHIPPED.name}")

@@ -12,16 +12,16 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import go_build
-from tools.programs import INFLUXD_VERSION, cache_dir
-from tools.vendor import CannotGet
+from tools.bootstrap import go_build
+from tools.bootstrap.programs import INFLUXD_VERSION, cache_dir
+from tools.bootstrap.vendor import CannotGet
 
 MODULE = Path(__file__).parent / "influxd"
 
 ALERTMANAGER_TEMPLATES = "/usr/share/prometheus/alertmanager"
 ALERTMANAGER_SCRIPT = """\
 #!/bin/sh
-# Debian's alertmanager, not installed: it reads its templates from file descriptor 9 (tools/source.py).
+# Debian's alertmanager, not installed: it reads its templates from file descriptor 9 (tools/bootstrap/source.py).
 library=$(dirname "$0")/../lib/alertmanager
 exec 9<"$library"
 exec "$library/alertmanager" "$@"
@@ -29,7 +29,7 @@ exec "$library/alertmanager" "$@"
 
 
 def build_influxd(target: Path) -> None:
-    """Build influxd from its Go module (pinned in tools/influxd), in about five minutes on two cores.
+    """Build influxd from its Go module (pinned in tools/bootstrap/influxd), in about five minutes on two cores.
 
     The vendor's own way is `go build` with its own pkg-config, which builds libflux, a Rust library, with cargo. We add
     two things: the toolchain that libflux pins is replaced by the installed one, and its denied warnings become
