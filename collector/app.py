@@ -41,12 +41,13 @@ from collector.store.session import open_session
 from collector.verify.late import LateDelivery
 from collector.verify.sweep import Sweep
 from exchange.adapters import ADAPTERS
-from exchange.client import ExchangeClient
+from exchange.client import ExchangeClient, Listing
 from exchange.errors import ExchangeError
 from exchange.first_candles import FirstCandles
 from exchange.universe import Instrument, Universe, select
 from marketdata.timeframes import timeframe_ms
 from service.config_file import ConfigError
+from service.retry import patiently
 from service.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -269,41 +270,35 @@ class _App:
 
         Raises UnknownPair for a name that was never known.
         """
+
+        async def ask() -> Listing:
+            self._clock.observe(await self._client.server_time_ms())
+            return await self._client.listing()
+
         exchange = self._config.exchange
-        delay = 1.0
-        while True:
-            try:
-                self._clock.observe(await self._client.server_time_ms())
-                listing = await self._client.listing()
-            except ExchangeError as error:
-                log.warning("the exchange does not answer retry_seconds=%.0f: %s", delay, error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 30.0)
-                continue
-            universe = listing.universe
-            pairs, gone = without_gone(universe, exchange.pairs, known.pairs)
-            selection = select(
-                universe,
-                pairs,
-                exchange.include,
-                exchange.exclude,
-                include_index=exchange.include_index,
-            )
-            log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
-            for pair in gone:
-                log.warning(
-                    "pair is gone from the exchange and not watched, remove it from exchange.pairs pair=%s", pair
-                )
-            for info in selection.not_trading:
-                log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
-            for pattern in selection.unmatched:
-                log.warning("pattern of include or exclude fits no pair pattern=%s", pattern)
-            self._parts.unreadable.learn(universe.invalid)
-            if not selection.symbols:
-                raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
-            self._stream.exchange_info_answered(listing.answer)
-            await asyncio.to_thread(known.add, (*selection.symbols, *selection.not_trading))
-            return selection.symbols, states_at_start(selection, gone)
+        listing = await patiently("the start", ask, ExchangeError)
+        universe = listing.universe
+        pairs, gone = without_gone(universe, exchange.pairs, known.pairs)
+        selection = select(
+            universe,
+            pairs,
+            exchange.include,
+            exchange.exclude,
+            include_index=exchange.include_index,
+        )
+        log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
+        for pair in gone:
+            log.warning("pair is gone from the exchange and not watched, remove it from exchange.pairs pair=%s", pair)
+        for info in selection.not_trading:
+            log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
+        for pattern in selection.unmatched:
+            log.warning("pattern of include or exclude fits no pair pattern=%s", pattern)
+        self._parts.unreadable.learn(universe.invalid)
+        if not selection.symbols:
+            raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
+        self._stream.exchange_info_answered(listing.answer)
+        await asyncio.to_thread(known.add, (*selection.symbols, *selection.not_trading))
+        return selection.symbols, states_at_start(selection, gone)
 
     def _wanted(self, universe: Universe) -> Sequence[Instrument]:
         """Pick what the configuration asks for of what trades now; a pair it names may be gone by now."""
