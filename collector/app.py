@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import aiohttp
+from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from collector.config import Config, read_tokens
@@ -25,7 +26,7 @@ from collector.history.funding import SettledFunding
 from collector.history.marks import MarkCandles
 from collector.ingest.confirm import Confirmer
 from collector.model.clock import ExchangeClock
-from collector.observe import health, supervision, web
+from collector.observe import health, supervision
 from collector.observe.metrics import Exposition, Histograms, Parts, Watching
 from collector.observe.supervision import Supervisor
 from collector.pipeline import Pipeline, client_of
@@ -47,6 +48,7 @@ from exchange.first_candles import FirstCandles
 from exchange.universe import Instrument, Universe, select
 from marketdata.timeframes import timeframe_ms
 from service.config_file import ConfigError
+from service.http import Server, application
 from service.retry import patiently
 from service.systemd import Notifier
 
@@ -113,15 +115,15 @@ class _App:
             not_ready=lambda: health.not_ready(self._parts, time.time()),
             stuck=lambda: supervision.stuck(self._writer, self._parts.connections, time.monotonic()),
         )
-        self._server = web.Server(
-            web.create(
+        self._server = Server(
+            application(
                 self._registry,
-                lambda: health.not_ready(self._parts, time.time()),
-                lambda: health.status(self._parts, config.collector.name, time.time()),
-                self._stream.handle,
+                web.get("/status", self._status),
+                web.get("/stream", self._stream.handle, allow_head=False),
+                not_ready=lambda: health.not_ready(self._parts, time.time()),
             ),
-            config.collector.listen_host,
-            config.collector.listen_port,
+            "collector",
+            config.collector,
         )
 
     @classmethod
@@ -141,11 +143,7 @@ class _App:
         for name, recovered in found.items():
             if recovered.points:
                 log.info("spool taken over store=%s points=%d", name, recovered.points)
-        try:
-            await app._server.start()
-        except OSError as error:
-            raise ConfigError(f"collector.listen = {config.collector.listen}: cannot listen: {error}") from error
-        stack.push_async_callback(app._server.stop)
+        await stack.enter_async_context(app._server)
         return app
 
     async def work(self) -> None:
@@ -219,6 +217,9 @@ class _App:
         await asyncio.wait((*drained, *delivery))
         for store, counters in self._pipeline.points.items():
             log.info("left in the spool for the next start store=%s points=%d", store, counters.snapshot().in_spool)
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return web.json_response(health.status(self._parts, self._config.collector.name, time.time()))
 
     def _delivered(self, store: str, bucket: str, lines: Sequence[str]) -> None:
         self._late[store].on_delivered(bucket, lines)

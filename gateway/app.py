@@ -12,7 +12,6 @@ import time
 from contextlib import AsyncExitStack
 
 import aiohttp
-from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from exchange.binance import limits
@@ -47,6 +46,7 @@ from gateway.web import Web
 from marketdata.errors import InvalidRequest
 from marketdata.reader import AsyncMarketData
 from service.config_file import ConfigError
+from service.http import Server
 from service.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ async def run(config: Config) -> None:
         if work.done():
             work.result()
         await asyncio.sleep(DRAIN_SECONDS)
-        await app.stop_listening()
+        await app.server.stop()
         work.cancel()
         await asyncio.wait((work,))
     log.info("stopped")
@@ -128,7 +128,7 @@ class _App:
             used_weight=self._used_weight,
             allow=config.gateway.networks,
         )
-        self._runner = web.AppRunner(self.web.application(), access_log=None, shutdown_timeout=STOP_SECONDS)
+        self.server = Server(self.web.application(), "gateway", config.gateway, stop_seconds=STOP_SECONDS)
         self._notifier = Notifier(os.environ)
 
     @classmethod
@@ -162,20 +162,9 @@ class _App:
         stack.push_async_callback(app.upstream.close)
         stack.push_async_callback(app.once.close)
         app.info.load()
-        await app._runner.setup()
-        stack.push_async_callback(app._runner.cleanup)
-        try:
-            await web.TCPSite(app._runner, config.gateway.listen_host, config.gateway.listen_port).start()
-        except OSError as error:
-            raise ConfigError(f"gateway.listen = {config.gateway.listen}: cannot listen: {error}") from error
-        log.info("serving listen=%s collectors=%d stores=%d", app.address, len(app.streams), len(config.store))
+        await stack.enter_async_context(app.server)
+        log.info("serving listen=%s collectors=%d stores=%d", app.server.address, len(app.streams), len(config.store))
         return app
-
-    @property
-    def address(self) -> str:
-        """``host:port`` it listens on; the port is the real one where 0 was configured."""
-        host, port = self._runner.addresses[0][:2]
-        return f"{host}:{port}"
 
     def streaming(self) -> bool:
         """Whether any collector tells us of candles now."""
@@ -194,10 +183,6 @@ class _App:
             group.create_task(self.look_again.run())
             group.create_task(self.info.run())
             group.create_task(self._tell_systemd())
-
-    async def stop_listening(self) -> None:
-        """Answer what is open and take no more."""
-        await self._runner.cleanup()
 
     async def _tell_systemd(self) -> None:
         """READY=1 once ready, or after a while all the same; then the watchdog: a turn of the loop is the proof."""

@@ -7,20 +7,15 @@ import time
 from contextlib import AsyncExitStack
 
 import aiohttp
-from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from sentinel.config import Config, trusted
 from sentinel.metrics import Exposition
 from sentinel.store import StoreReader
 from sentinel.watch import StoreWatch
-from service.config_file import ConfigError
+from service.http import Server, application
 
 log = logging.getLogger(__name__)
-
-STOP_SECONDS = 2.0
-"""How long a stop waits for open requests."""
 
 
 async def run(config: Config) -> None:
@@ -44,13 +39,7 @@ async def run(config: Config) -> None:
         registry = CollectorRegistry()
         registry.register(Exposition(watches))
         ProcessCollector(registry=registry)
-        runner = web.AppRunner(_application(registry), access_log=None, shutdown_timeout=STOP_SECONDS)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        try:
-            await web.TCPSite(runner, config.sentinel.listen_host, config.sentinel.listen_port).start()
-        except OSError as error:
-            raise ConfigError(f"sentinel.listen = {config.sentinel.listen}: cannot listen: {error}") from error
+        await stack.enter_async_context(Server(application(registry), "sentinel", config.sentinel))
         log.info("watching stores=%d listen=%s", len(watches), config.sentinel.listen)
         await _until(stop, watches, config.sentinel.every_seconds)
     log.info("stopped")
@@ -72,15 +61,3 @@ async def _work(watches: list[StoreWatch], every_seconds: float) -> None:
     async with asyncio.TaskGroup() as group:
         for watch in watches:
             group.create_task(watch.run(every_seconds))
-
-
-def _application(registry: CollectorRegistry) -> web.Application:
-    async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def healthz(_request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    app = web.Application()
-    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz)])
-    return app
