@@ -6,8 +6,6 @@ exchange --wss--> feeds --> ingest --> writer --> spool --> deliverer (one a sto
 
 import asyncio
 import logging
-import os
-import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +24,8 @@ from collector.history.funding import SettledFunding
 from collector.history.marks import MarkCandles
 from collector.ingest.confirm import Confirmer
 from collector.model.clock import ExchangeClock
-from collector.observe import health, supervision
+from collector.observe import health
 from collector.observe.metrics import Exposition, Histograms, Parts, Watching
-from collector.observe.supervision import Supervisor
 from collector.pipeline import Pipeline, client_of
 from collector.publish.spooled import spooled_candles
 from collector.publish.stream import Stream
@@ -50,9 +47,12 @@ from marketdata.timeframes import timeframe_ms
 from service.config_file import ConfigError
 from service.http import Server, application
 from service.retry import patiently
-from service.systemd import Notifier
+from service.run import Service, run_service
 
 log = logging.getLogger(__name__)
+
+START_PATIENCE_SECONDS = 30.0
+"""How long a start waits for a frame until the collector counts as started all the same: the exchange is away."""
 
 STOP_DELIVERY_SECONDS = 5.0
 """How long a stop waits for the stores to take what is spooled; the rest is delivered at the next start."""
@@ -62,33 +62,25 @@ HEARTBEAT_SECONDS = 1.0
 
 async def run(config: Config) -> None:
     """Run the collector until SIGTERM or SIGINT. Raises ConfigError or UnknownPair at the start."""
-    notifier = Notifier(os.environ)
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with AsyncExitStack() as stack:
-        app = await _App.build(config, notifier, stack)
-        work = asyncio.create_task(app.work())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if work.done():
-            work.result()  # an unexpected end: raise what ended it, systemd starts us again
-            raise RuntimeError("the collector's tasks ended by themselves")
-        notifier.tell("STOPPING=1", "STATUS=stopping: bringing what is accepted to the disk")
-        log.info("stopping: closing streams, then the spool")
-        work.cancel()
-        await asyncio.wait((work,))
-        await app.close()
-    log.info("stopped")
+
+    async def build(stack: AsyncExitStack) -> Service:
+        app = await _App.build(config, stack)
+        return Service(
+            app.work,
+            close=app.close,
+            started=app.is_delivering,
+            not_ready=app.not_ready,
+            stuck=app.stuck,
+            start_patience_seconds=START_PATIENCE_SECONDS,
+        )
+
+    await run_service(build)
 
 
 class _App:
     """The built parts. ``work`` runs them, ``close`` brings what is accepted to the disk."""
 
-    def __init__(
-        self, config: Config, notifier: Notifier, session: aiohttp.ClientSession, client: ExchangeClient
-    ) -> None:
+    def __init__(self, config: Config, session: aiohttp.ClientSession, client: ExchangeClient) -> None:
         self._config = config
         self._client = client
         self._registry = CollectorRegistry()
@@ -109,31 +101,25 @@ class _App:
         self._parts = Parts(client, self._pipeline, self._stream, major=config.exchange.major)
         self._registry.register(Exposition(self._parts))
         ProcessCollector(registry=self._registry)
-        self._supervisor = Supervisor(
-            notifier,
-            delivering=lambda: any(counts.received for counts in self._ingest.frames.values()),
-            not_ready=lambda: health.not_ready(self._parts, time.time()),
-            stuck=lambda: supervision.stuck(self._writer, self._parts.connections, time.monotonic()),
-        )
         self._server = Server(
             application(
                 self._registry,
                 web.get("/status", self._status),
                 web.get("/stream", self._stream.handle, allow_head=False),
-                not_ready=lambda: health.not_ready(self._parts, time.time()),
+                not_ready=self.not_ready,
             ),
             "collector",
             config.collector,
         )
 
     @classmethod
-    async def build(cls, config: Config, notifier: Notifier, stack: AsyncExitStack) -> "_App":
+    async def build(cls, config: Config, stack: AsyncExitStack) -> "_App":
         """Open the sessions, take over the spool and start listening; nothing streams yet."""
         read_tokens(config)
         client = client_of(config.exchange, config.exchange.weight_share_percent)
         await stack.enter_async_context(client)
         session = await stack.enter_async_context(open_session(config))
-        app = cls(config, notifier, session, client)
+        app = cls(config, session, client)
         state_dir = config.collector.state_dir
         try:
             found = await asyncio.to_thread(app._pipeline.spool.recover)
@@ -150,7 +136,6 @@ class _App:
         """Deliver what is spooled, learn the universe, then stream, confirm and fill until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat())
-            group.create_task(self._supervisor.run())
             group.create_task(self._stream.run())
             group.create_task(self._writer.run())
             # Before any of it is delivered.
@@ -217,6 +202,18 @@ class _App:
         await asyncio.wait((*drained, *delivery))
         for store, counters in self._pipeline.points.items():
             log.info("left in the spool for the next start store=%s points=%d", store, counters.snapshot().in_spool)
+
+    def is_delivering(self) -> bool:
+        """Whether any frame has come."""
+        return any(counts.received for counts in self._ingest.frames.values())
+
+    def not_ready(self) -> list[str]:
+        """Return why /readyz refuses."""
+        return health.not_ready(self._parts, time.time())
+
+    def stuck(self) -> list[str]:
+        """Return what has stopped making steps."""
+        return health.stuck(self._writer, self._parts.connections, time.monotonic())
 
     async def _status(self, _request: web.Request) -> web.Response:
         return web.json_response(health.status(self._parts, self._config.collector.name, time.time()))

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-import signal
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -14,16 +14,15 @@ from sentinel.metrics import Exposition
 from sentinel.store import StoreReader
 from sentinel.watch import StoreWatch
 from service.http import Server, application
+from service.run import Service, run_service
 
 log = logging.getLogger(__name__)
 
 
 async def run(config: Config) -> None:
     """Watch the stores until SIGTERM or SIGINT. Raises ConfigError if the address is taken."""
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with AsyncExitStack() as stack:
+
+    async def build(stack: AsyncExitStack) -> Service:
         # A store is one of ours: no proxy from the environment.
         connector = aiohttp.TCPConnector(ssl=trusted(config))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=False))
@@ -41,23 +40,12 @@ async def run(config: Config) -> None:
         ProcessCollector(registry=registry)
         await stack.enter_async_context(Server(application(registry), "sentinel", config.sentinel))
         log.info("watching stores=%d listen=%s", len(watches), config.sentinel.listen)
-        await _until(stop, watches, config.sentinel.every_seconds)
-    log.info("stopped")
+        return Service(lambda: _watch(watches, config.sentinel.every_seconds))
+
+    await run_service(build)
 
 
-async def _until(stop: asyncio.Event, watches: list[StoreWatch], every_seconds: float) -> None:
-    """Run the watches until told to stop; an unexpected end of one ends the process, systemd starts it again."""
-    work = asyncio.create_task(_work(watches, every_seconds))
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if work.done():
-        work.result()
-    work.cancel()
-    await asyncio.wait((work,))
-
-
-async def _work(watches: list[StoreWatch], every_seconds: float) -> None:
+async def _watch(watches: Sequence[StoreWatch], every_seconds: float) -> None:
     async with asyncio.TaskGroup() as group:
         for watch in watches:
             group.create_task(watch.run(every_seconds))
