@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.supervision import Supervisor
+from service.run import Service, Supervisor, nothing
 from service.systemd import Notifier
 
 START_PATIENCE_SECONDS = 30.0
@@ -24,21 +24,21 @@ class Clock:
         return self.now
 
 
-class Service:
+class Readings:
     """A supervisor whose readings a test sets."""
 
     def __init__(self, notifier: Notifier, clock: Clock) -> None:
         self.started = False
         self.not_ready: list[str] = []
         self.stuck: list[str] = []
-        self.supervisor = Supervisor(
-            notifier,
+        service = Service(
+            nothing,
             started=lambda: self.started,
+            start_patience_seconds=START_PATIENCE_SECONDS,
             not_ready=lambda: self.not_ready,
             stuck=lambda: self.stuck,
-            patience_seconds=START_PATIENCE_SECONDS,
-            monotonic=clock.seconds,
         )
+        self.supervisor = Supervisor(notifier, service, clock.seconds)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_the_watchdog_is_ours_only_if_it_names_us(environment: dict[str, str], s
 
 
 def test_the_start_is_told_once_and_when_the_service_has_started(clock: Clock) -> None:
-    service = Service(Notifier({}), clock)
+    service = Readings(Notifier({}), clock)
     assert "READY=1" not in service.supervisor.message()
     service.started = True
     assert "READY=1" in service.supervisor.message()
@@ -107,13 +107,13 @@ def test_the_start_is_told_once_and_when_the_service_has_started(clock: Clock) -
 
 
 def test_others_that_are_away_do_not_keep_the_service_from_starting(clock: Clock) -> None:
-    service = Service(Notifier({}), clock)
+    service = Readings(Notifier({}), clock)
     clock.now += START_PATIENCE_SECONDS
     assert "READY=1" in service.supervisor.message()
 
 
 def test_what_is_stuck_stops_the_pings_and_is_what_people_read(clock: Clock) -> None:
-    service = Service(Notifier({}), clock)
+    service = Readings(Notifier({}), clock)
     service.not_ready = ["3 pairs are stale"]
     assert service.supervisor.message() == ["WATCHDOG=1", "STATUS=3 pairs are stale"]
     service.stuck = ["the writer has not moved"]
@@ -123,7 +123,7 @@ def test_what_is_stuck_stops_the_pings_and_is_what_people_read(clock: Clock) -> 
 
 
 async def test_the_supervisor_pings_several_times_in_each_period(systemd: socket.socket, clock: Clock) -> None:
-    service = Service(notifier_to(systemd, WATCHDOG_USEC="300000"), clock)
+    service = Readings(notifier_to(systemd, WATCHDOG_USEC="300000"), clock)
     service.started = True
     running = asyncio.create_task(service.supervisor.run())
     messages = [await asyncio.to_thread(systemd.recv, 1000) for _ in range(4)]
