@@ -10,7 +10,7 @@ from typing import Any
 from gateway import app
 from gateway.commands import check, compare
 from gateway.config import load, read_tokens
-from service.command_line import exit_code, parsers
+from service.command_line import check_result, exit_code, parsers
 from service.logs import log_to_stderr
 
 
@@ -27,8 +27,7 @@ def _command(arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int | N
     match arguments.command:
         case "check" if arguments.offline:
             read_tokens(config)
-            print("gateway: configuration and tokens are right; nobody was asked")
-            return 0
+            return check_result("gateway", (), "configuration and tokens are right; nobody was asked")
         case "check":
             return check.run(config)
         case "compare":

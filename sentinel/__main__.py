@@ -7,7 +7,7 @@ from typing import Any
 
 from sentinel import app, check
 from sentinel.config import load, trusted
-from service.command_line import exit_code, parsers
+from service.command_line import check_result, exit_code, parsers
 from service.logs import log_to_stderr
 
 DESCRIPTION = "Read candles back from the stores and export their age and completeness."
@@ -29,8 +29,7 @@ def _command(arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int | N
     if not arguments.offline:
         return check.run(config)
     trusted(config)
-    print("sentinel: the configuration is right; stores were not asked")
-    return 0
+    return check_result("sentinel", (), "the configuration is right; stores were not asked")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ BAD_CONFIG = 2
 """Exit code for what an operator must mend first: no systemd unit of ours restarts on it."""
 
 INTERRUPTED = 130
+
+WARNING = "warning: "
+"""What a problem begins with that is old and harmless."""
 
 
 def parsers(
@@ -52,6 +55,18 @@ def exit_code(
         print(f"{prog}: {refused[0]}", file=sys.stderr)
         return BAD_CONFIG
     return code or 0
+
+
+def check_result(prog: str, problems: Iterable[str], right: str) -> int:
+    """Print each problem of a `check` on a line of stderr, or what is right; return the exit code, 0 or BAD_CONFIG."""
+    wrong = False
+    for problem in problems:
+        print(f"{prog}: {problem}", file=sys.stderr)
+        wrong = wrong or not problem.startswith(WARNING)
+    if wrong:
+        return BAD_CONFIG
+    print(f"{prog}: {right}")
+    return 0
 
 
 def _run[T](work: Coroutine[Any, Any, T]) -> T:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.command_line import exit_code, parsers
+from service.command_line import check_result, exit_code, parsers
 from service.config_file import ConfigError
 
 
@@ -63,3 +63,23 @@ def test_every_command_takes_a_configuration_and_check_may_be_offline(capsys: py
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["run"])
     assert "--config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("problems", "code", "out", "err"),
+    [
+        ([], 0, "gateway: all is right\n", ""),
+        (["warning: old"], 0, "gateway: all is right\n", "gateway: warning: old\n"),
+        (
+            ["warning: old", "a is wrong", "b too"],
+            2,
+            "",
+            "gateway: warning: old\ngateway: a is wrong\ngateway: b too\n",
+        ),
+    ],
+)
+def test_a_check_prints_each_problem_or_what_is_right_and_warnings_fail_nothing(
+    problems: list[str], code: int, out: str, err: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check_result("gateway", problems, "all is right") == code
+    assert capsys.readouterr() == (out, err)
