@@ -40,10 +40,17 @@ async def test_metrics_health_and_readiness_are_answered_before_the_services_own
 async def test_an_address_that_is_taken_is_a_line_that_names_the_key() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        app, cleaned = application(CollectorRegistry()), asyncio.Event()
+
+        async def note(_app: web.Application) -> None:
+            cleaned.set()
+
+        app.on_cleanup.append(note)
         with pytest.raises(ConfigError, match=f"sentinel.listen = {listen}: cannot listen: ") as error:
-            async with Server(application(CollectorRegistry()), "sentinel", ServiceSection(listen=listen)):
+            async with Server(app, "sentinel", ServiceSection(listen=listen)):
                 pass
         assert "\n" not in str(error.value)
+        assert cleaned.is_set()
 
 
 async def test_after_a_stop_the_address_is_free_and_a_second_stop_does_nothing() -> None:

@@ -23,6 +23,7 @@ from service.run import Service, run_service
 
 def step(name):
     async def run():
+        await asyncio.sleep(0)  # the work has its turn, if it was cancelled already
         print(name, flush=True)
     return run
 
