@@ -6,14 +6,13 @@ exchange --wss--> feeds --> ingest --> writer --> spool --> deliverer (one a sto
 
 import asyncio
 import logging
-import os
-import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import aiohttp
+from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from collector.config import Config, read_tokens
@@ -25,9 +24,8 @@ from collector.history.funding import SettledFunding
 from collector.history.marks import MarkCandles
 from collector.ingest.confirm import Confirmer
 from collector.model.clock import ExchangeClock
-from collector.observe import health, supervision, web
+from collector.observe import health
 from collector.observe.metrics import Exposition, Histograms, Parts, Watching
-from collector.observe.supervision import Supervisor
 from collector.pipeline import Pipeline, client_of
 from collector.publish.spooled import spooled_candles
 from collector.publish.stream import Stream
@@ -41,15 +39,20 @@ from collector.store.session import open_session
 from collector.verify.late import LateDelivery
 from collector.verify.sweep import Sweep
 from exchange.adapters import ADAPTERS
-from exchange.client import ExchangeClient
+from exchange.client import ExchangeClient, Listing
 from exchange.errors import ExchangeError
 from exchange.first_candles import FirstCandles
 from exchange.universe import Instrument, Universe, select
 from marketdata.timeframes import timeframe_ms
 from service.config_file import ConfigError
-from service.systemd import Notifier
+from service.http import Server, application
+from service.retry import patiently
+from service.run import Service, run_service
 
 log = logging.getLogger(__name__)
+
+START_PATIENCE_SECONDS = 30.0
+"""How long a start waits for a frame until the collector counts as started all the same: the exchange is away."""
 
 STOP_DELIVERY_SECONDS = 5.0
 """How long a stop waits for the stores to take what is spooled; the rest is delivered at the next start."""
@@ -59,33 +62,25 @@ HEARTBEAT_SECONDS = 1.0
 
 async def run(config: Config) -> None:
     """Run the collector until SIGTERM or SIGINT. Raises ConfigError or UnknownPair at the start."""
-    notifier = Notifier(os.environ)
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with AsyncExitStack() as stack:
-        app = await _App.build(config, notifier, stack)
-        work = asyncio.create_task(app.work())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if work.done():
-            work.result()  # an unexpected end: raise what ended it, systemd starts us again
-            raise RuntimeError("the collector's tasks ended by themselves")
-        notifier.tell("STOPPING=1", "STATUS=stopping: bringing what is accepted to the disk")
-        log.info("stopping: closing streams, then the spool")
-        work.cancel()
-        await asyncio.wait((work,))
-        await app.close()
-    log.info("stopped")
+
+    async def build(stack: AsyncExitStack) -> Service:
+        app = await _App.build(config, stack)
+        return Service(
+            app.work,
+            close=app.close,
+            started=app.is_delivering,
+            not_ready=app.not_ready,
+            stuck=app.stuck,
+            start_patience_seconds=START_PATIENCE_SECONDS,
+        )
+
+    await run_service(build)
 
 
 class _App:
     """The built parts. ``work`` runs them, ``close`` brings what is accepted to the disk."""
 
-    def __init__(
-        self, config: Config, notifier: Notifier, session: aiohttp.ClientSession, client: ExchangeClient
-    ) -> None:
+    def __init__(self, config: Config, session: aiohttp.ClientSession, client: ExchangeClient) -> None:
         self._config = config
         self._client = client
         self._registry = CollectorRegistry()
@@ -106,31 +101,25 @@ class _App:
         self._parts = Parts(client, self._pipeline, self._stream, major=config.exchange.major)
         self._registry.register(Exposition(self._parts))
         ProcessCollector(registry=self._registry)
-        self._supervisor = Supervisor(
-            notifier,
-            delivering=lambda: any(counts.received for counts in self._ingest.frames.values()),
-            not_ready=lambda: health.not_ready(self._parts, time.time()),
-            stuck=lambda: supervision.stuck(self._writer, self._parts.connections, time.monotonic()),
-        )
-        self._server = web.Server(
-            web.create(
+        self._server = Server(
+            application(
                 self._registry,
-                lambda: health.not_ready(self._parts, time.time()),
-                lambda: health.status(self._parts, config.collector.name, time.time()),
-                self._stream.handle,
+                web.get("/status", self._status),
+                web.get("/stream", self._stream.handle, allow_head=False),
+                not_ready=self.not_ready,
             ),
-            config.collector.listen_host,
-            config.collector.listen_port,
+            "collector",
+            config.collector,
         )
 
     @classmethod
-    async def build(cls, config: Config, notifier: Notifier, stack: AsyncExitStack) -> "_App":
+    async def build(cls, config: Config, stack: AsyncExitStack) -> "_App":
         """Open the sessions, take over the spool and start listening; nothing streams yet."""
         read_tokens(config)
         client = client_of(config.exchange, config.exchange.weight_share_percent)
         await stack.enter_async_context(client)
         session = await stack.enter_async_context(open_session(config))
-        app = cls(config, notifier, session, client)
+        app = cls(config, session, client)
         state_dir = config.collector.state_dir
         try:
             found = await asyncio.to_thread(app._pipeline.spool.recover)
@@ -140,18 +129,13 @@ class _App:
         for name, recovered in found.items():
             if recovered.points:
                 log.info("spool taken over store=%s points=%d", name, recovered.points)
-        try:
-            await app._server.start()
-        except OSError as error:
-            raise ConfigError(f"collector.listen = {config.collector.listen}: cannot listen: {error}") from error
-        stack.push_async_callback(app._server.stop)
+        await stack.enter_async_context(app._server)
         return app
 
     async def work(self) -> None:
         """Deliver what is spooled, learn the universe, then stream, confirm and fill until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat())
-            group.create_task(self._supervisor.run())
             group.create_task(self._stream.run())
             group.create_task(self._writer.run())
             # Before any of it is delivered.
@@ -219,6 +203,21 @@ class _App:
         for store, counters in self._pipeline.points.items():
             log.info("left in the spool for the next start store=%s points=%d", store, counters.snapshot().in_spool)
 
+    def is_delivering(self) -> bool:
+        """Whether any frame has come."""
+        return any(counts.received for counts in self._ingest.frames.values())
+
+    def not_ready(self) -> list[str]:
+        """Return why /readyz refuses."""
+        return health.not_ready(self._parts, time.time())
+
+    def stuck(self) -> list[str]:
+        """Return what has stopped making steps."""
+        return health.stuck(self._writer, self._parts.connections, time.monotonic())
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return web.json_response(health.status(self._parts, self._config.collector.name, time.time()))
+
     def _delivered(self, store: str, bucket: str, lines: Sequence[str]) -> None:
         self._late[store].on_delivered(bucket, lines)
         self._stream.on_delivered(bucket, lines)
@@ -269,41 +268,35 @@ class _App:
 
         Raises UnknownPair for a name that was never known.
         """
+
+        async def ask() -> Listing:
+            self._clock.observe(await self._client.server_time_ms())
+            return await self._client.listing()
+
         exchange = self._config.exchange
-        delay = 1.0
-        while True:
-            try:
-                self._clock.observe(await self._client.server_time_ms())
-                listing = await self._client.listing()
-            except ExchangeError as error:
-                log.warning("the exchange does not answer retry_seconds=%.0f: %s", delay, error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 30.0)
-                continue
-            universe = listing.universe
-            pairs, gone = without_gone(universe, exchange.pairs, known.pairs)
-            selection = select(
-                universe,
-                pairs,
-                exchange.include,
-                exchange.exclude,
-                include_index=exchange.include_index,
-            )
-            log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
-            for pair in gone:
-                log.warning(
-                    "pair is gone from the exchange and not watched, remove it from exchange.pairs pair=%s", pair
-                )
-            for info in selection.not_trading:
-                log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
-            for pattern in selection.unmatched:
-                log.warning("pattern of include or exclude fits no pair pattern=%s", pattern)
-            self._parts.unreadable.learn(universe.invalid)
-            if not selection.symbols:
-                raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
-            self._stream.exchange_info_answered(listing.answer)
-            await asyncio.to_thread(known.add, (*selection.symbols, *selection.not_trading))
-            return selection.symbols, states_at_start(selection, gone)
+        listing = await patiently("the start", ask, ExchangeError)
+        universe = listing.universe
+        pairs, gone = without_gone(universe, exchange.pairs, known.pairs)
+        selection = select(
+            universe,
+            pairs,
+            exchange.include,
+            exchange.exclude,
+            include_index=exchange.include_index,
+        )
+        log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
+        for pair in gone:
+            log.warning("pair is gone from the exchange and not watched, remove it from exchange.pairs pair=%s", pair)
+        for info in selection.not_trading:
+            log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
+        for pattern in selection.unmatched:
+            log.warning("pattern of include or exclude fits no pair pattern=%s", pattern)
+        self._parts.unreadable.learn(universe.invalid)
+        if not selection.symbols:
+            raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
+        self._stream.exchange_info_answered(listing.answer)
+        await asyncio.to_thread(known.add, (*selection.symbols, *selection.not_trading))
+        return selection.symbols, states_at_start(selection, gone)
 
     def _wanted(self, universe: Universe) -> Sequence[Instrument]:
         """Pick what the configuration asks for of what trades now; a pair it names may be gone by now."""

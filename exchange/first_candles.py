@@ -21,7 +21,7 @@ from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError
 from exchange.universe import Instrument
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
-from service.durable_files import write_durably
+from service.durable_files import write_json_durably
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +98,7 @@ class FirstCandles:
         """Write what is known. Blocking. A disk that takes nothing is logged: the exchange is asked again one day."""
         known = {symbol: {"onboard_ms": at, "first_ms": first} for symbol, (at, first) in sorted(self._known.items())}
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self._file, json.dumps(known).encode())
+            write_json_durably(self._file, known)
         except OSError as error:
             log.warning("first candles cannot be written file=%s: %s", self._file, error)
 

@@ -20,6 +20,7 @@ from exchange.errors import ExchangeError
 from exchange.gate import PATIENCE_SECONDS, Gate, closed
 from exchange.limits import Limits
 from exchange.proxy import PROXY_ERRORS, connector
+from service.backoff import Backoff
 
 type Params = Mapping[str, str | int]
 
@@ -126,17 +127,15 @@ class RestClient:
 
     async def get(self, route: str, params: Params, priority: Priority) -> tuple[bytes, Any]:
         """Return the body of the answer to a GET, and the JSON in it. Raises ValueError for an unknown route."""
-        attempt = 1
+        backoff = Backoff(self._backoff_seconds, LONGEST_BACKOFF_SECONDS, self._jitter)
         while True:
             try:
                 return await self._ask_once(route, params, priority)
             except ExchangeError as error:
                 self._failed_total[type(error).__name__] += 1
-                if not error.retryable or attempt == ATTEMPTS:
+                if not error.retryable or backoff.failures == ATTEMPTS - 1:
                     raise
-            delay_seconds = min(self._backoff_seconds * 2 ** (attempt - 1), LONGEST_BACKOFF_SECONDS)
-            await asyncio.sleep(delay_seconds * (0.5 + 0.5 * self._jitter()))
-            attempt += 1
+            await asyncio.sleep(backoff.next_seconds())
             self._retries_total += 1
 
     async def _ask_once(self, route: str, params: Params, priority: Priority) -> tuple[bytes, Any]:

@@ -6,13 +6,10 @@ from the exchange, within its budget.
 
 import asyncio
 import logging
-import os
-import signal
 import time
 from contextlib import AsyncExitStack
 
 import aiohttp
-from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from exchange.binance import limits
@@ -47,7 +44,8 @@ from gateway.web import Web
 from marketdata.errors import InvalidRequest
 from marketdata.reader import AsyncMarketData
 from service.config_file import ConfigError
-from service.systemd import Notifier
+from service.http import Server
+from service.run import Service, run_service
 
 log = logging.getLogger(__name__)
 
@@ -60,31 +58,16 @@ DRAIN_SECONDS = 1.0
 STOP_SECONDS = 6.0
 """How long a stop waits for open requests: those held at a close are answered."""
 
-START_PATIENCE_SECONDS = 10.0
-"""So long a start waits to be ready before it says that it has started all the same."""
-
-TICK_SECONDS = 0.5
-
 
 async def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError for what an operator must mend."""
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with AsyncExitStack() as stack:
+
+    async def build(stack: AsyncExitStack) -> Service:
         app = await _App.build(config, stack)
-        work = asyncio.create_task(app.work())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        app.web.drain()
-        if work.done():
-            work.result()
-        await asyncio.sleep(DRAIN_SECONDS)
-        await app.stop_listening()
-        work.cancel()
-        await asyncio.wait((work,))
-    log.info("stopped")
+        stack.callback(app.web.drain)  # also when an error ends it
+        return Service(app.work, drain=app.drain, started=lambda: not app.not_ready(), not_ready=app.not_ready)
+
+    await run_service(build)
 
 
 class _App:
@@ -128,8 +111,7 @@ class _App:
             used_weight=self._used_weight,
             allow=config.gateway.networks,
         )
-        self._runner = web.AppRunner(self.web.application(), access_log=None, shutdown_timeout=STOP_SECONDS)
-        self._notifier = Notifier(os.environ)
+        self.server = Server(self.web.application(), "gateway", config.gateway, stop_seconds=STOP_SECONDS)
 
     @classmethod
     async def build(cls, config: Config, stack: AsyncExitStack) -> "_App":
@@ -162,20 +144,9 @@ class _App:
         stack.push_async_callback(app.upstream.close)
         stack.push_async_callback(app.once.close)
         app.info.load()
-        await app._runner.setup()
-        stack.push_async_callback(app._runner.cleanup)
-        try:
-            await web.TCPSite(app._runner, config.gateway.listen_host, config.gateway.listen_port).start()
-        except OSError as error:
-            raise ConfigError(f"gateway.listen = {config.gateway.listen}: cannot listen: {error}") from error
-        log.info("serving listen=%s collectors=%d stores=%d", app.address, len(app.streams), len(config.store))
+        await stack.enter_async_context(app.server)
+        log.info("serving listen=%s collectors=%d stores=%d", app.server.address, len(app.streams), len(config.store))
         return app
-
-    @property
-    def address(self) -> str:
-        """``host:port`` it listens on; the port is the real one where 0 was configured."""
-        host, port = self._runner.addresses[0][:2]
-        return f"{host}:{port}"
 
     def streaming(self) -> bool:
         """Whether any collector tells us of candles now."""
@@ -186,32 +157,19 @@ class _App:
         return not_ready(self.memory, streaming=self.streaming(), store_answers=self.stored.answered)
 
     async def work(self) -> None:
-        """Run the parts until cancelled; an unexpected end of one ends the process, systemd starts it again."""
+        """Run the parts until cancelled."""
         async with asyncio.TaskGroup() as group:
             for stream in self.streams.values():
                 group.create_task(stream.run())
             group.create_task(self.store_feed.run())
             group.create_task(self.look_again.run())
             group.create_task(self.info.run())
-            group.create_task(self._tell_systemd())
 
-    async def stop_listening(self) -> None:
-        """Answer what is open and take no more."""
-        await self._runner.cleanup()
-
-    async def _tell_systemd(self) -> None:
-        """READY=1 once ready, or after a while all the same; then the watchdog: a turn of the loop is the proof."""
-        patience_ends = time.monotonic() + START_PATIENCE_SECONDS
-        started = False
-        while True:
-            reasons = self.not_ready()
-            lines = ["WATCHDOG=1", f"STATUS={'; '.join(reasons) or 'ready'}"]
-            if not started and (not reasons or time.monotonic() > patience_ends):
-                started = True
-                lines.insert(0, "READY=1")
-                log.info("started ready=%s", "; ".join(reasons) or "yes")
-            self._notifier.tell(*lines)
-            await asyncio.sleep(TICK_SECONDS if not started else 5.0)
+    async def drain(self) -> None:
+        """Send balancers and clients away, then answer what is open and take no more."""
+        self.web.drain()
+        await asyncio.sleep(DRAIN_SECONDS)
+        await self.server.stop()
 
     def _used_weight(self) -> int:
         """This gateway's weight in the running minute, read once a second at most."""

@@ -9,11 +9,11 @@ from ipaddress import ip_address
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from exchange.binance import limits
 from gateway.api.answers import Answer, Handler, Refused, not_now
 from gateway.config import Network
+from service.http import application
 
 log = logging.getLogger(__name__)
 
@@ -92,28 +92,15 @@ class Web:
 
     def application(self) -> web.Application:
         """Return the application."""
-        app = web.Application()
-        app.add_routes([
-            web.get("/metrics", self._metrics),
-            web.get("/healthz", self._healthz),
-            web.get("/readyz", self._readyz),
+        return application(
+            self._registry,
             web.route("*", "/{path:.*}", self._serve),
-        ])  # fmt: skip
-        return app
+            not_ready=lambda: ["stopping"] if self._draining else self._not_ready(),
+        )
 
     def drain(self) -> None:
         """From now on /readyz refuses and every answer asks the client to come back on a new connection."""
         self._draining = True
-
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def _readyz(self, _request: web.Request) -> web.Response:
-        reasons = ["stopping"] if self._draining else self._not_ready()
-        return web.Response(status=503 if reasons else 200, text="\n".join(reasons or ["ready"]) + "\n")
 
     async def _serve(self, request: web.Request) -> web.Response:
         began = time.perf_counter()

@@ -1,6 +1,5 @@
 """`sentinel check`: verifies that `run` could read every store. One line per problem; only reads."""
 
-import sys
 import time
 
 import aiohttp
@@ -10,28 +9,17 @@ from sentinel import candles
 from sentinel.candles import INTERVALS
 from sentinel.config import Config, StoreSection, trusted
 from sentinel.store import StoreReader
-from service.config_file import ConfigError
-
-FAILED = 2
+from service.command_line import check_result
 
 
 async def run(config: Config) -> int:
-    """Print the problems, or one line if there are none; returns exit code 0 or 2."""
-    try:
-        context = trusted(config)
-    except ConfigError as error:
-        print(f"sentinel: {error}", file=sys.stderr)
-        return FAILED
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), trust_env=False) as session:
+    """Print the problems, or one line if there are none; returns exit code 0 or 2. Raises ConfigError."""
+    connector = aiohttp.TCPConnector(ssl=trusted(config))
+    async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
         timeout = config.sentinel.timeout_seconds
-        answers = [await _store(store, session, timeout) for store in config.store]
-    problems = [problem for problem in answers if problem]
-    for problem in problems:
-        print(f"sentinel: {problem}", file=sys.stderr)
-    if problems:
-        return FAILED
-    print(f"sentinel: configuration, {len(config.store)} store(s) and tokens are valid")
-    return 0
+        problems = [await _store(store, session, timeout) for store in config.store]
+    right = f"configuration, {len(config.store)} store(s) and tokens are valid"
+    return check_result("sentinel", filter(None, problems), right)
 
 
 async def _store(store: StoreSection, session: aiohttp.ClientSession, timeout_seconds: float) -> str:

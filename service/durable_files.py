@@ -1,7 +1,9 @@
 """Files that are whole or absent after a crash or a power cut. Blocking calls."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def fsync_folder(folder: Path) -> None:
@@ -22,8 +24,16 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Create or replace a file; a crash leaves the old one or the new one, and perhaps `<name>.tmp`."""
+    """Create or replace a file, in a folder that need not be there; a crash leaves the old one or the new one, and
+    perhaps `<name>.tmp`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     half_written = path.with_name(path.name + ".tmp")
     write_synced(half_written, content)
     half_written.replace(path)
     fsync_folder(path.parent)
+
+
+def write_json_durably(path: Path, document: Any) -> None:
+    """Create or replace a file with a document of JSON."""
+    write_durably(path, json.dumps(document, ensure_ascii=False).encode())

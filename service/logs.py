@@ -1,10 +1,7 @@
-"""How a service's process speaks to systemd and a terminal: its log, and its exit code for a bad configuration."""
+"""How a service's process logs, to systemd and to a terminal."""
 
 import logging
 import sys
-
-BAD_CONFIG = 2
-"""Exit code for what an operator must mend first: no systemd unit of ours restarts on it."""
 
 
 def log_to_stderr(level: str) -> None:

@@ -5,6 +5,8 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 
+from service.backoff import Backoff
+
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_SECONDS = 1.0
@@ -21,13 +23,13 @@ async def patiently[T](
     """Return what `ask` does; after one of `errors` ask again, until the patience ends: then the error is raised."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience_seconds
-    delay = FIRST_DELAY_SECONDS
+    backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
     while True:
         try:
             return await ask()
         except errors as error:
+            delay = backoff.next_seconds()
             if loop.time() + delay > give_up:
                 raise
             log.warning("%s waits retry_seconds=%.0f: %s", what, delay, error)
         await asyncio.sleep(delay)
-        delay = min(delay * 2, LONGEST_DELAY_SECONDS)

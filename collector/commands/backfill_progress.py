@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from service.durable_files import write_durably
+from service.durable_files import write_json_durably
 
 type Ranges = list[tuple[int, int]]
 """Ranges [start, end) in ms, ascending, apart from each other."""
@@ -63,5 +63,4 @@ class BackfillProgress:
             done = self._done.setdefault(pair, {})
             for interval in intervals:
                 done[interval] = joined(done.get(interval, ()), start_ms, end_ms)
-        document = {"stores": self._stores, "done": self._done}
-        write_durably(self._path, json.dumps(document, ensure_ascii=False).encode())
+        write_json_durably(self._path, {"stores": self._stores, "done": self._done})

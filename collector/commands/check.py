@@ -4,7 +4,6 @@ What is old and harmless (a pair that is delisted by now) is a line that begins 
 """
 
 import gzip
-import sys
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -24,14 +23,13 @@ from exchange.errors import ExchangeError
 from exchange.proxy import for_websockets, shown
 from exchange.universe import UnknownPair, fits, select
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, OHLCV_BASE
+from service.command_line import WARNING, check_result
 from service.config_file import ConfigError, read_token
 
 NOTHING = gzip.compress(b"# collector check writes this comment only\n")
 """A body without points: InfluxDB checks token, permission and bucket, and stores nothing."""
 
-FAILED = 2
 STREAM_SECONDS = 10.0
-WARNING = "warning: "
 
 
 async def run(config: Config) -> int:
@@ -45,24 +43,15 @@ async def run(config: Config) -> int:
                 problems += [problem async for problem in _store(store, session)]
     except ConfigError as error:
         problems.append(str(error))
-    for problem in problems:
-        print(f"collector: {problem}", file=sys.stderr)
-    if any(not problem.startswith(WARNING) for problem in problems):
-        return FAILED
-    print(f"collector: configuration, exchange, pairs, {len(config.store)} store(s) and tokens are right")
-    return 0
+    right = f"configuration, exchange, pairs, {len(config.store)} store(s) and tokens are right"
+    return check_result("collector", problems, right)
 
 
 def run_offline(config: Config) -> int:
-    """Look at token files and authorities alone (the configuration was read): neither exchange nor store is asked."""
-    try:
-        read_tokens(config)
-        authorities(config)
-    except ConfigError as error:
-        print(f"collector: {error}", file=sys.stderr)
-        return FAILED
-    print("collector: configuration and token files are right; exchange and stores were not asked")
-    return 0
+    """Look at token files and authorities alone: neither exchange nor store is asked. Raises ConfigError."""
+    read_tokens(config)
+    authorities(config)
+    return check_result("collector", (), "configuration and token files are right; exchange and stores were not asked")
 
 
 async def _exchange(config: Config) -> AsyncIterator[str]:

@@ -19,6 +19,7 @@ from typing import assert_never
 from collector.delivery.spool import GZIP_LEVEL, Body, Damaged, Spool
 from collector.delivery.spool_index import SpoolFile
 from collector.store.write import BadRequest, Outcome, Partial, Retry, TooLarge, Written
+from service.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,9 @@ type OnDelivered = Callable[[str, Sequence[str]], Awaitable[None]]
 type OnAttempt = Callable[[str, Outcome, float], None]
 
 
-def delay_seconds(failures: int, retry_after_seconds: float | None, jitter: float) -> float:
-    """How long to wait after the n-th failure in a row; `jitter` in [0, 1) spreads clients over half of the delay."""
-    own = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(failures - 1, 16))
-    return max(own * (0.5 + jitter / 2), min(retry_after_seconds or 0.0, LONGEST_RETRY_AFTER_SECONDS))
+def delay_seconds(backoff: Backoff, retry_after_seconds: float | None) -> float:
+    """Count a failure; return how long to wait: the back-off's next delay, or longer if the store asks for it."""
+    return max(backoff.next_seconds(), min(retry_after_seconds or 0.0, LONGEST_RETRY_AFTER_SECONDS))
 
 
 def _ignore_attempt(_bucket: str, _outcome: Outcome, _seconds: float) -> None:
@@ -101,7 +101,7 @@ class Deliverer:
                 await self._new_bucket.wait()
 
     async def _deliver_bucket(self, bucket: str) -> None:
-        failures = 0
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, self._random)
         while True:
             self._arrived[bucket].clear()
             file = self._spool.claim(self._store, bucket)
@@ -115,12 +115,11 @@ class Deliverer:
             finally:
                 self._spool.release(file)
             if problem is None:
-                failures = 0
+                backoff.reset()
                 self._outage.ended(bucket)
             else:
-                failures += 1
                 self._outage.goes_on(bucket, problem)
-                await self._sleep(delay_seconds(failures, problem.retry_after_seconds, self._random()))
+                await self._sleep(delay_seconds(backoff, problem.retry_after_seconds))
 
     async def _deliver(self, file: SpoolFile) -> Retry | None:
         """Send one file and take it out of the spool; the answer that says it has to stay, if there is one."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from collector.feed.pacing import AttemptWindow, Backoff
+from collector.feed.pacing import AttemptWindow, Pacing
 from exchange.events import CANDLES
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class SupervisedSession:
     ) -> None:
         self.state = state
         self._attempts = attempts
-        self._backoff = Backoff(random)
+        self._pacing = Pacing(random)
         self._monotonic = monotonic
         self._limit_seconds = silence_limit_seconds(state.channel, state.streams, silence_seconds)
         self._reported_failure = False
@@ -91,7 +91,7 @@ class SupervisedSession:
         """Return an open connection; each attempt waits for its turn."""
         while True:
             self.state.progressed_at = self._monotonic()
-            await asyncio.sleep(self._backoff.next_delay_seconds())
+            await asyncio.sleep(self._pacing.delay_seconds)
             # Others may have taken the place waited for: look again before the attempt.
             while wait := self._attempts.wait_seconds(self._monotonic()):  # noqa: ASYNC110  # time alone opens it
                 await asyncio.sleep(wait)
@@ -131,11 +131,11 @@ class SupervisedSession:
         finally:
             self.state.open = False
             self._count_end("planned" if self.state.retired else reason)
-            self._backoff.ended(self._monotonic() - started, delivered=delivered)
+            self._pacing.ended(self._monotonic() - started, delivered=delivered)
 
     def _failed_to_open(self, error: Exception) -> None:
         """Count and report a failed attempt: the exchange or the way to it, or what must not happen ("bug")."""
-        self._backoff.ended(0, delivered=False)
+        self._pacing.ended(0, delivered=False)
         expected = isinstance(error, OSError | TimeoutError | WebSocketException)
         refused = isinstance(error, InvalidStatus)
         self._count_end("refused" if refused else "unreachable" if expected else "bug")

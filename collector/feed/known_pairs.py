@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from collector.feed.symbols import DELISTED, HALTED, PairState
 from exchange.universe import Instrument, Selection, Universe, fits, unreadable_of
-from service.durable_files import write_durably
+from service.durable_files import write_json_durably
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,7 @@ class KnownPairs:
             return
         self.pairs = more
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self._path, json.dumps({"pairs": sorted(more)}, ensure_ascii=False).encode())
+            write_json_durably(self._path, {"pairs": sorted(more)})
         except OSError as error:
             log.warning("known pairs cannot be written file=%s: %s", self._path, error)
 

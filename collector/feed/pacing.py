@@ -3,11 +3,14 @@
 from collections import deque
 from collections.abc import Callable
 
+from service.backoff import Backoff
+
 WINDOW_SECONDS = 300.0
 SETTLED_SECONDS = 60.0
 """A connection that lived this long was a good one: the next attempt follows at once (the exchange's 24 h close)."""
 
-MAX_DELAY_SECONDS = 60.0
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 60.0
 
 
 class AttemptWindow:
@@ -39,21 +42,17 @@ class AttemptWindow:
             self._attempts.popleft()
 
 
-class Backoff:
-    """Delay before each attempt of one connection: 0, then 1, 2, 4 ... 60 s, each drawn from its upper half."""
+class Pacing:
+    """How long one connection waits before its coming attempt: not at all after a good session, else the back-off."""
 
-    def __init__(self, random: Callable[[], float]) -> None:
-        self._random = random
-        self._failures = 0
-
-    def next_delay_seconds(self) -> float:
-        """Delay before the coming attempt."""
-        if self._failures == 0:
-            return 0.0
-        ceiling = min(2.0 ** (self._failures - 1), MAX_DELAY_SECONDS)
-        return ceiling * (0.5 + 0.5 * self._random())
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self.delay_seconds = 0.0
+        self._backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, jitter)
 
     def ended(self, lived_seconds: float, *, delivered: bool) -> None:
         """A connection ended, or an attempt failed (lived 0 s). Only a good one resets the back-off."""
-        good = delivered and lived_seconds >= SETTLED_SECONDS
-        self._failures = 0 if good else self._failures + 1
+        if delivered and lived_seconds >= SETTLED_SECONDS:
+            self._backoff.reset()
+            self.delay_seconds = 0.0
+        else:
+            self.delay_seconds = self._backoff.next_seconds()

@@ -24,6 +24,7 @@ from exchange.settlements import CONTEXT_MS, HOUR_MS, MINUTE_MS, Stretch, slot_m
 from exchange.universe import Instrument
 from marketdata.schema import BUCKET_RAW, FUNDING_SETTLED
 from marketdata.serializer import Unserializable
+from service.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ HISTORY_AT_MS = 20 * MINUTE_MS
 ROUNDS = 4
 """What came may show that a neighboring stretch lacks some, too: 8 h, then 4, 2 and 1."""
 
-RETRY_SECONDS = (1.0, 120.0)
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 120.0
 
 type Held = dict[str, dict[int, int]]
 """By pair: the funding time a store has for each slot."""
@@ -93,16 +95,15 @@ class SettledFunding:
 
     async def _complete(self) -> None:
         """Fetch what the stores lack, now and each hour."""
-        delay, longest = RETRY_SECONDS
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         while True:
             if await self._succeeds(self._fetch_history()):
-                delay = RETRY_SECONDS[0]
+                backoff.reset()
                 now_ms = self._clock.now_ms()
                 await self._clock.sleep_until((now_ms - HISTORY_AT_MS) // HOUR_MS * HOUR_MS + HOUR_MS + HISTORY_AT_MS)
                 await self._succeeds(self._fetch_day())
             else:
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, longest)
+                await asyncio.sleep(backoff.next_seconds())
 
     async def _succeeds(self, step: Coroutine[Any, Any, bool]) -> bool:
         try:

@@ -22,13 +22,15 @@ from exchange.rows import Kline, flaw
 from exchange.universe import Instrument
 from marketdata.serializer import Unserializable
 from marketdata.timeframes import BASE_TIMEFRAME
+from service.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 """Besides the moments at which closes fall due: of pairs that are asked again, and of what contradicts."""
 
-MAX_DELAY_SECONDS = 30.0
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 30.0
 
 INVALID_ANSWERS = 3
 """So often a row that cannot be a candle is asked for again at once (within 3 s): REST may be about to mend it."""
@@ -81,7 +83,7 @@ class Confirmer:
         self._quarantine = quarantine
         self._invalid_answers: Counter[tuple[str, int]] = Counter()
         self._busy: set[str] = set()
-        self._delay: dict[str, float] = {}
+        self._backoffs: dict[str, Backoff] = {}
         self._not_before: dict[str, float] = {}
         self._trouble = False
 
@@ -113,12 +115,11 @@ class Confirmer:
         finally:
             self._busy.discard(pair)
         if settled:
-            self._delay.pop(pair, None)
+            self._backoffs.pop(pair, None)
             self._not_before.pop(pair, None)
         else:
-            delay = self._delay.get(pair, 1.0)
-            self._not_before[pair] = asyncio.get_running_loop().time() + delay
-            self._delay[pair] = min(delay * 2, MAX_DELAY_SECONDS)
+            backoff = self._backoffs.setdefault(pair, Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS))
+            self._not_before[pair] = asyncio.get_running_loop().time() + backoff.next_seconds()
 
     async def _ask(self, pair: str, opens: list[int]) -> bool:
         """Ask for the owed candles from the oldest on; True if each asked one is settled now."""

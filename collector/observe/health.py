@@ -1,7 +1,11 @@
-"""Is the collector ready, and how does it stand? Pure readings of the parts."""
+"""Is the collector ready, is a part of it stuck, and how does it stand? Pure readings of the parts."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from collector.delivery.writer import Writer
+from collector.feed.connection import ConnectionState
+from collector.feed.pacing import WINDOW_SECONDS
 from collector.feed.symbols import HALTED, LISTED
 from collector.observe.metrics import Parts
 from exchange.events import CANDLE_MS, CANDLES, MARK_PRICE
@@ -11,6 +15,12 @@ STALE_SECONDS = 60.0
 
 FULL_RATIO = 0.5
 """Above this the spool says not ready: an upgrade must not be rolled on to the next collector."""
+
+FEED_STUCK_SECONDS = WINDOW_SECONDS + 60.0
+"""A connection's longest step is its wait for a free place in the window of attempts."""
+
+WRITER_STUCK_SECONDS = 120.0
+"""One write to the spool; a disk that answers late is kept, one that does not answer at all ends the process."""
 
 
 def not_ready(parts: Parts, wall_seconds: float) -> list[str]:
@@ -64,6 +74,18 @@ def live_pairs(parts: Parts, wall_seconds: float) -> list[str]:
         and fresh.messages[MARK_PRICE]
         and (fresh.messages[CANDLES] or fresh.last_final_open_ms or pair in known)
     ]
+
+
+def stuck(writer: Writer, connections: Iterable[ConnectionState], now: float) -> list[str]:
+    """Say which parts have stopped making steps, one line each; each try is a step. ``now``: monotonic seconds."""
+    reasons = []
+    if writer.stalled_seconds > WRITER_STUCK_SECONDS:
+        reasons.append(f"the writer has not moved for {writer.stalled_seconds:.0f} s while points wait")
+    for state in connections:
+        idle = now - state.progressed_at
+        if idle > FEED_STUCK_SECONDS:
+            reasons.append(f"a {state.channel} connection has neither delivered nor retried for {idle:.0f} s")
+    return reasons
 
 
 def status(parts: Parts, name: str, wall_seconds: float) -> dict[str, Any]:

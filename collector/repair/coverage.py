@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.events import CANDLE_MS
-from service.durable_files import write_durably
+from service.durable_files import write_json_durably
 
 
 class Coverage:
@@ -58,8 +58,7 @@ class Coverage:
         self._extended = _read(self._by_backfill)
         if start_ms < self._extended.get(pair, start_ms + 1):
             self._extended[pair] = start_ms
-            self._by_backfill.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self._by_backfill, json.dumps(self._extended, ensure_ascii=False).encode())
+            write_json_durably(self._by_backfill, self._extended)
 
     def refresh(self) -> None:
         """Learn what a backfill has extended meanwhile."""
@@ -82,8 +81,7 @@ class Coverage:
             "checked_until_ms": self.checked_until_ms,
             "filled_from": self._filled_from,
         }
-        self._own.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(self._own, json.dumps(known, ensure_ascii=False).encode())
+        write_json_durably(self._own, known)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from collector.repair.fill import FillState
 from collector.repair.repair import Incomplete, StoreRepair, Symbols, in_time
 from collector.store.query import StoreError
 from exchange.errors import ExchangeError
+from service.backoff import Backoff
 from service.progress import shown
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = (1.0, 30.0)
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 30.0
 
 
 class Repairer:
@@ -41,8 +43,8 @@ class Repairer:
         self._every_seconds = every_seconds
         self._wall_seconds = wall_seconds
         self._soon = asyncio.Event()
-        self._due: dict[str, float] = {}
-        self._delay: dict[str, float] = {}
+        self._due = dict.fromkeys((store.name for store in stores), 0.0)
+        self._backoffs = {store.name: Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS) for store in stores}
 
     @property
     def known(self) -> set[str]:
@@ -58,8 +60,6 @@ class Repairer:
         seconds = asyncio.get_running_loop().time
         current: set[str] = set()
         filled: set[str] = set()
-        self._due = {store.name: seconds() for store in self.stores}
-        self._delay = dict.fromkeys(self._due, RETRY_SECONDS[0])
         while True:
             # Before the long history of one store the newest hours of all.
             for store in self._due_now():
@@ -85,17 +85,15 @@ class Repairer:
 
     async def _succeeds(self, store: StoreRepair, work: Awaitable[None]) -> bool:
         """Do it; False if it could not be brought to its end: the store's next turn is a little later."""
-        first, longest = RETRY_SECONDS
-        delay = self._delay[store.name]
+        backoff = self._backoffs[store.name]
         try:
             await work
         except (Incomplete, StoreError) as error:
-            if delay == first:
+            if not backoff.failures:
                 log.warning("repair waits store=%s: %s", store.name, error)
-            self._due[store.name] = asyncio.get_running_loop().time() + delay
-            self._delay[store.name] = min(delay * 2, longest)
+            self._due[store.name] = asyncio.get_running_loop().time() + backoff.next_seconds()
             return False
-        self._delay[store.name] = first
+        backoff.reset()
         return True
 
     async def _newest(self, store: StoreRepair) -> None:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from service.durable_files import write_durably
+from service.durable_files import write_json_durably
 
 TASK_OFFSET_MS = 40_000
 """The tasks run 40 s after each quarter of an hour (influx/tasks)."""
@@ -64,9 +64,7 @@ class DirtyWindows:
         self._save()
 
     def _save(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        windows = {timeframe: sorted(marks) for timeframe, marks in self._marks.items()}
-        write_durably(self._path, json.dumps(windows).encode())
+        write_json_durably(self._path, {timeframe: sorted(marks) for timeframe, marks in self._marks.items()})
 
 
 def runs_for(opens: Iterable[int], overlap_ms: int) -> list[tuple[int, list[int]]]:

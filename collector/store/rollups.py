@@ -11,13 +11,15 @@ from collector.store.dirty import DirtyWindows, runs_for
 from collector.store.query import StoreError, StoreReader
 from influx.scripts import overlap_ms, script_at, task_script
 from marketdata.schema import BUCKET_RAW, OHLCV_BASE
+from service.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 2.0
 """Deliveries come in bursts (a repair, a drained spool): wait so long for the next file before rolling."""
 
-MAX_DELAY_SECONDS = 60.0
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 60.0
 
 
 class RollupRepairer:
@@ -82,7 +84,7 @@ class RollupRepairer:
 
     async def run(self) -> None:
         """Roll dirty windows until cancelled; a store that fails is tried again with a growing delay."""
-        delay = 1.0
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         if len(self.dirty):  # left by the last process
             self._wake.set()
         while True:
@@ -94,12 +96,12 @@ class RollupRepairer:
                 continue
             try:
                 await self.roll()
-                delay = 1.0
+                backoff.reset()
             except StoreError as error:
                 self.failures += 1
+                delay = backoff.next_seconds()
                 log.warning("roll-up repair waits store=%s retry_seconds=%.0f: %s", self._store, delay, error)
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, MAX_DELAY_SECONDS)
                 self._wake.set()
 
     async def _settled(self) -> None:

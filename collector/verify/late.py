@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from marketdata.schema import BUCKET_RAW, OHLCV_BASE
-from service.durable_files import write_durably
+from service.durable_files import write_json_durably
 
 LATE_SECONDS = 3600.0
 HOUR_MS = 3_600_000
@@ -41,7 +41,7 @@ class LateDelivery:
         if self._span:
             first_ms, end_ms = min(first_ms, self._span[0]), max(end_ms, self._span[1])
         if self._span != (first_ms, end_ms):
-            write_durably(self._path, json.dumps([first_ms, end_ms]).encode())
+            write_json_durably(self._path, [first_ms, end_ms])
             self._span = first_ms, end_ms
 
     def due(self) -> tuple[int, int] | None:

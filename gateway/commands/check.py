@@ -1,7 +1,5 @@
 """`gateway check`: would `run` serve? One line for each thing that is wrong, exit code 2; only reads."""
 
-import sys
-
 import aiohttp
 
 from exchange.binance.requests import BinanceClient
@@ -13,8 +11,8 @@ from gateway.memory.stream_lines import Hello, MalformedLine
 from marketdata.errors import MarketDataError
 from marketdata.reader import AsyncMarketData
 from marketdata.schema import EXCHANGE
+from service.command_line import check_result
 
-FAILED = 2
 SECONDS = 5.0
 
 
@@ -25,14 +23,8 @@ async def run(config: Config) -> int:
         problems = [await _collector(collector, session) for collector in config.collector]
     problems += [await _store(store) for store in config.store]
     problems.append(await _exchange(config))
-    wrong = [problem for problem in problems if problem]
-    for problem in wrong:
-        print(f"gateway: {problem}", file=sys.stderr)
-    if wrong:
-        return FAILED
     parts = f"{len(config.collector)} collector(s), {len(config.store)} store(s)"
-    print(f"gateway: configuration, tokens, {parts} and exchange are right")
-    return 0
+    return check_result("gateway", filter(None, problems), f"configuration, tokens, {parts} and exchange are right")
 
 
 async def _collector(collector: CollectorSection, session: aiohttp.ClientSession) -> str:

@@ -13,6 +13,7 @@ from gateway.memory import stream_lines
 from gateway.memory.memory import Memory
 from gateway.memory.stream_lines import Heartbeat, Hello, Live, MalformedLine
 from marketdata.schema import EXCHANGE
+from service.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,8 @@ class CollectorStream:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        failures = 0
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, self._jitter)
         while True:
-            was_live = False
             try:
                 await self._read()
                 reason = "ended"
@@ -71,11 +71,12 @@ class CollectorStream:
                 reason = "silent"
             except (aiohttp.ClientError, OSError):
                 reason = "unreachable"
-            was_live, self.live = self.live, False
+            if self.live:
+                self.live = False
+                backoff.reset()
             self.broken_total[reason] += 1
-            failures = 1 if was_live else failures + 1
-            delay = min(FIRST_DELAY_SECONDS * 2 ** (failures - 1), LONGEST_DELAY_SECONDS) * (0.5 + 0.5 * self._jitter())
-            if was_live or failures == 1:
+            delay = backoff.next_seconds()
+            if backoff.failures == 1:
                 log.warning("collector lost name=%s reason=%s retry_seconds=%.1f", self.name, reason, delay)
             await asyncio.sleep(delay)
 

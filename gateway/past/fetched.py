@@ -22,6 +22,7 @@ from gateway.api.answers import Refused, not_now
 from gateway.memory.memory import Memory
 from gateway.memory.rows import Row, of_kline
 from gateway.memory.windows import Grid
+from service.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -62,19 +63,14 @@ class Once:
     """Work that several requests wait for is done once, and goes on if they do not wait for it any longer."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Any, asyncio.Task[Any]] = {}
+        self._flights = SingleFlight[Any, Any](_report)
 
     async def do[T](self, key: Any, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work`, or the work under way by that key, returns.
 
         Raises Refused if it takes too long or the exchange does not answer.
         """
-        task: asyncio.Task[T] | None = self._tasks.get(key)
-        if task is None:
-            task = self._tasks[key] = asyncio.create_task(work)
-            task.add_done_callback(lambda done: self._ended(key, done))
-        else:
-            work.close()
+        task: asyncio.Task[T] = self._flights.task(key, work)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await asyncio.shield(task)
@@ -87,15 +83,7 @@ class Once:
 
     async def close(self) -> None:
         """End what is under way."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _ended(self, key: Any, task: asyncio.Task[Any]) -> None:
-        del self._tasks[key]
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, ExchangeError | Refused):
-            log.error("candles could not be had key=%s", key, exc_info=error)
+        await self._flights.close()
 
 
 class Fetched:
@@ -183,6 +171,11 @@ class Fetched:
         while self._rows > KEPT_ROWS:
             self._rows -= len(self._chunks.popitem(last=False)[1].final.rows)
         return chunk
+
+
+def _report(key: Any, error: BaseException) -> None:
+    if not isinstance(error, ExchangeError | Refused):
+        log.error("candles could not be had key=%s", key, exc_info=error)
 
 
 def _of(final: Final, opens: Sequence[int]) -> Final:

@@ -138,7 +138,6 @@ class ExchangeInfoRoute:
     async def _save(self) -> None:
         version, info = self._memory.exchange_info_version, self._memory.exchange_info
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
             await asyncio.to_thread(write_durably, self._file, json_bytes(info))
         except OSError as error:
             log.warning("%s cannot be written, and the next start will not have it: %s", self._file, error)

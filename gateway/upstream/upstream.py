@@ -16,6 +16,7 @@ from exchange.errors import BadRequest, ExchangeError, Unavailable
 from exchange.errors import Refused as ExchangeRefused
 from gateway.api.answers import Answer, Refused, bad_request, not_now
 from gateway.upstream.freshness import REPEATED_PERCENT, Rhythm, policy_of, shared, stretch
+from service.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Upstream:
         self._most_bytes = kept_bytes
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._bytes = 0
-        self._under_way: dict[Key, asyncio.Task[_Kept]] = {}
+        self._under_way = SingleFlight[Key, _Kept](self._failed)
         self._rhythms: dict[Key, Rhythm] = {}
         self._stretch = 1.0
         self._counted_ms = -_RECOUNT_MS
@@ -104,7 +105,7 @@ class Upstream:
             return self._answer(key, kept, "shared")
         outcome = "coalesced" if key in self._under_way else "asked"
         servable = kept is not None and self._age_ms(kept) <= limit_ms
-        task = self._under_way.get(key) or self._begin(key, params, priority)
+        task = self._under_way.task(key, self._ask(key, params, priority))
         await asyncio.wait({task}, timeout=self._patience(servable=servable))
         if task.done() and not task.cancelled() and task.exception() is None:
             return self._answer(key, task.result(), outcome)
@@ -130,22 +131,13 @@ class Upstream:
 
     async def close(self) -> None:
         """Withdraw what is under way."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._under_way.close()
 
     def _patience(self, *, servable: bool) -> float:
         if not servable:
             return self._patience_seconds
         away = self._now_ms() < self._away_until_ms
         return 0.0 if away else min(PATIENCE_WITH_LAST_GOOD_SECONDS, self._patience_seconds)
-
-    def _begin(self, key: Key, params: Mapping[str, str], priority: Priority) -> asyncio.Task[_Kept]:
-        task = asyncio.create_task(self._ask(key, params, priority))
-        self._under_way[key] = task
-        task.add_done_callback(lambda done: self._end(key, done))
-        return task
 
     async def _ask(self, key: Key, params: Mapping[str, str], priority: Priority) -> _Kept:
         try:
@@ -155,22 +147,18 @@ class Upstream:
             raise Unavailable(
                 f"{key[0]} had no turn within {LONGEST_SECONDS:.0f} s", "see the budget's share"
             ) from None
-        return _Kept(body, self._now_ms())
+        self._away_until_ms = -1
+        kept = _Kept(body, self._now_ms())
+        self._keep(key, kept)
+        return kept
 
-    def _end(self, key: Key, task: asyncio.Task[_Kept]) -> None:
-        del self._under_way[key]
-        if task.cancelled():
+    def _failed(self, key: Key, error: BaseException) -> None:
+        if not isinstance(error, ExchangeError):
+            log.error("the exchange could not be asked route=%s", key[0], exc_info=error)
             return
-        error = task.exception()
-        if error is None:
-            self._away_until_ms = -1
-            self._keep(key, task.result())
-        elif isinstance(error, ExchangeError):
-            if not isinstance(error, BadRequest):
-                self._away_until_ms = self._now_ms() + AWAY_MS
-            log.debug("%s: %s", key[0], error)
-        else:
-            asyncio.get_running_loop().call_exception_handler({"message": "upstream failed", "exception": error})
+        if not isinstance(error, BadRequest):
+            self._away_until_ms = self._now_ms() + AWAY_MS
+        log.debug("%s: %s", key[0], error)
 
     def _keep(self, key: Key, kept: _Kept) -> None:
         before = self._kept.pop(key, None)

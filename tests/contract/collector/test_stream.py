@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from collector.delivery.batch import Batcher
@@ -23,11 +24,12 @@ from collector.delivery.spool import Spool
 from collector.delivery.writer import Writer
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
-from collector.observe import web
 from collector.publish.stream import MOST_BEHIND_BYTES, Stream
 from exchange.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
 from marketdata.schema import BUCKET_RAW, OHLCV_BASE
-from tests.support import eventually_async, free_port
+from service.config_file import ServiceSection
+from service.http import Server, application
+from tests.support import eventually_async
 
 DOCS = Path(__file__).parent.parent.parent.parent / "docs" / "stream.md"
 START = 1_791_383_580_000
@@ -108,16 +110,18 @@ async def collecting(folder: Path, *, pairs: int = 1) -> AsyncIterator[Collector
     for index in range(pairs):
         ingest.watch(BTC if not index else f"PAIR{index}/USDT:USDT", START)
     stream.exchange_info_answered(EXCHANGE_INFO)
-    port = free_port()
-    server = web.Server(web.create(CollectorRegistry(), list, dict, stream.handle), "127.0.0.1", port)
-    await server.start()
-    beating = asyncio.create_task(stream.run())
-    try:
-        yield Collector(stream, ingest, f"http://127.0.0.1:{port}/stream", passing)
-    finally:
-        beating.cancel()
-        stream.close()
-        await server.stop()
+    async with served(stream) as server:
+        beating = asyncio.create_task(stream.run())
+        try:
+            yield Collector(stream, ingest, f"http://{server.address}/stream", passing)
+        finally:
+            beating.cancel()
+            stream.close()
+
+
+def served(stream: Stream) -> Server:
+    app = application(CollectorRegistry(), web.get("/stream", stream.handle, allow_head=False))
+    return Server(app, "collector", ServiceSection(listen="127.0.0.1:0"))
 
 
 @dataclass
@@ -389,10 +393,7 @@ async def test_a_since_that_is_no_time_is_refused_in_one_line(tmp_path: Path, si
 
 async def test_readers_wait_until_the_pairs_are_known(tmp_path: Path) -> None:
     stream = Stream("collector-1", "boot", ExchangeClock(lambda: 0))
-    port = free_port()
-    server = web.Server(web.create(CollectorRegistry(), list, dict, stream.handle), "127.0.0.1", port)
-    await server.start()
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/stream") as refused:
+    async with served(stream) as server, aiohttp.ClientSession() as session:
+        refused = await session.get(f"http://{server.address}/stream")
         assert refused.status == 503
         assert refused.headers["Retry-After"] == "1"
-    await server.stop()

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.delivery.batch import Batch
-from collector.delivery.deliver import LONGEST_DELAY_SECONDS, Deliverer, delay_seconds
+from collector.delivery.deliver import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Deliverer, delay_seconds
 from collector.delivery.points import PointCounters, PointTotals
 from collector.delivery.spool import Spool
 from collector.store.write import BadRequest, Outcome, Partial, Retry, TooLarge, Written
+from service.backoff import Backoff
 from tests.support import eventually_async, examples
 
 BUCKET = "market_data"
@@ -305,7 +306,10 @@ async def test_a_crash_after_the_answer_delivers_again_and_the_store_is_the_same
 def test_the_delay_is_capped_and_never_shorter_than_a_reasonable_retry_after(
     failures: int, retry_after_seconds: float | None, jitter: float
 ) -> None:
-    delay = delay_seconds(failures, retry_after_seconds, jitter)
+    backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, lambda: jitter)
+    backoff.failures = failures - 1
+
+    delay = delay_seconds(backoff, retry_after_seconds)
 
     assert 0.1 < delay <= 300
     assert delay >= min(retry_after_seconds or 0, 300)

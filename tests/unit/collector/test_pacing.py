@@ -3,31 +3,31 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.feed.pacing import MAX_DELAY_SECONDS, AttemptWindow, Backoff
+from collector.feed.pacing import LONGEST_DELAY_SECONDS, AttemptWindow, Pacing
 
 
 def test_the_first_attempt_and_the_one_after_a_long_good_session_are_immediate() -> None:
-    backoff = Backoff(lambda: 1.0)
-    assert backoff.next_delay_seconds() == 0
-    backoff.ended(86_000, delivered=True)
-    assert backoff.next_delay_seconds() == 0
+    pacing = Pacing(lambda: 1.0)
+    assert pacing.delay_seconds == 0
+    pacing.ended(86_000, delivered=True)
+    assert pacing.delay_seconds == 0
 
 
 def test_short_silent_and_failed_sessions_wait_longer_each_time_up_to_the_cap() -> None:
-    backoff = Backoff(lambda: 1.0)
+    pacing = Pacing(lambda: 1.0)
     delays = []
     for lived, delivered in ((0, False), (3, True), (200, False), *(((0, False),) * 10)):
-        backoff.ended(lived, delivered=delivered)
-        delays.append(backoff.next_delay_seconds())
+        pacing.ended(lived, delivered=delivered)
+        delays.append(pacing.delay_seconds)
     assert delays[:4] == [1, 2, 4, 8]
-    assert delays[-1] == MAX_DELAY_SECONDS
+    assert delays[-1] == LONGEST_DELAY_SECONDS
 
 
 def test_the_delay_is_drawn_from_its_upper_half() -> None:
-    backoff = Backoff(lambda: 0.0)
+    pacing = Pacing(lambda: 0.0)
     for _ in range(3):
-        backoff.ended(0, delivered=False)
-    assert backoff.next_delay_seconds() == 2
+        pacing.ended(0, delivered=False)
+    assert pacing.delay_seconds == 2
 
 
 def test_what_can_wait_leaves_half_of_the_window_to_what_cannot() -> None:

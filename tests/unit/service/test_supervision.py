@@ -8,23 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.delivery.batch import Batcher
-from collector.delivery.points import PointCounters
-from collector.delivery.spool import Spool
-from collector.delivery.writer import Writer
-from collector.feed.connection import ConnectionState
-from collector.feed.pacing import WINDOW_SECONDS
-from collector.observe.supervision import (
-    FEED_STUCK_SECONDS,
-    START_PATIENCE_SECONDS,
-    WRITER_STUCK_SECONDS,
-    Supervisor,
-    stuck,
-)
-from exchange.events import CANDLES, MARK_PRICE
+from service.run import Service, Supervisor, nothing
 from service.systemd import Notifier
 
-BUCKET = "market_data"
+START_PATIENCE_SECONDS = 30.0
 
 
 class Clock:
@@ -36,24 +23,22 @@ class Clock:
     def seconds(self) -> float:
         return self.now
 
-    def nanoseconds(self) -> int:
-        return int(self.now * 1e9)
 
-
-class Service:
+class Readings:
     """A supervisor whose readings a test sets."""
 
     def __init__(self, notifier: Notifier, clock: Clock) -> None:
-        self.delivering = False
+        self.started = False
         self.not_ready: list[str] = []
         self.stuck: list[str] = []
-        self.supervisor = Supervisor(
-            notifier,
-            delivering=lambda: self.delivering,
+        service = Service(
+            nothing,
+            started=lambda: self.started,
+            start_patience_seconds=START_PATIENCE_SECONDS,
             not_ready=lambda: self.not_ready,
             stuck=lambda: self.stuck,
-            monotonic=clock.seconds,
         )
+        self.supervisor = Supervisor(notifier, service, clock.seconds)
 
 
 @pytest.fixture
@@ -67,15 +52,6 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
         listener.bind(str(tmp_path / "notify"))
         listener.settimeout(10)
         yield listener
-
-
-@pytest.fixture
-def writer(tmp_path: Path, clock: Clock) -> Iterator[Writer]:
-    counters = {"main": PointCounters()}
-    spool = Spool(tmp_path / "spool", counters, max_bytes=10**9, max_files=1_000)
-    spool.recover()
-    yield Writer(Batcher(), spool, counters, wake=lambda _bucket: None, clock_ns=clock.nanoseconds)
-    spool.close()
 
 
 def notifier_to(listener: socket.socket, **environment: str) -> Notifier:
@@ -122,22 +98,22 @@ def test_the_watchdog_is_ours_only_if_it_names_us(environment: dict[str, str], s
     assert Notifier(environment).watchdog_seconds == seconds
 
 
-def test_the_start_is_told_once_and_with_the_first_frame(clock: Clock) -> None:
-    service = Service(Notifier({}), clock)
+def test_the_start_is_told_once_and_when_the_service_has_started(clock: Clock) -> None:
+    service = Readings(Notifier({}), clock)
     assert "READY=1" not in service.supervisor.message()
-    service.delivering = True
+    service.started = True
     assert "READY=1" in service.supervisor.message()
     assert "READY=1" not in service.supervisor.message()
 
 
-def test_an_exchange_that_is_away_does_not_keep_the_service_from_starting(clock: Clock) -> None:
-    service = Service(Notifier({}), clock)
+def test_others_that_are_away_do_not_keep_the_service_from_starting(clock: Clock) -> None:
+    service = Readings(Notifier({}), clock)
     clock.now += START_PATIENCE_SECONDS
     assert "READY=1" in service.supervisor.message()
 
 
 def test_what_is_stuck_stops_the_pings_and_is_what_people_read(clock: Clock) -> None:
-    service = Service(Notifier({}), clock)
+    service = Readings(Notifier({}), clock)
     service.not_ready = ["3 pairs are stale"]
     assert service.supervisor.message() == ["WATCHDOG=1", "STATUS=3 pairs are stale"]
     service.stuck = ["the writer has not moved"]
@@ -147,35 +123,11 @@ def test_what_is_stuck_stops_the_pings_and_is_what_people_read(clock: Clock) -> 
 
 
 async def test_the_supervisor_pings_several_times_in_each_period(systemd: socket.socket, clock: Clock) -> None:
-    service = Service(notifier_to(systemd, WATCHDOG_USEC="300000"), clock)
-    service.delivering = True
+    service = Readings(notifier_to(systemd, WATCHDOG_USEC="300000"), clock)
+    service.started = True
     running = asyncio.create_task(service.supervisor.run())
     messages = [await asyncio.to_thread(systemd.recv, 1000) for _ in range(4)]
     running.cancel()
 
     assert messages[0] == b"WATCHDOG=1\nREADY=1\nSTATUS=ready"
     assert set(messages[1:]) == {b"WATCHDOG=1\nSTATUS=ready"}
-
-
-def test_a_writer_with_nothing_to_do_is_not_stuck(writer: Writer, clock: Clock) -> None:
-    clock.now += 10 * WRITER_STUCK_SECONDS
-    assert stuck(writer, [], clock.now) == []
-    writer.put_nowait(BUCKET, "1")
-    assert stuck(writer, [], clock.now) == []
-
-
-async def test_a_writer_that_does_not_move_while_points_wait_is_stuck(writer: Writer, clock: Clock) -> None:
-    writer.put_nowait(BUCKET, "1")
-    clock.now += WRITER_STUCK_SECONDS + 1
-    writer.put_nowait(BUCKET, "2")
-    assert len(stuck(writer, [], clock.now)) == 1
-
-    await writer.flush()
-    assert stuck(writer, [], clock.now) == []
-
-
-def test_a_connection_that_neither_delivers_nor_retries_is_stuck(writer: Writer, clock: Clock) -> None:
-    retrying = ConnectionState(CANDLES, 200, progressed_at=clock.now - WINDOW_SECONDS)
-    hung = ConnectionState(MARK_PRICE, 200, open=True, progressed_at=clock.now - FEED_STUCK_SECONDS - 1)
-    assert stuck(writer, [retrying], clock.now) == []
-    assert len(stuck(writer, [retrying, hung], clock.now)) == 1
