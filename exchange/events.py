@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exchange.rows import Kline, PremiumIndex
+from marketdata.candle_values import CandleValues
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME
 
 CANDLES = f"candles_{BASE_TIMEFRAME}"
@@ -19,21 +20,6 @@ CANDLE_MS = BASE_MS
 
 type Origin = Literal["stream", "rest", "spool"]
 """Who told a candle; ``spool``: an earlier process of ours, and it waits there for its store."""
-
-
-@dataclass(frozen=True, slots=True)
-class CandleValues:
-    """The numbers of one candle: prices, base and quote volumes as decimal text, trades as a count."""
-
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    quote_volume: str
-    taker_buy_volume: str
-    taker_buy_quote_volume: str
-    trades: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +92,4 @@ def mark_price_from_premium_index(pair: str, row: PremiumIndex) -> MarkPrice:
 
 def candle_from_kline(pair: str, kline: Kline, *, final: bool, exchange_time_ms: int) -> Candle:
     """Build a candle from a REST row; the caller judges finality by the exchange's clock."""
-    values = CandleValues(
-        open=kline.open,
-        high=kline.high,
-        low=kline.low,
-        close=kline.close,
-        volume=kline.volume,
-        quote_volume=kline.quote_volume,
-        taker_buy_volume=kline.taker_buy_volume,
-        taker_buy_quote_volume=kline.taker_buy_quote_volume,
-        trades=kline.trades,
-    )
-    return Candle(pair, kline.open_time_ms, values, final, "rest", exchange_time_ms)
+    return Candle(pair, kline.open_time_ms, kline.values, final, "rest", exchange_time_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from marketdata.candle_values import CandleValues
 from marketdata.serializer import Unserializable, check_candle
 
 
@@ -29,6 +30,21 @@ class Kline(NamedTuple):
     trades: int
     taker_buy_volume: str
     taker_buy_quote_volume: str
+
+    @property
+    def values(self) -> CandleValues:
+        """The candle's numbers."""
+        return CandleValues(
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+            self.volume,
+            self.quote_volume,
+            self.taker_buy_volume,
+            self.taker_buy_quote_volume,
+            self.trades,
+        )
 
 
 class MarkPriceKline(NamedTuple):
@@ -78,9 +94,8 @@ class PremiumIndex(NamedTuple):
 
 def flaw(kline: Kline) -> str:
     """Return why a row cannot be a candle, in one line; empty if it can. What can never be stored is never shown."""
-    _, open_, high, low, close, volume, _, quote_volume, trades, taker_volume, taker_quote_volume = kline
     try:
-        check_candle(open_, high, low, close, volume, quote_volume, taker_volume, taker_quote_volume, trades)
+        check_candle(kline.values)
     except Unserializable as error:
         return f"{error.reason}: {error}"
     return ""

@@ -8,9 +8,11 @@ checked here. Line protocol: https://docs.influxdata.com/influxdb/v2/reference/s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, get_args
 
+from marketdata.candle_values import CandleValues
 from marketdata.pairs import InvalidPair, parse_pair
 from marketdata.schema import (
     CHANNELS,
@@ -40,6 +42,11 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{1,30})?")
 _TAG_SPECIAL = re.compile(r"([,= ])")
 _INT64_MAX = 2**63 - 1
 
+# What `candle_line` writes: a tag's special characters behind a backslash, fields without.
+_LINE = re.compile(r"(\w+),exchange=[^ ]+?,pair=((?:\\.|[^\\, ])+) ([^ ]+) ([0-9]+)")
+_ALWAYS = set(CandleValues._fields) - {"open", "high", "low"}
+_ESCAPED = re.compile(r"\\(.)")
+
 
 class Unserializable(ValueError):
     """A point that must not be written. `reason` is one of REASONS, suitable as a metric label."""
@@ -52,40 +59,28 @@ class Unserializable(ValueError):
         return str(self.args[1])
 
 
-def check_candle(
-    open: str,  # noqa: A002 - a candle's open
-    high: str,
-    low: str,
-    close: str,
-    volume: str,
-    quote_volume: str,
-    taker_buy_volume: str,
-    taker_buy_quote_volume: str,
-    trades: int,
-) -> None:
+def check_candle(values: CandleValues) -> None:
     """Raise Unserializable if no candle can have these numbers: the only check for frames, REST rows and stored points.
 
     Plain decimals; 0 < low <= open, close <= high; no negative volume; takers bought no more than was traded; no volume
     without a trade.
     """
-    _check_prices(open, high, low, close)
-    traded = _count("trades", trades) > 0
-    _check_volumes(volume, quote_volume, taker_buy_volume, taker_buy_quote_volume, traded=traded)
+    _check_prices(values.open, values.high, values.low, values.close)
+    traded = _count("trades", values.trades) > 0
+    _check_volumes(
+        values.volume,
+        values.quote_volume,
+        values.taker_buy_volume,
+        values.taker_buy_quote_volume,
+        traded=traded,
+    )
 
 
 def candle_line(
     measurement: str,
     pair: str,
     open_time_ms: int,
-    open: str,  # noqa: A002 - a candle's open
-    high: str,
-    low: str,
-    close: str,
-    volume: str,
-    quote_volume: str,
-    taker_buy_volume: str,
-    taker_buy_quote_volume: str,
-    trades: int,
+    values: CandleValues,
     *,
     now_ms: int,
     candles: int | None = None,
@@ -103,13 +98,47 @@ def candle_line(
         raise Unserializable("measurement", f"{measurement!r} is not a measurement of candles: {' '.join(_CANDLE_MS)}")
     tags = _tags(exchange, pair)
     _check_grid(open_time_ms, length_ms, now_ms)
-    check_candle(open, high, low, close, volume, quote_volume, taker_buy_volume, taker_buy_quote_volume, trades)
-    prices = f"open={open},high={high},low={low},close={close}" if trades else f"close={close}"
+    check_candle(values)
+    open_, high, low, close, volume, quote_volume, taker_buy_volume, taker_buy_quote_volume, trades = values
+    prices = f"open={open_},high={high},low={low},close={close}" if trades else f"close={close}"
     return (
         f"{measurement},{tags} {prices},volume={volume},quote_volume={quote_volume},taker_buy_volume={taker_buy_volume}"
         f",taker_buy_quote_volume={taker_buy_quote_volume},trades={trades}i{_candles(measurement, candles, length_ms)}"
         f" {open_time_ms}"
     )
+
+
+def candle_times_ms(lines: Iterable[str], measurement: str = OHLCV_BASE) -> list[int]:
+    """Return the open times of a measurement's candles among the lines of this module."""
+    prefix = f"{measurement},"
+    return [int(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(prefix)]
+
+
+def read_candle(line: str, measurement: str = OHLCV_BASE) -> tuple[str, int, CandleValues] | None:
+    """Read pair, open time and numbers back from a line of `candle_line`.
+
+    None for another measurement and for a line that is not whole. A candle without trades was written without open,
+    high and low: they are its close.
+    """
+    match = _LINE.fullmatch(line)
+    if match is None or match[1] != measurement:
+        return None
+    fields = {name: value for name, _, value in (field.partition("=") for field in match[3].split(","))}
+    if not fields.keys() >= _ALWAYS or not (trades := fields["trades"].removesuffix("i")).isdecimal():
+        return None
+    close = fields["close"]
+    values = CandleValues(
+        fields.get("open", close),
+        fields.get("high", close),
+        fields.get("low", close),
+        close,
+        fields["volume"],
+        fields["quote_volume"],
+        fields["taker_buy_volume"],
+        fields["taker_buy_quote_volume"],
+        int(trades),
+    )
+    return _ESCAPED.sub(r"\1", match[2]), int(match[4]), values
 
 
 def mark_price_line(

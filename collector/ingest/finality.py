@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from exchange.events import CANDLE_MS, Candle, CandleValues
+from exchange.events import CANDLE_MS, Candle
 from exchange.rows import Kline
+from marketdata.candle_values import CandleValues
 
 CLOSE_DEADLINE_MS = 4_000
 """The closing frame comes about 2 s after the close; after 4 s the candle is asked for by REST (docs/design.md 5.1)."""

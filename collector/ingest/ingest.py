@@ -18,7 +18,7 @@ from collector.ingest.finality import Finality, Verdict
 from collector.ingest.sampling import Sampler
 from collector.model.clock import ExchangeClock
 from collector.model.gap import Gap
-from exchange.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, CandleValues, MarkPrice, Reason
+from exchange.events import CANDLE_MS, CANDLES, FUNDING, MARK_PRICE, Candle, MarkPrice, Reason
 from exchange.rows import MarkPriceKline
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES, EXCHANGE, OHLCV_BASE
 from marketdata.serializer import (
@@ -297,7 +297,9 @@ class Ingest:
 
     def _take(self, candle: Candle) -> Verdict:
         # Before it is judged: a candle that cannot be stored must not count as final, and none is told that cannot be.
-        line = self._line(candle, OHLCV_BASE) if candle.final else _possible(candle.values)
+        line = self._line(candle, OHLCV_BASE) if candle.final else ""
+        if not line:
+            check_candle(candle.values)
         verdict = self.finality.offer(candle)
         if verdict is Verdict.USED:
             if not self._writer.put_nowait(BUCKET_RAW, line):
@@ -322,20 +324,11 @@ class Ingest:
             listener.on_final(candle, line, self.finality.next_open_ms(candle.pair))
 
     def _line(self, candle: Candle, measurement: str, candles: int | None = None) -> str:
-        values = candle.values
         return candle_line(
             measurement,
             candle.pair,
             candle.open_time_ms,
-            values.open,
-            values.high,
-            values.low,
-            values.close,
-            values.volume,
-            values.quote_volume,
-            values.taker_buy_volume,
-            values.taker_buy_quote_volume,
-            values.trades,
+            candle.values,
             now_ms=self.clock.now_ms(),
             candles=candles,
             exchange=self.exchange,
@@ -362,22 +355,6 @@ class Ingest:
                 )
             )
         return lines
-
-
-def _possible(values: CandleValues) -> str:
-    """No line, of numbers that may be a candle's. Raises Unserializable."""
-    check_candle(
-        values.open,
-        values.high,
-        values.low,
-        values.close,
-        values.volume,
-        values.quote_volume,
-        values.taker_buy_volume,
-        values.taker_buy_quote_volume,
-        values.trades,
-    )
-    return ""
 
 
 def forming_open_ms(exchange_time_ms: int) -> int:

@@ -10,7 +10,8 @@ from collector.model.clock import ExchangeClock
 from collector.store.dirty import DirtyWindows, runs_for
 from collector.store.query import StoreError, StoreReader
 from influx.scripts import overlap_ms, script_at, task_script
-from marketdata.schema import BUCKET_RAW, OHLCV_BASE
+from marketdata.schema import BUCKET_RAW
+from marketdata.serializer import candle_times_ms
 from service.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,7 @@ class RollupRepairer:
         """The store has these lines: mark the windows whose scheduled run they missed."""
         if bucket != BUCKET_RAW:
             return
-        prefix = OHLCV_BASE + ","
-        times = [int(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(prefix)]
+        times = candle_times_ms(lines)
         if times:
             self.mark(times)
 

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from marketdata.schema import BUCKET_RAW, OHLCV_BASE
+from marketdata.schema import BUCKET_RAW
+from marketdata.serializer import candle_times_ms
 from service.durable_files import write_json_durably
 
 LATE_SECONDS = 3600.0
@@ -33,8 +34,7 @@ class LateDelivery:
         """The store has these lines; their file is still in the spool. Raises OSError."""
         if bucket != BUCKET_RAW or not self._is_late():
             return
-        prefix = OHLCV_BASE + ","
-        times = [int(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(prefix)]
+        times = candle_times_ms(lines)
         if not times:
             return
         first_ms, end_ms = min(times) // HOUR_MS * HOUR_MS, max(times) // HOUR_MS * HOUR_MS + HOUR_MS

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from exchange.events import Candle, CandleValues, Invalid, MarkPrice
+from exchange.events import Candle, Invalid, MarkPrice
+from marketdata.candle_values import CandleValues
 from marketdata.timeframes import BASE_TIMEFRAME
 
 USD_MARGINED = 1

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pandas as pd
 
+from marketdata.candle_values import CandleValues
 from marketdata.serializer import candle_line
 from tests.integration.servers import InfluxStack
 
@@ -83,10 +84,8 @@ def epoch_aligned(candles: list[Candle], timeframe: str) -> list[Candle]:
 def line(pair: str, measurement: str, candle: Candle, candles: int | None = None) -> str:
     first, high, low, last = (f"{price:f}" for price in (candle.open, candle.high, candle.low, candle.close))
     volume = f"{candle.volume:f}"
-    return candle_line(
-        measurement, pair, candle.time, first, high, low, last, volume, volume, "0", "0", candle.trades,
-        now_ms=NOW, candles=candles,
-    )  # fmt: skip
+    values = CandleValues(first, high, low, last, volume, volume, "0", "0", candle.trades)
+    return candle_line(measurement, pair, candle.time, values, now_ms=NOW, candles=candles)
 
 
 def utc_dates(times_ms: list[int]) -> "pd.Series[pd.Timestamp]":

@@ -25,7 +25,8 @@ from collector.delivery.writer import Writer
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
 from collector.publish.stream import MOST_BEHIND_BYTES, Stream
-from exchange.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
+from exchange.events import CANDLE_MS, Candle, MarkPrice, Origin
+from marketdata.candle_values import CandleValues
 from marketdata.schema import BUCKET_RAW, OHLCV_BASE
 from service.config_file import ServiceSection
 from service.http import Server, application

@@ -18,7 +18,7 @@ async def test_a_frame_that_cannot_be_a_candle_is_counted_and_told_to_nobody(tmp
     async with collecting(tmp_path) as collector:
         for final in (False, True):
             good = candle(0, final=final)
-            collector.candle(replace(good, values=replace(good.values, **{column: IMPOSSIBLE[column]})))
+            collector.candle(replace(good, values=good.values._replace(**{column: IMPOSSIBLE[column]})))
         counts = collector.ingest.frames["candles_3m"]
         assert counts.invalid == {"implausible": 2}
         assert collector.stream.recent.pairs[BTC].open is None

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from marketdata.candle_values import CandleValues
 from marketdata.schema import BUCKET_RAW, BUCKET_ROLLUP, EXCHANGE
 from marketdata.serializer import candle_line, gap_line
 from marketdata.timeframes import timeframe_ms
@@ -118,8 +119,8 @@ def candle(pair: str, interval: str, open_ms: int) -> str:
     quiet = interval == "3m" and open_ms % HOUR == 0  # a candle without trades is a candle
     prices = ("2", "2", "2", "2") if quiet else ("2", "3", "1", "2")
     amounts = ("0", "0", "0", "0") if quiet else ("9", "18", "4", "8")
-    values = (*prices, *amounts, 0 if quiet else 7)
-    return candle_line(f"ohlcv_{interval}", pair, open_ms, *values, now_ms=now_ms(), candles=candles)
+    values = CandleValues(*prices, *amounts, 0 if quiet else 7)
+    return candle_line(f"ohlcv_{interval}", pair, open_ms, values, now_ms=now_ms(), candles=candles)
 
 
 def fill(stack: InfluxStack, pair: str, *, until_ms: int, without: Mapping[str, int] | None = None) -> dict[str, int]:

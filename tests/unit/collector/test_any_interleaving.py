@@ -23,8 +23,9 @@ from collector.model.gap import Gap
 from collector.repair.ledger import Ledger, absent
 from collector.verify.compare import compare
 from exchange.again import AGAIN_MS
-from exchange.events import CANDLE_MS, Candle, CandleValues, Origin, candle_from_kline
+from exchange.events import CANDLE_MS, Candle, Origin, candle_from_kline
 from exchange.rows import Kline, flaw
+from marketdata.candle_values import CandleValues
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS
@@ -139,7 +140,7 @@ class Run:
                 collector.take(candle(closed, lie=what == "lie"))
             case "nonsense" if self.forming:
                 seen = candle(closed)
-                collector.take(replace(seen, values=replace(seen.values, trades=0)))
+                collector.take(replace(seen, values=seen.values._replace(trades=0)))
             case "open":
                 collector.take(candle(self.forming, final=False))
             case "confirm":

@@ -13,8 +13,9 @@ from collector.delivery.writer import Writer
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
 from collector.model.gap import Gap
-from exchange.events import CANDLE_MS, Candle, CandleValues, MarkPrice
+from exchange.events import CANDLE_MS, Candle, MarkPrice
 from exchange.rows import MarkPriceKline
+from marketdata.candle_values import CandleValues
 from marketdata.schema import MEASUREMENTS
 from marketdata.timeframes import DAY_MS
 

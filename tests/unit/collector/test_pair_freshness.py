@@ -15,7 +15,8 @@ from collector.observe.metrics import Exposition, Parts
 from collector.publish.stream import Stream
 from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
-from exchange.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
+from exchange.events import CANDLE_MS, Candle, MarkPrice, Origin
+from marketdata.candle_values import CandleValues
 from tests.support.pipeline import pipeline_at_rest
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"

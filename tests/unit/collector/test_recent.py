@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from collector.ingest.finality import Finality, Verdict
 from collector.publish.recent import Final, Recent
-from exchange.events import CANDLE_MS, Candle, CandleValues, MarkPrice, Origin
+from exchange.events import CANDLE_MS, Candle, MarkPrice, Origin
+from marketdata.candle_values import CandleValues
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

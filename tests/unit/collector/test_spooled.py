@@ -9,7 +9,8 @@ from collector.delivery.batch import Batch
 from collector.delivery.points import PointCounters
 from collector.delivery.spool import Spool
 from collector.publish.spooled import LONGEST_SECONDS, candle_of, spooled_candles
-from exchange.events import CANDLE_MS, Candle, CandleValues
+from exchange.events import CANDLE_MS, Candle
+from marketdata.candle_values import CandleValues
 from marketdata.schema import BUCKET_RAW, OHLCV_BASE
 from marketdata.serializer import candle_line, mark_ohlcv_line
 
@@ -21,15 +22,7 @@ def line(pair: str, open_ms: int, values: CandleValues) -> str:
         OHLCV_BASE,
         pair,
         open_ms,
-        values.open,
-        values.high,
-        values.low,
-        values.close,
-        values.volume,
-        values.quote_volume,
-        values.taker_buy_volume,
-        values.taker_buy_quote_volume,
-        values.trades,
+        values,
         now_ms=open_ms,
     )
 

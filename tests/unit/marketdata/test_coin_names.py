@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from collector.publish.spooled import candle_of
 from exchange.binance.universe import parse
 from exchange.universe import InvalidRow, Universe, fits, select
+from marketdata.candle_values import CandleValues
 from marketdata.influxql import Query
 from marketdata.ohlcv import where
 from marketdata.pairs import parse_pair, symbol_of
@@ -17,7 +18,7 @@ from tests.support.line_protocol import parse_line
 from tests.unit.exchange.test_universe import BTC, coin, listing
 
 OPEN_MS = 1_789_948_800_000
-CANDLE = ("2", "3", "1", "2", "5", "10", "1", "2", 4)
+CANDLE = CandleValues("2", "3", "1", "2", "5", "10", "1", "2", 4)
 
 # Anything that JSON can contain: control characters, lone surrogates, marks that change the writing direction.
 anything = st.text(max_size=12)
@@ -26,7 +27,7 @@ likely = st.text(st.sampled_from("T$ ,=\"'\\/:;#%&+?@[]{}()*!^`|~<>.-_x9é币�
 
 def lines_of(pair: str) -> list[str]:
     return [
-        candle_line("ohlcv_3m", pair, OPEN_MS, *CANDLE, now_ms=OPEN_MS),
+        candle_line("ohlcv_3m", pair, OPEN_MS, CANDLE, now_ms=OPEN_MS),
         mark_price_line(pair, OPEN_MS, "1", "1", now_ms=OPEN_MS),
         gap_line(pair, OPEN_MS, "open", "no frame", "candles_3m", now_ms=OPEN_MS),
     ]

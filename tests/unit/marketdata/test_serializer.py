@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from marketdata import schema
+from marketdata.candle_values import CandleValues
 from marketdata.serializer import (
     REASONS,
     Unserializable,
@@ -77,10 +78,8 @@ def test_a_traded_candle_is_read_back_as_it_was_given(
     low, first, last, high = prices if rising else (prices[0], prices[2], prices[1], prices[3])
     window = TIMEFRAME_MS[measurement.removeprefix("ohlcv_")] // 180_000
     candles = None if measurement == "ohlcv_3m" else window if rolled else 0
-    line = candle_line(
-        measurement, pair, open_ms, first, high, low, last, base[1], quote[1], base[0], quote[0], trades,
-        now_ms=NOW_MS, candles=candles,
-    )  # fmt: skip
+    values = CandleValues(first, high, low, last, base[1], quote[1], base[0], quote[0], trades)
+    line = candle_line(measurement, pair, open_ms, values, now_ms=NOW_MS, candles=candles)
     name, tags, fields, time_ms = parse_line(line)
     texts = [first, high, low, last, base[1], quote[1], base[0], quote[0]]
     names = ["open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume"]
@@ -93,7 +92,9 @@ def test_a_traded_candle_is_read_back_as_it_was_given(
 
 
 def test_a_candle_without_trades_has_no_open_high_and_low() -> None:
-    line = candle_line("ohlcv_3m", BTC, OPEN_MS, "5.1", "5.1", "5.1", "5.1", "0.000", "0", "0", "0", 0, now_ms=NOW_MS)
+    line = candle_line(
+        "ohlcv_3m", BTC, OPEN_MS, CandleValues("5.1", "5.1", "5.1", "5.1", "0.000", "0", "0", "0", 0), now_ms=NOW_MS
+    )
     assert parse_line(line)[2] == {
         "close": Decimal("5.1"),
         "volume": 0,
@@ -149,9 +150,8 @@ def test_a_gap_records_when_it_was_found_and_how_often_it_was_requested(since_ms
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_an_exchanges_name_is_escaped_or_refused(exchange: str) -> None:
     try:
-        line = candle_line(
-            "ohlcv_3m", BTC, OPEN_MS, "1", "1", "1", "1", "1", "1", "1", "1", 1, now_ms=NOW_MS, exchange=exchange
-        )
+        values = CandleValues("1", "1", "1", "1", "1", "1", "1", "1", 1)
+        line = candle_line("ohlcv_3m", BTC, OPEN_MS, values, now_ms=NOW_MS, exchange=exchange)
     except Unserializable as e:
         assert e.reason == "tag"  # noqa: PT017 - either outcome is right
     else:
@@ -159,11 +159,11 @@ def test_an_exchanges_name_is_escaped_or_refused(exchange: str) -> None:
 
 
 def lines_of_every_measurement() -> list[str]:
-    candle = ("2", "3", "1", "2", "5", "10", "1", "2", 4)
+    candle = CandleValues("2", "3", "1", "2", "5", "10", "1", "2", 4)
     rollups = [f"ohlcv_{timeframe}" for timeframe in schema.ROLLUP_TIMEFRAMES]
     return [
-        candle_line("ohlcv_3m", BTC, OPEN_MS, *candle, now_ms=NOW_MS),
-        *(candle_line(rollup, BTC, OPEN_MS, *candle, now_ms=NOW_MS, candles=0) for rollup in rollups),
+        candle_line("ohlcv_3m", BTC, OPEN_MS, candle, now_ms=NOW_MS),
+        *(candle_line(rollup, BTC, OPEN_MS, candle, now_ms=NOW_MS, candles=0) for rollup in rollups),
         mark_price_line(BTC, OPEN_MS, "1", "1", now_ms=NOW_MS),
         funding_rate_line(BTC, OPEN_MS, "0.0001", OPEN_MS, now_ms=NOW_MS),
         funding_settled_line(BTC, OPEN_MS, "0.0001", "5", now_ms=NOW_MS),
@@ -226,8 +226,15 @@ NOT_NUMBERS = [
 ]
 
 
+def line_of(arguments: dict[str, Any]) -> str:
+    values = CandleValues(*(arguments[name] for name in CandleValues._fields))
+    return candle_line(
+        values=values, **{name: arguments[name] for name in arguments.keys() - set(CandleValues._fields)}
+    )
+
+
 def test_the_valid_candle_is_accepted() -> None:
-    assert parse_line(candle_line(**GOOD))
+    assert parse_line(line_of(GOOD))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +279,7 @@ def test_the_valid_candle_is_accepted() -> None:
 )
 def test_an_invalid_candle_is_refused_with_its_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unserializable) as refused:
-        candle_line(**(GOOD | change))
+        line_of(GOOD | change)
     assert refused.value.reason == reason
     assert reason in REASONS
     assert "\n" not in str(refused.value)
