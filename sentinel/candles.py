@@ -20,15 +20,10 @@ from marketdata.schema import (
     ROLLUP_TIMEFRAMES,
     bucket_of,
 )
+from marketdata.thresholds import STALE_MS, WINDOW_DUE_MS
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS, timeframe_ms
 
 INTERVALS = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)
-
-CANDLE_DUE_MS = 60_000
-"""How long after its close a 3m candle is due (docs/design.md 5.1)."""
-
-WINDOW_DUE_MS = 1_000_000
-"""Tasks run every 15 minutes, 40 s late; one more minute covers the run and re-rolls after a late candle."""
 
 COMPLETENESS_MS = 7_200_000
 COMPLETENESS_WINDOWS = 3
@@ -77,7 +72,7 @@ def span(interval: str, now_ms: int) -> Span:
     """Return the newest span whose candles are all due."""
     interval_ms = timeframe_ms(interval)
     is_base = interval == BASE_TIMEFRAME
-    end_ms = (now_ms - (CANDLE_DUE_MS if is_base else WINDOW_DUE_MS)) // interval_ms * interval_ms
+    end_ms = (now_ms - (STALE_MS if is_base else WINDOW_DUE_MS)) // interval_ms * interval_ms
     length_ms = COMPLETENESS_MS if is_base else COMPLETENESS_WINDOWS * interval_ms
     return Span(interval_ms, end_ms - length_ms, end_ms)
 

@@ -17,14 +17,12 @@ from exchange.errors import ExchangeError
 from exchange.events import CANDLES, MARK_PRICE, mark_price_from_premium_index
 from exchange.rows import PremiumIndex
 from exchange.universe import Instrument
+from marketdata.thresholds import STALE_MS
 
 log = logging.getLogger(__name__)
 
 CLOSES_UNHEARD = 3
 """So many candles with trades in a row that only REST brought, and no frame since: the stream is silent."""
-
-MARK_SILENT_MS = 60_000
-"""Mark prices come each second; without one for so long the stream is silent (docs/design.md 5.1)."""
 
 MARK_UNSERVED_MS = 20_000
 SERVE_SECONDS = 30.0
@@ -80,7 +78,7 @@ class SilentStreams:
 
     def _is_silent(self, now_ms: int, fresh: PairFreshness, quiet_from_ms: int) -> bool:
         if self.channel == MARK_PRICE:
-            return now_ms - quiet_from_ms > MARK_SILENT_MS
+            return now_ms - quiet_from_ms > STALE_MS
         # Quiet pairs send nothing for minutes; but a candle with trades has frames, all of them within it.
         return sum(open_ms >= quiet_from_ms for open_ms in fresh.rest_closes) >= CLOSES_UNHEARD
 

@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from collector.feed.connections import Feeds
 from collector.feed.unreadable import Unreadable
-from collector.ingest.finality import CLOSE_DEADLINE_MS
 from collector.ingest.ingest import Ingest, forming_open_ms
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.events import CANDLE_MS
 from exchange.universe import Instrument, Universe
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collector.delivery.writer import Writer
 from collector.history import holdings
 from collector.history.one_by_one import one_by_one
-from collector.ingest.finality import CLOSE_DEADLINE_MS
 from collector.ingest.ingest import Ingest
 from collector.repair.missing import missing
 from collector.store.query import StoreError, StoreReader
@@ -22,6 +21,7 @@ from exchange.events import CANDLE_MS
 from exchange.universe import Instrument
 from marketdata.schema import BUCKET_RAW, MARK_OHLCV_1H
 from marketdata.serializer import Unserializable
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 from service.retry import patiently
 
 log = logging.getLogger(__name__)

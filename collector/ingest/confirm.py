@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from collector.delivery.quarantine import Quarantine
-from collector.ingest.finality import CLOSE_DEADLINE_MS, is_final
+from collector.ingest.finality import is_final
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
 from exchange.budget import Priority
@@ -21,6 +21,7 @@ from exchange.events import CANDLE_MS, candle_from_kline
 from exchange.rows import Kline, flaw
 from exchange.universe import Instrument
 from marketdata.serializer import Unserializable
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 from marketdata.timeframes import BASE_TIMEFRAME
 from service.backoff import Backoff
 

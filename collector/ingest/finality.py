@@ -10,9 +10,7 @@ from enum import Enum
 from exchange.events import CANDLE_MS, Candle
 from exchange.rows import Kline
 from marketdata.candle_values import CandleValues
-
-CLOSE_DEADLINE_MS = 4_000
-"""The closing frame comes about 2 s after the close; after 4 s the candle is asked for by REST (docs/design.md 5.1)."""
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 REMEMBERED = 20
 """Final candles kept a pair (one hour): enough to recognize doubled and late closing frames."""

@@ -9,9 +9,7 @@ from collector.feed.pacing import WINDOW_SECONDS
 from collector.feed.symbols import HALTED, LISTED
 from collector.observe.metrics import Parts
 from exchange.events import CANDLE_MS, CANDLES, MARK_PRICE
-
-STALE_SECONDS = 60.0
-"""A pair is stale when its final candle is missing 60 s after its close, or no mark frame came for 60 s."""
+from marketdata.thresholds import STALE_MS
 
 FULL_RATIO = 0.5
 """Above this the spool says not ready: an upgrade must not be rolled on to the next collector."""
@@ -45,7 +43,7 @@ def not_ready(parts: Parts, wall_seconds: float) -> list[str]:
 
 
 def stale_pairs(parts: Parts, wall_seconds: float) -> list[str]:
-    """Pairs whose newest close is overdue by more than STALE_SECONDS, or whose mark price fell silent for as long."""
+    """Pairs whose newest close is overdue by more than STALE_MS, or whose mark price fell silent for as long."""
     ingest = parts.ingest
     now_ms = ingest.clock.now_ms()
     stale = []
@@ -54,7 +52,7 @@ def stale_pairs(parts: Parts, wall_seconds: float) -> list[str]:
             continue  # halted, or on its way out: nothing new is owed
         late_ms = now_ms - (ingest.finality.next_open_ms(pair) + CANDLE_MS)
         mark_age = wall_seconds - fresh.last_message_seconds[MARK_PRICE]
-        if late_ms > STALE_SECONDS * 1000 or mark_age > STALE_SECONDS:
+        if late_ms > STALE_MS or mark_age * 1000 > STALE_MS:
             stale.append(pair)
     return stale
 

@@ -29,12 +29,10 @@ from exchange.budget import Priority
 from exchange.events import CANDLES
 from exchange.universe import Instrument
 from marketdata.schema import BUCKET_RAW, OHLCV_BASE
+from marketdata.thresholds import STALE_MS
 from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
 
 log = logging.getLogger(__name__)
-
-SETTLED_MS = 60_000
-"""A candle that is not stored this long after its close is missing; until then it is the confirmer's."""
 
 RECENT_MS = 2 * 3_600_000
 """How far a pass looks back beyond the one before; the passes over the whole range find what is older."""
@@ -149,7 +147,7 @@ class StoreRepair:
         # A store that is away would be waited for, one that hangs as well: the others have their turn.
         await in_time(self._reader.check(), f"store {self.name} to answer", ANSWER_SECONDS)
         await self._drained()
-        until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - SETTLED_MS), self._watched_from_ms)
+        until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - STALE_MS), self._watched_from_ms)
         return {pair: self._coverage.start_ms(pair, info.begins_ms) for pair, info in symbols.items()}, until_ms
 
     async def _recall(self, symbols: Symbols, from_ms: int, until_ms: int) -> None:

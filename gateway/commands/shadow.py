@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gateway.upstream.forward import FINAL_MS
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 #: Settled funding may reach the store some minutes after the exchange shows it.
 SETTLED_MS = 10 * 60_000
@@ -131,7 +131,7 @@ def _by_open(rows: Sequence[Sequence[Any]], first_ms: int, now_ms: int) -> dict[
     return {
         row[0]: dict(zip(_KLINE, row, strict=False))
         for row in rows
-        if row[0] >= first_ms and row[6] + FINAL_MS < now_ms
+        if row[0] >= first_ms and row[6] + CLOSE_DEADLINE_MS < now_ms
     }
 
 

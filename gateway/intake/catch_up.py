@@ -8,8 +8,9 @@ from exchange.universe import Instrument
 from gateway.memory.memory import CONFIRMED, FROM_STORE, KEPT, Memory, PairState
 from gateway.memory.stream_lines import Candle
 from gateway.memory.windows import BASE
-from gateway.past.fetched import CHUNK, FINAL_MS, Fetched, Once
+from gateway.past.fetched import CHUNK, Fetched, Once
 from gateway.past.stored import Stored
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 from marketdata.timeframes import BASE_MS
 
 QUIET_MS = 30_000
@@ -70,7 +71,7 @@ class CatchUp:
                 self._memory.learn_frame(state, _as_frame(kline, now_ms))
 
     async def _adopt(self, info: Instrument) -> PairState:
-        ended_ms = BASE.open_of(self._memory.exchange_time_ms() - FINAL_MS)
+        ended_ms = BASE.open_of(self._memory.exchange_time_ms() - CLOSE_DEADLINE_MS)
         rows = await self._stored.windows(info, BASE, ended_ms - CHUNK * BASE_MS, ended_ms)
         state = self._memory.adopt(info.symbol, info.pair, max(rows, default=ended_ms - BASE_MS) + BASE_MS)
         self._memory.learn_rows(state, rows.items(), FROM_STORE)
@@ -81,7 +82,7 @@ class CatchUp:
         first_ms = max(state.next_open_ms, ended_ms - KEPT * BASE_MS)
         rows = await self._stored.windows(info, BASE, first_ms, ended_ms)
         self._memory.learn_rows(state, rows.items(), FROM_STORE)
-        if state.next_open_ms >= ended_ms or self._memory.exchange_time_ms() < ended_ms + FINAL_MS:
+        if state.next_open_ms >= ended_ms or self._memory.exchange_time_ms() < ended_ms + CLOSE_DEADLINE_MS:
             return
         first_ms = max(state.next_open_ms, ended_ms - CHUNK * BASE_MS)
         limit = (ended_ms - first_ms) // BASE_MS + 1

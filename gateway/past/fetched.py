@@ -22,12 +22,10 @@ from gateway.api.answers import Refused, not_now
 from gateway.memory.memory import Memory
 from gateway.memory.rows import Row, of_kline
 from gateway.memory.windows import Grid
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 from service.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
-
-FINAL_MS = 4_000
-"""A REST row is final so long after its close (docs/design.md 5.1)."""
 
 PATIENCE_SECONDS = 8.0
 """A request is answered within this time: ccxt gives up after 10 s. What it asked for goes on, for the next request."""
@@ -115,7 +113,7 @@ class Fetched:
 
     def final(self, klines: Sequence[Kline]) -> Final:
         """Return those that are over for long enough."""
-        final_ms = self._memory.exchange_time_ms() - FINAL_MS
+        final_ms = self._memory.exchange_time_ms() - CLOSE_DEADLINE_MS
         rows, invalid = {}, set()
         for kline in klines:
             if kline.close_time_ms >= final_ms:
@@ -157,7 +155,7 @@ class Fetched:
     async def _fetch(self, symbol: str, grid: Grid, start_ms: int) -> _Chunk:
         """Ask for a chunk."""
         stop_ms = start_ms + CHUNK * grid.length_ms
-        final_ms = self._memory.exchange_time_ms() - FINAL_MS
+        final_ms = self._memory.exchange_time_ms() - CLOSE_DEADLINE_MS
         klines = await self._client.klines(
             symbol, grid.interval, limit=CHUNK, start_ms=start_ms, end_ms=stop_ms - 1, priority=Priority.HISTORY
         )

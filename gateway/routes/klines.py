@@ -12,19 +12,16 @@ from gateway.memory.memory import Memory, PairState
 from gateway.memory.rows import Row, body
 from gateway.memory.windows import Grid
 from gateway.past.contracts import Contracts
-from gateway.past.fetched import FINAL_MS
 from gateway.past.history import History
 from gateway.past.series import Series
 from gateway.routes.exchange_info import listed
 from gateway.upstream.forward import forward
 from gateway.upstream.upstream import Upstream
+from marketdata.thresholds import CLOSE_DEADLINE_MS, STALE_MS
 from marketdata.timeframes import BASE_MS, TIMEFRAME_MS, InvalidTimeframe, timeframe_ms
 
 HOLD_MS = 5_000
 """So long a request is held at a close (docs/design.md 5.1)."""
-
-OVERDUE_MS = 60_000
-"""A candle that is not final so long after its close is waited for no longer."""
 
 CONFIRMED_BY_MS = 7_000
 """A collector has a candle confirmed by REST 4 s after its close. So long we leave it that, before we ask ourselves."""
@@ -153,9 +150,9 @@ class Klines:
         ended_ms = grid.open_of(began_ms)
         if state.next_open_ms >= ended_ms:
             return
-        overdue = began_ms - ended_ms > OVERDUE_MS
+        overdue = began_ms - ended_ms > STALE_MS
         if not overdue:
-            patience_ms = CONFIRMED_BY_MS if self._streaming() else FINAL_MS
+            patience_ms = CONFIRMED_BY_MS if self._streaming() else CLOSE_DEADLINE_MS
             until_ms = min(began_ms + HOLD_MS, max(ended_ms + patience_ms, began_ms))
             final = await self._memory.wait_final(state, ended_ms - BASE_MS, until_ms)
             now_ms = self._memory.exchange_time_ms()
@@ -199,7 +196,7 @@ class Klines:
         """What is not stored: asked once for all bots, and again when the next candle is over and final."""
         now_ms = self._memory.exchange_time_ms()
         length_ms = _FORWARDED_MS.get(interval, BASE_MS)
-        final_ms = now_ms - now_ms % length_ms + FINAL_MS
+        final_ms = now_ms - now_ms % length_ms + CLOSE_DEADLINE_MS
         while (end_ms is None or end_ms >= now_ms) and now_ms < final_ms:
             await asyncio.sleep((final_ms - now_ms) / 1000)
             now_ms = self._memory.exchange_time_ms()

@@ -16,13 +16,14 @@ from gateway.memory.texts import eight_decimals
 from gateway.past.contracts import Contracts
 from gateway.routes.exchange_info import listed
 from gateway.routes.premium import STALE_MS
-from gateway.upstream.forward import FINAL_MS, forward
+from gateway.upstream.forward import forward
 from gateway.upstream.upstream import Upstream
 from marketdata import influxql
 from marketdata.errors import MarketDataError
 from marketdata.ohlcv import where
 from marketdata.reader import AsyncMarketData
 from marketdata.schema import MARK_OHLCV_1H, MARK_PRICE, bucket_of
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 HOUR_MS = 3_600_000
 STORED_INTERVAL = "1h"
@@ -110,7 +111,7 @@ class MarkKlines:
 
     async def _just_ended(self, symbol: str, open_ms: int, now_ms: int) -> list[Row]:
         span = {"startTime": str(open_ms), "endTime": str(open_ms + HOUR_MS - 1), "limit": "1"}
-        final = now_ms > open_ms + HOUR_MS + FINAL_MS
+        final = now_ms > open_ms + HOUR_MS + CLOSE_DEADLINE_MS
         answer = await self._upstream.get(
             limits.MARK_PRICE_KLINES,
             {"symbol": symbol, "interval": STORED_INTERVAL, **span},

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from exchange.budget import Priority
 from gateway.api.answers import AGE_LIMIT_MS, Answer, Query
 from gateway.upstream.upstream import Upstream
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 #: A candle is final so long after its close (docs/design.md 5.1): a range that ended before is asked for once.
-FINAL_MS = 4_000
 
 
 async def forward(
@@ -27,6 +27,6 @@ async def forward(
     """
     params = {} if symbol is None else {"symbol": symbol}
     params |= {name: query[name] for name in names if query.get(name)}
-    if end_ms is not None and end_ms < now_ms - FINAL_MS:
+    if end_ms is not None and end_ms < now_ms - CLOSE_DEADLINE_MS:
         return await upstream.get(route, params, fresh_ms=AGE_LIMIT_MS, priority=Priority.HISTORY)
     return await upstream.get(route, params, fresh_ms=fresh_ms)

@@ -19,10 +19,11 @@ from gateway.past.contracts import Contracts
 from gateway.past.fetched import Fetched, Once
 from gateway.past.history import History
 from gateway.past.stored import Stored
-from gateway.routes.klines import OVERDUE_MS, Klines
+from gateway.routes.klines import Klines
 from gateway.upstream.upstream import Upstream
 from marketdata.reader import AsyncMarketData
 from marketdata.stores import Store
+from marketdata.thresholds import STALE_MS
 from marketdata.timeframes import BASE_MS
 from tests.support.exchange_rows import symbol_row
 
@@ -83,11 +84,11 @@ async def test_memory_alone_answers_while_it_is_fresh(desk: Desk) -> None:
 
 
 async def test_what_is_stale_is_served_until_the_age_limit_and_refused_after_it(desk: Desk) -> None:
-    desk.now_ms += BASE_MS + OVERDUE_MS + 1
+    desk.now_ms += BASE_MS + STALE_MS + 1
     answer = await desk.klines.answer(QUERY)
     assert (answer.status, answer.state) == (200, "behind")
     assert len(json.loads(answer.body)) == CANDLES, "nothing that is neither final nor forming"
-    desk.now_ms = START_MS + (CANDLES + 1) * BASE_MS + AGE_LIMIT_MS + OVERDUE_MS
+    desk.now_ms = START_MS + (CANDLES + 1) * BASE_MS + AGE_LIMIT_MS + STALE_MS
     with pytest.raises(Refused) as refused:
         await desk.klines.answer(QUERY)
     assert refused.value.status == 429
@@ -95,7 +96,7 @@ async def test_what_is_stale_is_served_until_the_age_limit_and_refused_after_it(
 
 
 async def test_a_candle_nobody_has_is_refused_and_not_left_out(desk: Desk) -> None:
-    desk.now_ms += BASE_MS + OVERDUE_MS + 1
+    desk.now_ms += BASE_MS + STALE_MS + 1
     missing = {**QUERY, "startTime": str(START_MS + CANDLES * BASE_MS), "limit": "1"}
     with pytest.raises(Refused) as refused:
         await desk.klines.answer(missing)

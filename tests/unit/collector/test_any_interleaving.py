@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.ingest.confirm import told_of
-from collector.ingest.finality import CLOSE_DEADLINE_MS, REMEMBERED, Finality, Verdict
+from collector.ingest.finality import REMEMBERED, Finality, Verdict
 from collector.model.gap import Gap
 from collector.repair.ledger import Ledger, absent
 from collector.verify.compare import compare
@@ -26,6 +26,7 @@ from exchange.again import AGAIN_MS
 from exchange.events import CANDLE_MS, Candle, Origin, candle_from_kline
 from exchange.rows import Kline, flaw
 from marketdata.candle_values import CandleValues
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.ingest.confirm import Told, seconds_to_deadline, told_of
-from collector.ingest.finality import CLOSE_DEADLINE_MS, Finality
+from collector.ingest.finality import Finality
 from exchange.events import CANDLE_MS
 from exchange.rows import Kline
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 OPEN_MS = 1_791_374_400_000
 PAIR = "BTC/USDT:USDT"

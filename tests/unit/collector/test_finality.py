@@ -6,9 +6,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ingest.finality import CLOSE_DEADLINE_MS, REMEMBERED, Finality, Verdict
+from collector.ingest.finality import REMEMBERED, Finality, Verdict
 from exchange.events import CANDLE_MS, Candle, Origin
 from marketdata.candle_values import CandleValues
+from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 PAIR = "BTC/USDT:USDT"
 START = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS

@@ -3,7 +3,6 @@
 from collector.feed.silence import (
     ASLEEP_SECONDS,
     CLOSES_UNHEARD,
-    MARK_SILENT_MS,
     TICK_SECONDS,
     Awake,
     SilentStreams,
@@ -11,6 +10,7 @@ from collector.feed.silence import (
 )
 from collector.ingest.ingest import PairFreshness
 from exchange.events import CANDLE_MS, CANDLES, MARK_PRICE
+from marketdata.thresholds import STALE_MS
 
 PAIR = "BTC/USDT:USDT"
 T0 = 1_780_000_200_000 // CANDLE_MS * CANDLE_MS
@@ -44,17 +44,17 @@ def test_a_candle_during_which_a_frame_came_or_the_connection_opened_says_nothin
 def test_mark_prices_are_silent_a_minute_after_the_last_frame_or_the_opening() -> None:
     for heard_ms, opened_ms in ((T0, T0 - 1), (T0 - 1, T0)):
         streams = SilentStreams(MARK_PRICE)
-        assert streams.judge(T0 + MARK_SILENT_MS, fresh(heard_ms), {PAIR: opened_ms}) == Verdict()
-        assert streams.judge(T0 + MARK_SILENT_MS + 1, fresh(heard_ms), {PAIR: opened_ms}).silent == (PAIR,)
+        assert streams.judge(T0 + STALE_MS, fresh(heard_ms), {PAIR: opened_ms}) == Verdict()
+        assert streams.judge(T0 + STALE_MS + 1, fresh(heard_ms), {PAIR: opened_ms}).silent == (PAIR,)
 
 
 def test_a_connection_that_does_not_deliver_makes_no_pair_silent() -> None:
-    assert SilentStreams(MARK_PRICE).judge(T0 + 10 * MARK_SILENT_MS, fresh(T0), {}) == Verdict()
+    assert SilentStreams(MARK_PRICE).judge(T0 + 10 * STALE_MS, fresh(T0), {}) == Verdict()
 
 
 def test_a_silent_stream_is_told_once_and_stays_silent_until_its_next_frame() -> None:
     streams = SilentStreams(MARK_PRICE)
-    later_ms = T0 + 2 * MARK_SILENT_MS
+    later_ms = T0 + 2 * STALE_MS
     assert streams.judge(later_ms, fresh(T0), {PAIR: T0}).silent == (PAIR,)
     # A second subscription opens: not heard yet, so still silent, and not told again.
     for opened in ({PAIR: later_ms}, {}, {PAIR: T0}):
@@ -66,8 +66,8 @@ def test_a_silent_stream_is_told_once_and_stays_silent_until_its_next_frame() ->
 
 def test_a_pair_that_is_left_or_halted_is_forgotten_without_a_word() -> None:
     streams = SilentStreams(MARK_PRICE)
-    streams.judge(T0 + 2 * MARK_SILENT_MS, fresh(T0), {PAIR: T0})
-    assert streams.judge(T0 + 2 * MARK_SILENT_MS, {}, {}) == Verdict()
+    streams.judge(T0 + 2 * STALE_MS, fresh(T0), {PAIR: T0})
+    assert streams.judge(T0 + 2 * STALE_MS, {}, {}) == Verdict()
     assert not streams.silent
 
 
@@ -77,8 +77,8 @@ def test_what_was_not_heard_while_the_process_stood_still_is_no_silence() -> Non
     awake.look(100.0, T0)
     awake.look(100.0 + TICK_SECONDS, T0 + 5_000)
     assert awake.since_ms == 0
-    now_ms = T0 + 2 * MARK_SILENT_MS
+    now_ms = T0 + 2 * STALE_MS
     awake.look(100.0 + TICK_SECONDS + ASLEEP_SECONDS + 105, now_ms)
     assert streams.judge(now_ms, fresh(T0), {PAIR: max(T0, awake.since_ms)}) == Verdict()
-    later_ms = now_ms + MARK_SILENT_MS + 1
+    later_ms = now_ms + STALE_MS + 1
     assert streams.judge(later_ms, fresh(T0), {PAIR: max(T0, awake.since_ms)}).silent == (PAIR,)
