@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from collector.delivery.quarantine import Quarantine
 from collector.ingest.finality import CLOSE_DEADLINE_MS, is_final
@@ -17,7 +17,7 @@ from collector.model.clock import ExchangeClock
 from collector.model.events import CANDLE_MS
 from collector.model.normalize import candle_from_kline
 from exchange.budget import Priority
-from exchange.client import ExchangeClient, Kline
+from exchange.client import Kline
 from exchange.errors import ExchangeError
 from exchange.rows import flaw
 from exchange.universe import SymbolInfo
@@ -62,6 +62,13 @@ def seconds_to_deadline(exchange_time_ms: int) -> float:
     return (CANDLE_MS - (exchange_time_ms - CLOSE_DEADLINE_MS) % CANDLE_MS) / 1000
 
 
+class Candles(Protocol):
+    """Where closes are asked for; `ExchangeClient` asks the exchange."""
+
+    async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
+        """Return up to ``limit`` candles from ``start_ms`` on, oldest first. Raises ExchangeError."""
+
+
 class Confirmer:
     """Polls what is overdue and confirms it pair by pair; a pair that cannot be confirmed yet waits a little longer.
 
@@ -71,7 +78,7 @@ class Confirmer:
     def __init__(
         self,
         ingest: Ingest,
-        client: ExchangeClient,
+        client: Candles,
         watched: Mapping[str, SymbolInfo],
         clock: ExchangeClock,
         quarantine: Quarantine,

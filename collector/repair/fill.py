@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from collector.ingest.finality import is_final
 from collector.ingest.history import History
 from collector.model.clock import ExchangeClock
 from collector.repair.ledger import absent, spans
 from exchange.budget import Priority
-from exchange.client import ExchangeClient
+from exchange.client import Kline
 from exchange.errors import BadRequest, ExchangeError
 from exchange.universe import SymbolInfo
 from marketdata.timeframes import timeframe_ms
@@ -57,10 +58,22 @@ class Job:
     """Whether every request was answered."""
 
 
+class Candles(Protocol):
+    """Where candles are fetched; `ExchangeClient` asks the exchange."""
+
+    async def klines_range(
+        self, symbol: str, interval: str, start_ms: int, end_ms: int, *, priority: Priority
+    ) -> list[Kline]:
+        """Return every candle there is with an open time from ``start_ms`` to ``end_ms``, both inclusive, oldest first.
+
+        Raises ExchangeError.
+        """
+
+
 class Fill:
     """Asks the exchange for the rows of jobs, a few requests at once."""
 
-    def __init__(self, client: ExchangeClient, clock: ExchangeClock, history: History) -> None:
+    def __init__(self, client: Candles, clock: ExchangeClock, history: History) -> None:
         self._client = client
         self._clock = clock
         self._history = history

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 
 from collector.repair.ledger import BUCKETS, compare
-from collector.store.query import StoreReader
+from collector.store.view import StoreView
 
 
 async def missing(
-    reader: StoreReader, bucket: str, measurement: str, expected: Mapping[str, range], length_ms: int
+    reader: StoreView, bucket: str, measurement: str, expected: Mapping[str, range], length_ms: int
 ) -> dict[str, set[int]]:
     """Return the open times the store lacks, by pair; pairs that lack nothing are absent. Raises StoreError."""
     opens = [some for some in expected.values() if some]
@@ -27,7 +27,7 @@ async def missing(
     return lacking
 
 
-async def missing_of(reader: StoreReader, bucket: str, measurement: str, pair: str, opens: Collection[int]) -> set[int]:
+async def missing_of(reader: StoreView, bucket: str, measurement: str, pair: str, opens: Collection[int]) -> set[int]:
     """Return which of these few open times of one pair the store lacks. Raises StoreError."""
     if not opens:
         return set()

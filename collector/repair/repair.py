@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 
-from collector.delivery.writer import Writer
+from collector.delivery.outbox import Outbox
 from collector.ingest.history import QUEUE_HEADROOM
 from collector.ingest.ingest import Ingest, forming_open_ms
 from collector.model.events import CANDLES
@@ -23,8 +23,8 @@ from collector.repair.fill import Fill, FillState, Job
 from collector.repair.ledger import Ledger, slices
 from collector.repair.missing import missing, missing_of
 from collector.repair.windows import OwnWindows
-from collector.store.query import StoreReader
 from collector.store.rollups import RollupRepairer
+from collector.store.view import StoreView
 from exchange.again import AGAIN_MS
 from exchange.budget import Priority
 from exchange.universe import SymbolInfo
@@ -71,11 +71,11 @@ class StoreRepair:
     def __init__(
         self,
         name: str,
-        reader: StoreReader,
+        reader: StoreView,
         rollups: RollupRepairer,
         coverage: Coverage,
         ingest: Ingest,
-        writer: Writer,
+        writer: Outbox,
         fill: Fill,
         windows: OwnWindows,
         *,

@@ -12,7 +12,7 @@ from collector.repair.coverage import Coverage
 from collector.repair.fill import Fill, Job
 from collector.repair.ledger import Ledger, older_windows, windows_with_holes
 from collector.repair.missing import missing, missing_of
-from collector.store.query import StoreReader
+from collector.store.view import StoreView
 from exchange.again import Again
 from exchange.universe import SymbolInfo
 from marketdata.schema import BUCKET_ROLLUP, ROLLUP_TIMEFRAMES
@@ -33,7 +33,7 @@ class OwnWindows:
 
     async def wanted(
         self,
-        reader: StoreReader,
+        reader: StoreView,
         coverage: Coverage,
         ledger: Ledger,
         symbols: Mapping[str, SymbolInfo],
@@ -87,7 +87,7 @@ class OwnWindows:
 
     async def lost(
         self,
-        reader: StoreReader,
+        reader: StoreView,
         coverage: Coverage,
         ledger: Ledger,
         symbols: Mapping[str, SymbolInfo],
