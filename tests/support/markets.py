@@ -24,6 +24,7 @@ from influx.scripts import overlap_ms
 from marketdata.schema import GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES
 from marketdata.serializer import candle_line
 from marketdata.timeframes import BASE_TIMEFRAME, DAY_MS, timeframe_ms
+from tests.support.virtual_time import elapse
 
 LATENCY_SECONDS = 0.1
 HANGS_SECONDS = 120.0
@@ -153,7 +154,7 @@ class Exchange:
 
     async def _answer(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> list[Kline]:
         self.requests += 1
-        await asyncio.sleep(LATENCY_SECONDS)
+        await elapse(LATENCY_SECONDS)
         error = self._trouble()
         if isinstance(error, Unavailable | Refused):
             self.troubled = self.loop.time()
@@ -259,7 +260,7 @@ class Store:
         """The tasks as they run by themselves, 40 s after each quarter of an hour, until cancelled."""
         quarter_ms = 900_000
         while True:
-            await asyncio.sleep((quarter_ms - (exchange.now_ms - 40_000) % quarter_ms) / 1000)
+            await elapse((quarter_ms - (exchange.now_ms - 40_000) % quarter_ms) / 1000)
             if self.mood == "well":
                 for timeframe in ROLLUP_TIMEFRAMES:
                     self.roll(timeframe, exchange.now_ms)
@@ -311,7 +312,7 @@ class Store:
         self.roll(task[1], round(datetime.fromisoformat(now[1]).timestamp() * 1000))
 
     async def _answer(self) -> None:
-        await asyncio.sleep(HANGS_SECONDS if self.mood == "hangs" else LATENCY_SECONDS)
+        await elapse(HANGS_SECONDS if self.mood == "hangs" else LATENCY_SECONDS)
         if self.mood != "well":
             raise StoreError(f"{self.name} is {self.mood}")
 

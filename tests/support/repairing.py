@@ -31,7 +31,7 @@ from exchange.universe import SymbolInfo
 from marketdata.schema import GAPS, OHLCV_3M, ROLLUP_TIMEFRAMES
 from marketdata.timeframes import timeframe_ms
 from tests.support.markets import LATENCY_SECONDS, Exchange, Store, candles_of, gap_of, true_fields, true_frame
-from tests.support.virtual_time import VirtualLoop
+from tests.support.virtual_time import VirtualLoop, elapse
 
 HOUR_MS = 3_600_000
 START_MS = 1_790_000_000_000 // (24 * HOUR_MS) * 24 * HOUR_MS + 7 * HOUR_MS + 30_000
@@ -210,7 +210,7 @@ class Process:
         while True:
             if not spool:
                 await self._world.disk.came.wait()
-            await asyncio.sleep(LATENCY_SECONDS if store.mood == "well" else RETRY_SECONDS)
+            await elapse(LATENCY_SECONDS if store.mood == "well" else RETRY_SECONDS)
             while spool and store.mood == "well":
                 sequence, bucket, lines = spool[0]
                 self._world.arrive(store, lines)

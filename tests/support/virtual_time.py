@@ -21,7 +21,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def pass_time(self, seconds: float) -> None:
         """Let everything happen that is due in the next seconds."""
-        self.run_until_complete(asyncio.sleep(seconds))
+        self.run_until_complete(elapse(seconds))
 
     def suspend(self, seconds: float) -> None:
         """Let time pass in which nothing runs; what became due meanwhile is late."""
@@ -35,6 +35,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if tasks:
             self.run_until_complete(asyncio.wait(tasks))
         super().close()
+
+
+async def elapse(seconds: float) -> None:
+    """Return when so much of the loop's time has passed."""
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    timer = loop.call_later(seconds, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
 
 
 class _Leaping(selectors.DefaultSelector):
