@@ -22,14 +22,14 @@ from collector.repair.coverage import Coverage
 from collector.repair.fill import Fill, FillState, Job
 from collector.repair.ledger import Ledger, slices
 from collector.repair.missing import missing, missing_of
+from collector.repair.series import BASE
 from collector.repair.windows import OwnWindows
 from collector.store.rollups import RollupRepairer
 from collector.store.view import StoreView
 from exchange.again import AGAIN_MS
 from exchange.budget import Priority
 from exchange.universe import SymbolInfo
-from marketdata.schema import BUCKET_RAW, OHLCV_3M
-from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
+from marketdata.timeframes import BASE_MS, DAY_MS
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ class StoreRepair:
             for pair, first_ms in firsts.items()
             if first_ms < end_ms
         }
-        lacks = await missing(self._reader, BUCKET_RAW, OHLCV_3M, expected, BASE_MS)
+        lacks = await missing(self._reader, BASE, expected)
         for pair, opens in expected.items():
             await self._note_stored(pair, opens, lacks.get(pair, set()))
         return await self._close(lacks, symbols, state, priority)
@@ -221,7 +221,7 @@ class StoreRepair:
             await self._note(self.ledger.note_missing(pair, gaps[pair], partial(self._reason, pair)))
             if asked:
                 priority = Priority.REPAIR if gaps[pair] else fill_priority
-                jobs.append(Job(symbols[pair], BASE_TIMEFRAME, asked, priority))
+                jobs.append(Job(symbols[pair], BASE, asked, priority))
         if not jobs:
             return set()
         state.candles_missing += sum(len(job.opens) for job in jobs)
@@ -238,7 +238,7 @@ class StoreRepair:
         jobs = []
         for pair, opens in self.ledger.due_again(self._ingest.clock.now_ms()).items():
             if pair in symbols and (lacking := await self._note_repaired(pair, opens)):
-                jobs.append(Job(symbols[pair], BASE_TIMEFRAME, lacking, Priority.REPAIR))
+                jobs.append(Job(symbols[pair], BASE, lacking, Priority.REPAIR))
         if jobs:
             filled = self.ledger.filled.total()
             await self._fetch(jobs, lambda _rows: None)
@@ -247,7 +247,7 @@ class StoreRepair:
 
     async def _fetch(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
         """Fetch 3m candles and note what became of each."""
-        await self._fill.fetch(jobs, OHLCV_3M, advance)
+        await self._fill.fetch(jobs, advance)
         now_ms = self._ingest.clock.now_ms()
         for job in jobs:
             await self._note(self.ledger.note_absent(job.info.pair, job.absent, now_ms))
@@ -261,7 +261,7 @@ class StoreRepair:
 
     async def _note_repaired(self, pair: str, opens: set[int]) -> set[int]:
         """Look for these candles in the store; returns those it still lacks."""
-        lacking = await missing_of(self._reader, BUCKET_RAW, OHLCV_3M, pair, opens)
+        lacking = await missing_of(self._reader, BASE, pair, opens)
         await self._note_stored(pair, opens, lacking)
         return lacking
 
