@@ -333,5 +333,28 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+def test_a_window_with_another_hole_is_fetched_again_when_one_of_its_candles_comes_late() -> None:
+    machine = Repairing()
+    machine.begin(onboard_early=0, comes=False)
+    try:
+        machine.rows_are_missing(pair=FIRST, back=12, count=4, deleted=True, then_seconds=400.0)
+        machine.the_oldest_rows_that_are_not_there_come(pair=FIRST, count=1, then_seconds=0.0)
+        machine.a_long_time_passes(leap_ms=LEAPS_MS[0], rolled=True, then_seconds=400.0)
+    finally:
+        machine.teardown()
+
+
+def test_an_answer_without_a_proof_is_an_answer_and_the_next_time_to_ask_is_waited_for() -> None:
+    machine = Repairing()
+    machine.begin(onboard_early=0, comes=False)
+    try:
+        machine.rows_are_missing(pair=FIRST, back=8, count=2, deleted=True, then_seconds=400.0)
+        machine.the_newest_rows_are_late(rows=20, then_seconds=0.0)
+        machine.a_long_time_passes(leap_ms=LEAPS_MS[0], rolled=True, then_seconds=400.0)
+        machine.what_was_due_to_be_asked_again_was_asked_by_the_last_pass()
+    finally:
+        machine.teardown()
+
+
 TestRepairing = Repairing.TestCase
 TestRepairing.settings = settings(max_examples=examples(60), stateful_step_count=25)
