@@ -21,13 +21,12 @@ from exchange.errors import ExchangeError
 from exchange.events import CANDLES
 from exchange.rows import Kline, flaw
 from exchange.universe import Instrument
-from marketdata.timeframes import BASE_TIMEFRAME
+from marketdata.timeframes import BASE_TIMEFRAME, DAY_MS
 from service.progress import shown
 from service.retry import patiently
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 86_400_000
 STRETCH_MS = 5 * DAY_MS
 """Compared at a time: whole days, so that every window lies in one; 480 windows of 15m are one request."""
 

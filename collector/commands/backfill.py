@@ -14,19 +14,18 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
-from collector.commands.audit import DAY_MS
 from collector.commands.backfill_progress import BackfillProgress
 from collector.commands.options import TIMEFRAMES
 from collector.commands.workspace import Workspace
 from collector.ingest.finality import is_final
 from collector.repair.ledger import windows_with_holes
-from collector.repair.missing import missing
+from collector.repair.missing import missing, of_any
+from collector.repair.series import BASE, ROLLUPS, Series
 from collector.store.query import StoreError
 from collector.verify.due import DUE_MS, due_opens
 from exchange.errors import ExchangeError
 from exchange.universe import Instrument
-from marketdata.schema import ROLLUP_TIMEFRAMES, bucket_of
-from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, timeframe_ms
+from marketdata.timeframes import BASE_MS, DAY_MS
 from service.progress import shown
 from service.retry import patiently
 
@@ -78,9 +77,7 @@ class Backfill:
         Raises ExchangeError if the exchange refuses for PATIENCE_SECONDS.
         """
         pieces = list(stretches(self._from_ms, self._to_ms))
-        total = sum(
-            len(self._opens(info, BASE_TIMEFRAME, *piece)) for piece in pieces for info in self._workspace.symbols
-        )
+        total = sum(len(self._opens(info, BASE, *piece)) for piece in pieces for info in self._workspace.symbols)
         await self._workspace.deliver()  # what an interrupted run left in the spool
         finishing: asyncio.Task[None] | None = None
         async with shown("backfill", "candles", lambda: (self._done, total)), asyncio.TaskGroup() as group:
@@ -88,7 +85,7 @@ class Backfill:
                 todo = [info for info in self._workspace.symbols if not self._is_done(info, start_ms, end_ms)]
                 invalid = await self._fetch_base(todo, start_ms, end_ms)
                 self._done += sum(
-                    len(self._opens(info, BASE_TIMEFRAME, start_ms, end_ms))
+                    len(self._opens(info, BASE, start_ms, end_ms))
                     for info in self._workspace.symbols
                     if info not in todo
                 )
@@ -100,23 +97,23 @@ class Backfill:
     def _is_done(self, info: Instrument, start_ms: int, end_ms: int) -> bool:
         return all(self._progress.is_done(info.pair, timeframe, start_ms, end_ms) for timeframe in TIMEFRAMES)
 
-    def _opens(self, info: Instrument, timeframe: str, start_ms: int, end_ms: int) -> range:
+    def _opens(self, info: Instrument, series: Series, start_ms: int, end_ms: int) -> range:
         """Open times the stores should hold; of windows only those that end by `end_ms`."""
-        opens = due_opens(timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
-        length_ms = timeframe_ms(timeframe)
+        opens = due_opens(series.timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
+        length_ms = series.length_ms
         return range(opens.start, max(opens.start, min(opens.stop, end_ms // length_ms * length_ms)), length_ms)
 
     async def _fetch_base(self, todo: Sequence[Instrument], start_ms: int, end_ms: int) -> dict[str, set[int]]:
         """Fetch what the stores lack; return the opens of rows that cannot be candles, by pair."""
-        expected = {info.pair: self._opens(info, BASE_TIMEFRAME, start_ms, end_ms) for info in todo}
-        lacking = await self._lacking(BASE_TIMEFRAME, expected)
+        expected = {info.pair: self._opens(info, BASE, start_ms, end_ms) for info in todo}
+        lacking = await self._lacking(BASE, expected)
         slots = asyncio.Semaphore(AT_ONCE)
         invalid: dict[str, set[int]] = {}
 
         async def one(info: Instrument) -> None:
             if lacks := lacking.get(info.pair):
                 async with slots:
-                    invalid[info.pair] = await self._fetch(info, BASE_TIMEFRAME, lacks)
+                    invalid[info.pair] = await self._fetch(info, BASE, lacks)
             self._done += len(expected[info.pair])
 
         async with asyncio.TaskGroup() as group:
@@ -131,22 +128,21 @@ class Backfill:
         await self._workspace.deliver()
         for store in self._workspace.stores:
             # Delivery has marked them; an interrupted run may have rolled them before all was there.
-            store.rollups.mark(range(start_ms, end_ms, timeframe_ms(ROLLUP_TIMEFRAMES[0])))
+            store.rollups.mark(range(start_ms, end_ms, ROLLUPS[0].length_ms))
         await self._workspace.roll()
-        for timeframe in ROLLUP_TIMEFRAMES:
-            lacking = await self._lacking(
-                timeframe, {info.pair: self._opens(info, timeframe, start_ms, end_ms) for info in todo}
-            )
+        for series in ROLLUPS:
+            expected = {info.pair: self._opens(info, series, start_ms, end_ms) for info in todo}
+            lacking = await self._lacking(series, expected)
             for info in todo:
-                spoiled = windows_with_holes(invalid.get(info.pair, ()), end_ms, timeframe_ms(timeframe))
+                spoiled = windows_with_holes(invalid.get(info.pair, ()), end_ms, series.length_ms)
                 if lacks := lacking.get(info.pair, set()) - spoiled:
-                    await self._fetch(info, timeframe, lacks)
+                    await self._fetch(info, series, lacks)
         await self._workspace.deliver()
         pairs = [info.pair for info in todo]
         await asyncio.to_thread(self._progress.add, pairs, TIMEFRAMES, start_ms, end_ms)
         await asyncio.to_thread(self._covered, pairs, start_ms)
 
-    async def _fetch(self, info: Instrument, timeframe: str, lacks: set[int]) -> set[int]:
+    async def _fetch(self, info: Instrument, series: Series, lacks: set[int]) -> set[int]:
         """Store what the exchange has of what a store lacks; that is mostly all or nothing, so it is one range.
 
         Returns the opens of rows that cannot be candles.
@@ -154,23 +150,21 @@ class Backfill:
         client = self._workspace.client
         rows = await patiently(
             "backfill",
-            lambda: client.klines_range(info.symbol, timeframe, min(lacks), max(lacks), largest_page=self._page),
+            lambda: client.klines_range(info.symbol, series.timeframe, min(lacks), max(lacks), largest_page=self._page),
             ExchangeError,
             patience_seconds=PATIENCE_SECONDS,
         )
         now_ms = self._workspace.clock.now_ms()
         wanted = [row for row in rows if row.open_time_ms in lacks and is_final(row, now_ms)]
-        invalid = await self._workspace.store(info.pair, wanted, f"ohlcv_{timeframe}")
+        invalid = await self._workspace.store(info.pair, wanted, series.measurement)
         self.fetched += len(wanted) - len(invalid)
         return invalid
 
-    async def _lacking(self, timeframe: str, expected: Mapping[str, range]) -> dict[str, set[int]]:
+    async def _lacking(self, series: Series, expected: Mapping[str, range]) -> dict[str, set[int]]:
         """Return the open times that a store lacks, by pair; those that any of them lacks."""
-        lacking: dict[str, set[int]] = {}
-        for store in self._workspace.stores:
-            measurement = f"ohlcv_{timeframe}"
-            ask = partial(missing, store.reader, bucket_of(measurement), measurement, expected, timeframe_ms(timeframe))
-            found = await patiently("backfill", ask, StoreError)
-            for pair, opens in found.items():
-                lacking.setdefault(pair, set()).update(opens)
-        return lacking
+        return of_any(
+            [
+                await patiently("backfill", partial(missing, store.reader, series, expected), StoreError)
+                for store in self._workspace.stores
+            ]
+        )

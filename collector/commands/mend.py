@@ -89,11 +89,6 @@ class Mender:
         return unequal
 
 
-def _must_go(finding: Finding, row: StoredRow) -> bool:
-    """Whether the point has to be deleted: a proven surplus, or fields to shed (then it is written again at once)."""
-    return finding.proven if finding.kline is None else must_shed_fields(row, finding.kline)
-
-
 async def _deletable(finding: Finding) -> StoredRow | None:
     """Read a point that has to be deleted; None for any other finding.
 

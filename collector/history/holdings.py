@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from collector.delivery.writer import Writer
+from collector.delivery.outbox import Outbox
 from collector.store.query import StoreError, StoreReader
 
 DRAIN_SECONDS = 60.0
@@ -11,7 +11,7 @@ DRAIN_SECONDS = 60.0
 
 
 async def of_each_store[T](
-    writer: Writer, stores: Mapping[str, StoreReader], ask: Callable[[StoreReader], Awaitable[T]]
+    writer: Outbox, stores: Mapping[str, StoreReader], ask: Callable[[StoreReader], Awaitable[T]]
 ) -> list[T]:
     """Return the answers of the stores that give one. Raises StoreError if none does."""
     await writer.flush()

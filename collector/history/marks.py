@@ -12,14 +12,14 @@ from collector.delivery.writer import Writer
 from collector.history import holdings
 from collector.history.one_by_one import one_by_one
 from collector.ingest.ingest import Ingest
-from collector.repair.missing import missing
+from collector.repair.missing import missing, of_any
+from collector.repair.series import MARKS
 from collector.store.query import StoreError, StoreReader
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.events import CANDLE_MS
 from exchange.universe import Instrument
-from marketdata.schema import BUCKET_RAW, MARK_OHLCV_1H
 from marketdata.serializer import Unserializable
 from marketdata.thresholds import CLOSE_DEADLINE_MS
 from service.retry import patiently
@@ -113,7 +113,7 @@ class MarkCandles:
     async def _fetch_page(self, info: Instrument, first_ms: int, last_ms: int, wanted: set[int]) -> None:
         limit = (last_ms - first_ms) // HOUR_MS + 1
         rows = await self._client.mark_price_klines(
-            info.symbol, "1h", limit=limit, start_ms=first_ms, end_ms=last_ms, priority=Priority.HISTORY
+            info.symbol, MARKS.timeframe, limit=limit, start_ms=first_ms, end_ms=last_ms, priority=Priority.HISTORY
         )
         if self._writer.queue_free < len(rows):
             await self._writer.flush()
@@ -130,16 +130,14 @@ class MarkCandles:
 
     async def _lacking(self, expected: Mapping[str, range]) -> dict[str, set[int]]:
         """By pair: the expected hours that one of the stores that answer does not have. Raises StoreError."""
-
-        async def ask(store: StoreReader) -> dict[str, set[int]]:
-            return await missing(store, BUCKET_RAW, MARK_OHLCV_1H, expected, HOUR_MS)
-
-        lacking: dict[str, set[int]] = {}
-        for answer in await holdings.of_each_store(self._writer, self._stores, ask):
-            for pair, opens in answer.items():
-                if wanted := {open_ms for open_ms in opens if (pair, open_ms) not in self._nonexistent}:
-                    lacking.setdefault(pair, set()).update(wanted)
-        return lacking
+        answers = await holdings.of_each_store(
+            self._writer, self._stores, lambda store: missing(store, MARKS, expected)
+        )
+        lacking = {
+            pair: {open_ms for open_ms in opens if (pair, open_ms) not in self._nonexistent}
+            for pair, opens in of_any(answers).items()
+        }
+        return {pair: opens for pair, opens in lacking.items() if opens}
 
 
 def pages(opens: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:

@@ -8,16 +8,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from collector.delivery.quarantine import Quarantine
 from collector.ingest.finality import is_final
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
 from exchange.budget import Priority
-from exchange.client import ExchangeClient
 from exchange.errors import ExchangeError
 from exchange.events import CANDLE_MS, candle_from_kline
+from exchange.facts import Facts
 from exchange.rows import Kline, flaw
 from exchange.universe import Instrument
 from marketdata.serializer import Unserializable
@@ -62,6 +62,17 @@ def seconds_to_deadline(exchange_time_ms: int) -> float:
     return (CANDLE_MS - (exchange_time_ms - CLOSE_DEADLINE_MS) % CANDLE_MS) / 1000
 
 
+class Candles(Protocol):
+    """Where closes are asked for; `ExchangeClient` asks the exchange."""
+
+    @property
+    def facts(self) -> Facts:
+        """The numbers of the exchange."""
+
+    async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
+        """Return up to ``limit`` candles from ``start_ms`` on, oldest first. Raises ExchangeError."""
+
+
 class Confirmer:
     """Polls what is overdue and confirms it pair by pair; a pair that cannot be confirmed yet waits a little longer.
 
@@ -71,7 +82,7 @@ class Confirmer:
     def __init__(
         self,
         ingest: Ingest,
-        client: ExchangeClient,
+        client: Candles,
         watched: Mapping[str, Instrument],
         clock: ExchangeClock,
         quarantine: Quarantine,

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from collector.delivery.outbox import Outbox
 from collector.delivery.quarantine import Quarantine
-from collector.delivery.writer import Writer
 from collector.ingest.ingest import Ingest
 from exchange.events import candle_from_kline
 from exchange.rows import Kline
@@ -16,7 +16,7 @@ QUEUE_HEADROOM = 2_000
 class History:
     """Hands rows of one pair at a time to ingest, no faster than the writer takes them."""
 
-    def __init__(self, ingest: Ingest, writer: Writer, quarantine: Quarantine) -> None:
+    def __init__(self, ingest: Ingest, writer: Outbox, quarantine: Quarantine) -> None:
         self._ingest = ingest
         self._writer = writer
         self._quarantine = quarantine

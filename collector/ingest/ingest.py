@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from collector.delivery.writer import Writer
+from collector.delivery.outbox import Outbox
 from collector.ingest.finality import Finality, Verdict
 from collector.ingest.sampling import Sampler
 from collector.model.clock import ExchangeClock
@@ -94,7 +94,7 @@ class Ingest:
     def __init__(
         self,
         clock: ExchangeClock,
-        writer: Writer,
+        writer: Outbox,
         *,
         wall_seconds: Callable[[], float],
         observe_latency: Callable[[str, float], None],

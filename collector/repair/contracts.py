@@ -5,20 +5,30 @@ and readers, gateways and the sentinel take it from the measurement ``contracts`
 """
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
+from typing import Protocol
 
 from collector.ingest.ingest import Ingest
-from exchange.first_candles import FirstCandles
 from exchange.universe import Instrument
 from marketdata.serializer import Unserializable
 
 log = logging.getLogger(__name__)
 
 
+class Firsts(Protocol):
+    """Knows where candles begin; `FirstCandles` asks the exchange once."""
+
+    def known(self, info: Instrument) -> bool:
+        """Whether the symbol's first candle is known."""
+
+    async def find_all(self, infos: Iterable[Instrument]) -> list[Instrument]:
+        """Return each symbol with its ``begins_ms`` as far as it is known then. Raises ExchangeError."""
+
+
 class Contracts:
     """`watched` is read as it changes, and its symbols are replaced by those whose `begins_ms` is known."""
 
-    def __init__(self, firsts: FirstCandles, ingest: Ingest, watched: MutableMapping[str, Instrument]) -> None:
+    def __init__(self, firsts: Firsts, ingest: Ingest, watched: MutableMapping[str, Instrument]) -> None:
         self._firsts = firsts
         self._ingest = ingest
         self._watched = watched

@@ -4,16 +4,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from collector.ingest.finality import is_final
 from collector.ingest.history import History
 from collector.model.clock import ExchangeClock
 from collector.repair.ledger import absent, spans
+from collector.repair.series import Series
 from exchange.budget import Priority
-from exchange.client import ExchangeClient
 from exchange.errors import BadRequest, ExchangeError
+from exchange.rows import Kline
 from exchange.universe import Instrument
-from marketdata.timeframes import timeframe_ms
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,10 @@ class FillState:
 
 @dataclass(slots=True)
 class Job:
-    """The rows wanted of one pair and timeframe, by open time, and what became of them."""
+    """The rows wanted of one pair and series, by open time, and what became of them."""
 
     info: Instrument
-    timeframe: str
+    series: Series
     opens: set[int]
     priority: Priority = Priority.HISTORY
     absent: set[int] = field(default_factory=set)
@@ -57,15 +58,27 @@ class Job:
     """Whether every request was answered."""
 
 
+class Candles(Protocol):
+    """Where candles are fetched; `ExchangeClient` asks the exchange."""
+
+    async def klines_range(
+        self, symbol: str, interval: str, start_ms: int, end_ms: int, *, priority: Priority
+    ) -> list[Kline]:
+        """Return every candle there is with an open time from ``start_ms`` to ``end_ms``, both inclusive, oldest first.
+
+        Raises ExchangeError.
+        """
+
+
 class Fill:
     """Asks the exchange for the rows of jobs, a few requests at once."""
 
-    def __init__(self, client: ExchangeClient, clock: ExchangeClock, history: History) -> None:
+    def __init__(self, client: Candles, clock: ExchangeClock, history: History) -> None:
         self._client = client
         self._clock = clock
         self._history = history
 
-    async def fetch(self, jobs: Sequence[Job], measurement: str, advance: Callable[[int], None]) -> None:
+    async def fetch(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
         """Fetch what the jobs want and write it. ``advance`` hears how many rows were settled.
 
         Jobs whose requests fail stay unanswered, and so does what follows when the exchange is away.
@@ -79,7 +92,7 @@ class Fill:
                 if failures >= FAILURES_AT_MOST:
                     return
                 try:
-                    await self._fetch_job(job, measurement)
+                    await self._fetch_job(job)
                     failures = 0
                     advance(len(job.opens))
                 except BadRequest as error:
@@ -94,16 +107,16 @@ class Fill:
             for job in jobs:
                 group.create_task(fetch(job))
 
-    async def _fetch_job(self, job: Job, measurement: str) -> None:
-        length_ms = timeframe_ms(job.timeframe)
+    async def _fetch_job(self, job: Job) -> None:
+        length_ms = job.series.length_ms
         for first_ms, last_ms in spans(sorted(job.opens), length_ms):
             # One row more than wanted: a later row proves that a missing one does not exist.
             rows = await self._client.klines_range(
-                job.info.symbol, job.timeframe, first_ms, last_ms + length_ms, priority=job.priority
+                job.info.symbol, job.series.timeframe, first_ms, last_ms + length_ms, priority=job.priority
             )
             now_ms = self._clock.now_ms()
             wanted = [row for row in rows if row.open_time_ms in job.opens and is_final(row, now_ms)]
-            job.invalid |= await self._history.store(job.info.pair, wanted, measurement)
+            job.invalid |= await self._history.store(job.info.pair, wanted, job.series.measurement)
             asked = {open_ms for open_ms in job.opens if first_ms <= open_ms <= last_ms}
             job.absent |= absent(asked, {row.open_time_ms for row in rows})
         job.answered = True

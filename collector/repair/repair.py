@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 
-from collector.delivery.writer import Writer
+from collector.delivery.outbox import Outbox
 from collector.ingest.history import QUEUE_HEADROOM
 from collector.ingest.ingest import Ingest, forming_open_ms
 from collector.model.gap import Gap, Reason, reason
@@ -21,16 +21,16 @@ from collector.repair.coverage import Coverage
 from collector.repair.fill import Fill, FillState, Job
 from collector.repair.ledger import Ledger, slices
 from collector.repair.missing import missing, missing_of
+from collector.repair.series import BASE
 from collector.repair.windows import OwnWindows
-from collector.store.query import StoreReader
 from collector.store.rollups import RollupRepairer
+from collector.store.view import StoreView
 from exchange.again import AGAIN_MS
 from exchange.budget import Priority
 from exchange.events import CANDLES
 from exchange.universe import Instrument
-from marketdata.schema import BUCKET_RAW, OHLCV_BASE
 from marketdata.thresholds import STALE_MS
-from marketdata.timeframes import BASE_MS, BASE_TIMEFRAME, DAY_MS
+from marketdata.timeframes import BASE_MS, DAY_MS
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +69,11 @@ class StoreRepair:
     def __init__(
         self,
         name: str,
-        reader: StoreReader,
+        reader: StoreView,
         rollups: RollupRepairer,
         coverage: Coverage,
         ingest: Ingest,
-        writer: Writer,
+        writer: Outbox,
         fill: Fill,
         windows: OwnWindows,
         *,
@@ -191,7 +191,7 @@ class StoreRepair:
             for pair, first_ms in firsts.items()
             if first_ms < end_ms
         }
-        lacks = await missing(self._reader, BUCKET_RAW, OHLCV_BASE, expected, BASE_MS)
+        lacks = await missing(self._reader, BASE, expected)
         for pair, opens in expected.items():
             await self._note_stored(pair, opens, lacks.get(pair, set()))
         return await self._close(lacks, symbols, state, priority)
@@ -219,7 +219,7 @@ class StoreRepair:
             await self._note(self.ledger.note_missing(pair, gaps[pair], partial(self._reason, pair)))
             if asked:
                 priority = Priority.REPAIR if gaps[pair] else fill_priority
-                jobs.append(Job(symbols[pair], BASE_TIMEFRAME, asked, priority))
+                jobs.append(Job(symbols[pair], BASE, asked, priority))
         if not jobs:
             return set()
         state.candles_missing += sum(len(job.opens) for job in jobs)
@@ -236,7 +236,7 @@ class StoreRepair:
         jobs = []
         for pair, opens in self.ledger.due_again(self._ingest.clock.now_ms()).items():
             if pair in symbols and (lacking := await self._note_repaired(pair, opens)):
-                jobs.append(Job(symbols[pair], BASE_TIMEFRAME, lacking, Priority.REPAIR))
+                jobs.append(Job(symbols[pair], BASE, lacking, Priority.REPAIR))
         if jobs:
             filled = self.ledger.filled.total()
             await self._fetch(jobs, lambda _rows: None)
@@ -245,7 +245,7 @@ class StoreRepair:
 
     async def _fetch(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
         """Fetch base candles and note what became of each."""
-        await self._fill.fetch(jobs, OHLCV_BASE, advance)
+        await self._fill.fetch(jobs, advance)
         now_ms = self._ingest.clock.now_ms()
         for job in jobs:
             await self._note(self.ledger.note_absent(job.info.pair, job.absent, now_ms))
@@ -259,7 +259,7 @@ class StoreRepair:
 
     async def _note_repaired(self, pair: str, opens: set[int]) -> set[int]:
         """Look for these candles in the store; returns those it still lacks."""
-        lacking = await missing_of(self._reader, BUCKET_RAW, OHLCV_BASE, pair, opens)
+        lacking = await missing_of(self._reader, BASE, pair, opens)
         await self._note_stored(pair, opens, lacking)
         return lacking
 

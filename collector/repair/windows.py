@@ -12,11 +12,10 @@ from collector.repair.coverage import Coverage
 from collector.repair.fill import Fill, Job
 from collector.repair.ledger import Ledger, older_windows, windows_with_holes
 from collector.repair.missing import missing, missing_of
-from collector.store.query import StoreReader
+from collector.repair.series import ROLLUPS
+from collector.store.view import StoreView
 from exchange.again import Again
 from exchange.universe import Instrument
-from marketdata.schema import BUCKET_ROLLUP, ROLLUP_TIMEFRAMES
-from marketdata.timeframes import timeframe_ms
 
 ROLLED_MS = 20 * 60_000
 """The scheduled script has rolled a window twice when so much has passed since its end."""
@@ -33,41 +32,41 @@ class OwnWindows:
 
     async def wanted(
         self,
-        reader: StoreReader,
+        reader: StoreView,
         coverage: Coverage,
         ledger: Ledger,
         symbols: Mapping[str, Instrument],
         late: Mapping[str, Collection[int]],
     ) -> list[Job]:
-        """Return what the store lacks, a job for each pair and timeframe. Raises StoreError.
+        """Return what the store lacks, a job for each pair and series. Raises StoreError.
 
         And what it has from before a candle of the window came ``late`` (opens by pair), and still cannot be rolled.
         """
         now_ms = self._clock.now_ms()
         jobs = []
-        for timeframe in ROLLUP_TIMEFRAMES:
-            length_ms, measurement = timeframe_ms(timeframe), f"ohlcv_{timeframe}"
+        for series in ROLLUPS:
+            length_ms = series.length_ms
             older = {
                 pair: older_windows(
                     coverage.start_ms(pair, info.begins_ms), info.begins_ms, now_ms, length_ms, self._most
                 )
                 for pair, info in symbols.items()
             }
-            lacks = await missing(reader, BUCKET_ROLLUP, measurement, older, length_ms)
+            lacks = await missing(reader, series, older)
             for pair in ledger.holes.keys() & symbols.keys():
                 # The window of the first candle is among the older ones, and before it there is nothing.
                 holes = (hole for hole in ledger.holes[pair] if hole >= symbols[pair].begins_ms)
                 opens = windows_with_holes(holes, now_ms, length_ms)
-                lacks.setdefault(pair, set()).update(await missing_of(reader, BUCKET_ROLLUP, measurement, pair, opens))
+                lacks.setdefault(pair, set()).update(await missing_of(reader, series, pair, opens))
             for pair, opens in lacks.items():
-                opens -= {open_ms for open_ms in opens if self._is_absent((timeframe, pair, open_ms), now_ms)}
+                opens -= {open_ms for open_ms in opens if self._is_absent((series.timeframe, pair, open_ms), now_ms)}
             for pair in late.keys() & symbols.keys():
                 own = {*older[pair], *windows_with_holes(ledger.holes.get(pair, ()), now_ms, length_ms)}
                 lacks.setdefault(pair, set()).update(windows_with_holes(late[pair], now_ms, length_ms) & own)
             for pair, opens in lacks.items():
                 opens -= windows_with_holes(ledger.invalid.get(pair, ()), now_ms, length_ms)
                 if opens:
-                    jobs.append(Job(symbols[pair], timeframe, opens))
+                    jobs.append(Job(symbols[pair], series, opens))
         return jobs
 
     def _is_absent(self, window: tuple[str, str, int], now_ms: int) -> bool:
@@ -76,18 +75,17 @@ class OwnWindows:
 
     async def fetch(self, jobs: list[Job], advance: Callable[[int], None]) -> bool:
         """Fetch the jobs' windows; True if the exchange answered for all of them."""
-        for timeframe in ROLLUP_TIMEFRAMES:
-            some = [job for job in jobs if job.timeframe == timeframe]
-            await self._fill.fetch(some, f"ohlcv_{timeframe}", advance)
-            now_ms = self._clock.now_ms()
-            for window in ((timeframe, job.info.pair, at) for job in some for at in job.absent | job.invalid):
+        await self._fill.fetch(jobs, advance)
+        now_ms = self._clock.now_ms()
+        for job in jobs:
+            for window in ((job.series.timeframe, job.info.pair, at) for at in job.absent | job.invalid):
                 known = self._absent.get(window)
                 self._absent[window] = known.asked_at(now_ms) if known else Again(now_ms)
         return all(job.answered for job in jobs)
 
     async def lost(
         self,
-        reader: StoreReader,
+        reader: StoreView,
         coverage: Coverage,
         ledger: Ledger,
         symbols: Mapping[str, Instrument],
@@ -99,15 +97,14 @@ class OwnWindows:
         """
         rolled_ms = self._clock.now_ms() - ROLLED_MS
         found: set[int] = set()
-        for timeframe in ROLLUP_TIMEFRAMES:
-            length_ms = timeframe_ms(timeframe)
-            expected = {}
+        for series in ROLLUPS:
+            length_ms, expected = series.length_ms, {}
             for pair, info in symbols.items():
                 first_ms = max(coverage.start_ms(pair, info.begins_ms), since_ms)
                 expected[pair] = range(
                     -(-first_ms // length_ms) * length_ms, rolled_ms // length_ms * length_ms, length_ms
                 )
-            lacks = await missing(reader, BUCKET_ROLLUP, f"ohlcv_{timeframe}", expected, length_ms)
+            lacks = await missing(reader, series, expected)
             for pair, opens in lacks.items():
                 unknown = (*ledger.holes.get(pair, ()), *ledger.invalid.get(pair, ()), *ledger.open.get(pair, ()))
                 found |= opens - windows_with_holes(unknown, rolled_ms, length_ms)

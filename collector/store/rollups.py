@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from collector.model.clock import ExchangeClock
 from collector.store.dirty import DirtyWindows, runs_for
-from collector.store.query import StoreError, StoreReader
+from collector.store.query import StoreError
+from collector.store.view import StoreView
 from influx.scripts import overlap_ms, script_at, task_script
 from marketdata.schema import BUCKET_RAW
 from marketdata.serializer import candle_times_ms
@@ -32,7 +33,7 @@ class RollupRepairer:
     def __init__(
         self,
         store: str,
-        reader: StoreReader,
+        reader: StoreView,
         dirty: DirtyWindows,
         clock: ExchangeClock,
         *,

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.commands.audit import DAY_MS
 from collector.commands.backfill import STRETCH_MS, stretches
 from collector.commands.backfill_progress import BackfillProgress, covers, joined
 from collector.verify.due import DUE_MS, due_opens
 from exchange.binance.limits import KLINES, page_rows, weight
 from exchange.budget import Budget
-from marketdata.timeframes import timeframe_ms
+from marketdata.timeframes import DAY_MS, timeframe_ms
 
 START = 1_790_000_000_000
 times = st.integers(0, 60)

@@ -1,0 +1,28 @@
+"""What is asked of one store to know what it holds and to roll it up again. Every method raises StoreError."""
+
+from typing import Protocol
+
+from collector.model.gap import Gap
+
+
+class StoreView(Protocol):
+    """One store as repair sees it; `StoreReader` asks an InfluxDB. Times are UTC ms, ranges [start, end)."""
+
+    async def check(self) -> None:
+        """Return if the store can be asked now."""
+
+    async def counts_by_time(
+        self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int, every_ms: int
+    ) -> dict[str, dict[int, int]]:
+        """Return the number of points by pair and open of each stretch of ``every_ms``; empty ones are absent."""
+
+    async def times_ms(
+        self, bucket: str, measurement: str, field: str, pair: str, start_ms: int, end_ms: int
+    ) -> set[int]:
+        """Return the times of the points of one pair."""
+
+    async def gaps(self, channel: str, start_ms: int, end_ms: int) -> list[Gap]:
+        """Return the gaps of a channel that are not repaired."""
+
+    async def flux(self, script: str) -> None:
+        """Run a script that writes."""
