@@ -1,1 +1,1 @@
-"""What every service of ours begins with: its TOML file, told wrong in one line; systemd; an event loop that works."""
+"""The base of every service: configuration, command line, run loop, systemd, HTTP server, back-off and retries."""

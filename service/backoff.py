@@ -1,26 +1,26 @@
-"""How long to wait between attempts at what keeps failing. Pure: who uses it sleeps."""
+"""How long to wait between attempts at something that keeps failing. Pure: the caller sleeps."""
 
 from collections.abc import Callable
 
 DOUBLINGS = 32
-"""No delay is doubled more often than this: a float would overflow after some days of failures."""
+"""A delay is doubled at most this many times: a float would overflow after a few days of failures."""
 
 
 def whole() -> float:
-    """Return 1: the jitter of a delay that is waited for whole."""
+    """Return 1.0, the jitter of delays that are always waited in full."""
     return 1.0
 
 
 class Backoff:
-    """Delays in seconds: the first, then each twice the one before up to the longest, until `reset`.
+    """Delays in seconds: the first one, then twice the previous one up to the longest, until `reset`.
 
-    `jitter` returns numbers in [0, 1), which draw each delay from its upper half: clients that failed together do not
-    come back together. Without it the delays are whole.
+    `jitter` returns numbers in [0, 1) that pick each delay from its upper half, so that clients that failed together do
+    not retry together. Without it, delays are always waited in full.
     """
 
     def __init__(self, first_seconds: float, longest_seconds: float, jitter: Callable[[], float] = whole) -> None:
         self.failures = 0
-        """In a row: how many delays were taken since the last `reset`."""
+        """Consecutive failures: how many delays were taken since the last `reset`."""
         self._first_seconds = first_seconds
         self._longest_seconds = longest_seconds
         self._jitter = jitter
@@ -32,5 +32,5 @@ class Backoff:
         return min(doubled, self._longest_seconds) * (0.5 + 0.5 * self._jitter())
 
     def reset(self) -> None:
-        """It worked: the next failure waits for the first delay."""
+        """Start again from the first delay, after a success."""
         self.failures = 0

@@ -11,24 +11,24 @@ from service.config_file import ConfigError
 from service.event_loop import loop_factory
 
 BAD_CONFIG = 2
-"""Exit code for what an operator must mend first: no systemd unit of ours restarts on it."""
+"""Exit code for what an operator must correct first: none of our systemd units restarts on it."""
 
 INTERRUPTED = 130
 
 WARNING = "warning: "
-"""What a problem begins with that is old and harmless."""
+"""Prefix of a problem that is not new and does no harm."""
 
 
 def parsers(
     prog: str, description: str, commands: Mapping[str, str]
 ) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """Return the parser and that of each of `commands` (help by name): all take --config, `check` also --offline."""
+    """Return the parser and those of `commands` (name to help text): all take --config, `check` also --offline."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     group = parser.add_subparsers(dest="command", required=True)
     by_name = {name: group.add_parser(name, help=help_text) for name, help_text in commands.items()}
     for command in by_name.values():
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
-    by_name["check"].add_argument("--offline", action="store_true", help="only what this host knows: file and tokens")
+    by_name["check"].add_argument("--offline", action="store_true", help="check only this host: file and tokens")
     return parser, by_name
 
 
@@ -37,8 +37,8 @@ def exit_code(
 ) -> int:
     """Run a command and return its exit code.
 
-    ConfigError and `refusals`, also out of task groups, are one line on stderr and BAD_CONFIG; Ctrl-C is INTERRUPTED:
-    what was done stays done. Every other error is raised.
+    ConfigError and `refusals`, also from within task groups, print one line to stderr and return BAD_CONFIG. Ctrl-C
+    returns INTERRUPTED; completed work is kept. Every other error is raised.
     """
     refused: list[BaseException] = []
     kinds: tuple[type[Exception], ...] = (ConfigError, *refusals)
@@ -58,7 +58,7 @@ def exit_code(
 
 
 def check_result(prog: str, problems: Iterable[str], right: str) -> int:
-    """Print each problem of a `check` on a line of stderr, or what is right; return the exit code, 0 or BAD_CONFIG."""
+    """Print each problem of a `check` to stderr, or `right` if there are only warnings; return 0 or BAD_CONFIG."""
     wrong = False
     for problem in problems:
         print(f"{prog}: {problem}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A service's TOML file: read once into models of pydantic, wrong input told in one line."""
+"""A service's TOML file: read once into pydantic models; invalid input is reported in one line."""
 
 import tomllib
 from pathlib import Path
@@ -14,7 +14,7 @@ class ConfigError(Exception):
 
 
 class Section(BaseModel):
-    """A table of the file: no key but its own, each of its type."""
+    """A table of the file: unknown keys are rejected, and every value must have its type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -25,36 +25,36 @@ def _http(value: str) -> str:
 
 
 type Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-"""What operators call a thing: it is a label and part of file names."""
+"""An operator's name for something: used as a label and in file names."""
 
 type Listen = Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")]
 """``host:port``."""
 
 type HttpAddress = Annotated[str, AfterValidator(_http)]
-"""An http or https URL; a slash at the end is cut off."""
+"""An http or https URL; a trailing slash is removed."""
 
 type LocalPath = Annotated[Path, Field(strict=False)]
 
 
 class ServiceSection(Section):
-    """What every service is told of itself: where its HTTP server listens, and how much it logs."""
+    """What every service configures: the address of its HTTP server, and its log level."""
 
     listen: Listen
     log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
 
     @property
     def listen_host(self) -> str:
-        """Address the HTTP server binds."""
+        """Address the HTTP server binds to."""
         return self.listen.rsplit(":", 1)[0]
 
     @property
     def listen_port(self) -> int:
-        """Port the HTTP server binds."""
+        """Port the HTTP server binds to."""
         return int(self.listen.rsplit(":", 1)[1])
 
 
 def all_differ(names: list[str], key: str) -> None:
-    """Raise ValueError, for a model's validator, if a name comes twice; `key` is ``store.name``."""
+    """Raise ValueError, for a model's validator, if a name occurs twice; `key` is ``store.name``, for example."""
     if len(set(names)) < len(names):
         raise ValueError(f"{key}: every {key.partition('.')[0]} needs a name of its own")
 
@@ -74,7 +74,7 @@ def load[T: BaseModel](path: Path, kind: type[T]) -> T:
 
 
 def read_token(path: Path) -> str:
-    """Read a token file. Raises ConfigError if it is missing, unreadable, empty or holds more than a token."""
+    """Read a token file. Raises ConfigError if it is missing, unreadable, empty or contains more than one token."""
     try:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
@@ -86,12 +86,12 @@ def read_token(path: Path) -> str:
     if not token:
         raise ConfigError(f"{path}: token file is empty: write the InfluxDB token into it")
     if not token.isascii() or not token.isprintable():
-        raise ConfigError(f"{path}: token file must hold the InfluxDB token, in one line, and nothing else")
+        raise ConfigError(f"{path}: token file must contain the InfluxDB token, in one line, and nothing else")
     return token
 
 
 def _first_line(error: ValidationError) -> str:
-    # The same key may fail each branch of a union: the first problem is the one shown.
+    # The same key may fail every branch of a union: only the first problem is shown.
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "file"
     if first["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""Files that are whole or absent after a crash or a power cut. Blocking calls."""
+"""Files that are either complete or absent after a crash or a power cut. Blocking calls."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Write a file and its content to the disk; its name is durable only after `fsync_folder`."""
+    """Write a file and sync its content to disk; its name is durable only after `fsync_folder`."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -24,8 +24,9 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Create or replace a file, in a folder that need not be there; a crash leaves the old one or the new one, and
-    perhaps `<name>.tmp`.
+    """Create or replace a file; its folder is created if needed.
+
+    A crash leaves either the old or the new file, and perhaps `<name>.tmp`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     half_written = path.with_name(path.name + ".tmp")
@@ -35,5 +36,5 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def write_json_durably(path: Path, document: Any) -> None:
-    """Create or replace a file with a document of JSON."""
+    """Create or replace a file with a JSON document."""
     write_durably(path, json.dumps(document, ensure_ascii=False).encode())

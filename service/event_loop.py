@@ -1,6 +1,6 @@
-"""Which event loop to run on: uvloop where a start-up test holds on it, else asyncio's own.
+"""Which event loop to run on: uvloop if it passes a start-up test, else asyncio's own.
 
-The predecessor of this service did not start on its combination of Python and uvloop; a test costs 2 ms.
+The predecessor of this service did not start with its combination of Python and uvloop; the test takes 2 ms.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ def loop_factory() -> LoopFactory:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_start_up_test())
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, asyncio's loop is the answer
-        log.warning("uvloop does not work here, using asyncio's loop: %r", error)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with uvloop, asyncio's own loop works
+        log.warning('uvloop does not work fallback=asyncio error="%r"', error)
         return asyncio.new_event_loop
     return uvloop.new_event_loop
 

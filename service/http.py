@@ -13,13 +13,13 @@ STOP_SECONDS = 2.0
 """How long a stop waits for open requests."""
 
 type NotReady = Callable[[], list[str]]
-"""Why the service is not ready, one line each; empty when it is."""
+"""Why the service is not ready, one line each; empty if it is."""
 
 
 def application(registry: CollectorRegistry, *own: web.AbstractRouteDef, not_ready: NotReady = list) -> web.Application:
-    """Build the application; paths that every service has come before its own.
+    """Build the application; the paths every service has take precedence over its own.
 
-    A scrape costs the event loop some milliseconds, which also proves that it lives.
+    A scrape takes the event loop some milliseconds, which also proves that it is alive.
     """
 
     async def metrics(_request: web.Request) -> web.Response:
@@ -38,7 +38,7 @@ def application(registry: CollectorRegistry, *own: web.AbstractRouteDef, not_rea
 
 
 class Server:
-    """Serves an application where a service's section of the configuration says; `async with` listens and stops."""
+    """Serves an application at the address in the service's section of the configuration, within `async with`."""
 
     def __init__(
         self, app: web.Application, name: str, section: ServiceSection, *, stop_seconds: float = STOP_SECONDS
@@ -48,7 +48,7 @@ class Server:
         self._section = section
 
     async def __aenter__(self) -> Self:
-        """Listen. Raises ConfigError, which names the key, if the address cannot be had."""
+        """Start listening. Raises ConfigError, naming the key, if the address is not available."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._section.listen_host, self._section.listen_port).start()
@@ -61,11 +61,11 @@ class Server:
         await self.stop()
 
     async def stop(self) -> None:
-        """Take no more requests and answer those that are open; a second call does nothing."""
+        """Accept no more requests and answer the open ones; a second call does nothing."""
         await self._runner.cleanup()
 
     @property
     def address(self) -> str:
-        """``host:port`` it listens on; the port is the real one where 0 was configured."""
+        """``host:port`` it listens on; the actual port if 0 was configured."""
         host, port = self._runner.addresses[0][:2]
         return f"{host}:{port}"

@@ -1,10 +1,10 @@
-"""How a service's process logs, to systemd and to a terminal."""
+"""Logging of a service, for systemd and for terminals."""
 
 import logging
 import sys
 
 
 def log_to_stderr(level: str) -> None:
-    """One logfmt-like line each; journald adds the time, a terminal wants it."""
+    """Log one logfmt-like line per event; journald adds the time, a terminal needs it."""
     time = "%(asctime)s " if sys.stderr.isatty() else ""
     logging.basicConfig(stream=sys.stderr, level=level, format=time + "%(levelname)s %(name)s %(message)s")

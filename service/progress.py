@@ -1,4 +1,4 @@
-"""Progress of a long job: a bar where a person sits at a terminal, a log line every few seconds elsewhere."""
+"""Progress of a long job: a bar on a terminal, otherwise a log line every few seconds."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ REDRAW_SECONDS = 0.25
 
 @asynccontextmanager
 async def shown(title: str, unit: str, state: Callable[[], tuple[int, int]]) -> AsyncIterator[None]:
-    """Show ``state() -> (done, total)`` while the block runs, and its end in one line."""
+    """Show ``state() -> (done, total)`` while the block runs, and log the end in one line."""
     task = asyncio.create_task(_bar(title, unit, state) if sys.stderr.isatty() else _lines(title, unit, state))
     try:
         yield
@@ -41,5 +41,5 @@ async def _bar(title: str, unit: str, state: Callable[[], tuple[int, int]]) -> N
 async def _lines(title: str, unit: str, state: Callable[[], tuple[int, int]]) -> None:
     while True:
         done, total = state()
-        log.info("%s %s=%d of=%d", title, unit, done, total)
+        log.info("%s progress %s=%d total=%d", title, unit, done, total)
         await asyncio.sleep(LOG_EVERY_SECONDS)

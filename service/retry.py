@@ -1,4 +1,4 @@
-"""Asking again what failed for a while: the exchange refuses, the store restarts."""
+"""Retries what fails for a while: the exchange refuses requests, or the store restarts."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ async def patiently[T](
     *,
     patience_seconds: float = math.inf,
 ) -> T:
-    """Return what `ask` does; after one of `errors` ask again, until the patience ends: then the error is raised."""
+    """Return the result of `ask`; after one of `errors` ask again until the patience is over, then raise the error."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience_seconds
     backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
@@ -31,5 +31,5 @@ async def patiently[T](
             delay = backoff.next_seconds()
             if loop.time() + delay > give_up:
                 raise
-            log.warning("%s waits retry_seconds=%.0f: %s", what, delay, error)
+            log.warning('retrying what="%s" retry_seconds=%.0f error="%s"', what, delay, error)
         await asyncio.sleep(delay)

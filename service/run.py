@@ -1,7 +1,7 @@
-"""A service's life: it is built, runs until SIGTERM or SIGINT, and is stopped in order; systemd is kept informed.
+"""The life of a service: it is built, runs until SIGTERM or SIGINT, and stops in order; systemd is kept informed.
 
-What is wrong outside (the exchange is silent, a store is away, the disk is full) is no reason for a restart; one helps
-only where a part of the process itself is stuck.
+Trouble outside the process (the exchange is silent, a store is down, the disk is full) is no reason for a restart. That
+only helps if a part of the process itself is stuck.
 """
 
 import asyncio
@@ -26,36 +26,36 @@ PINGS_PER_PERIOD = 3
 
 
 async def nothing() -> None:
-    """Do nothing: a stop without a step of its own."""
+    """Do nothing: for a service without this step when it stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a built service does, and how it stands."""
+    """What a service does once it is built, and how it reports its condition."""
 
     work: Callable[[], Coroutine[Any, Any, None]]
-    """Runs until cancelled; its end is unexpected."""
+    """Runs until cancelled; it is not expected to return."""
     drain: Callable[[], Awaitable[None]] = nothing
-    """At a stop, while `work` still runs."""
+    """Called on a stop, while `work` is still running."""
     close: Callable[[], Awaitable[None]] = nothing
-    """At a stop, after `work` was cancelled."""
+    """Called on a stop, after `work` was cancelled."""
     started: Callable[[], bool] = lambda: True
     start_patience_seconds: float = 10.0
-    """How long a start waits for `started` until the service counts as started all the same: others are away."""
+    """How long to wait for `started` before the service counts as started anyway: others may be down."""
     not_ready: Callable[[], list[str]] = list
-    """Why /readyz refuses."""
+    """Returns why /readyz refuses."""
     stuck: Callable[[], list[str]] = list
-    """Which parts have stopped making steps."""
+    """Returns which parts have stopped making progress."""
 
 
 async def run_service(build: Callable[[AsyncExitStack], Awaitable[Service]]) -> None:
     """Build a service on a stack, which is unwound last, and run it until SIGTERM or SIGINT.
 
-    Whatever `build` or the work raises is raised, and RuntimeError if the work ends by itself: systemd starts the
-    process again. `drain` and `close` are for a stop on purpose.
+    Errors from `build` and from the work are raised, and RuntimeError if the work returns on its own: systemd then
+    restarts the process. `drain` and `close` are only called for an intended stop.
     """
     stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):  # a stop that comes while it is built counts
+    for name in (signal.SIGTERM, signal.SIGINT):  # a stop during the build counts, too
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     notifier = Notifier(os.environ)
     async with AsyncExitStack() as stack:
@@ -79,7 +79,7 @@ async def _work(service: Service, notifier: Notifier) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(Supervisor(notifier, service).run())
         await service.work()
-        raise RuntimeError("the service's work ended by itself")
+        raise RuntimeError("the service's work ended on its own")
 
 
 class Supervisor:
@@ -94,7 +94,7 @@ class Supervisor:
         self._was_stuck = False
 
     async def run(self) -> None:
-        """Notify until cancelled. This coroutine's own turns are the proof that the event loop turns."""
+        """Notify until cancelled. That this coroutine keeps running proves that the event loop does."""
         period = self._notifier.watchdog_seconds
         tick = TICK_SECONDS if period is None else min(TICK_SECONDS, period / PINGS_PER_PERIOD)
         while True:
@@ -105,12 +105,12 @@ class Supervisor:
         """Build the next message."""
         stuck = self._service.stuck()
         if bool(stuck) != self._was_stuck:
-            log.error("stuck: %s", "; ".join(stuck)) if stuck else log.warning("no longer stuck")
+            log.error('stuck reason="%s"', "; ".join(stuck)) if stuck else log.warning("no longer stuck")
         self._was_stuck = bool(stuck)
         waiting = "; ".join(stuck or self._service.not_ready())
         lines = [] if stuck else ["WATCHDOG=1"]
         if not self._started and (self._service.started() or self._monotonic() >= self._patience_ends):
             self._started = True
             lines.append("READY=1")
-            log.info("started ready=%s", waiting or "yes")
+            log.info('started ready="%s"', waiting or "yes")
         return [*lines, f"STATUS={waiting or 'ready'}"]

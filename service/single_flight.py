@@ -1,4 +1,4 @@
-"""Work that several wait for at the same time is done once."""
+"""Runs work once if several callers wait for it at the same time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class SingleFlight[Key, Result]:
-    """The work under way by key. It goes on if nobody waits for it any longer: who asks next finds it.
+    """Work in progress, by key. It continues when nobody waits for it any more, and the next caller finds it.
 
-    `failed(key, error)` sees what work ended with, once, before those who wait do; what it raises goes to the event
-    loop's exception handler.
+    `failed(key, error)` is called once with the error that ended the work, before those who wait see it; if it raises,
+    the event loop's exception handler gets that.
     """
 
     def __init__(self, failed: Callable[[Key, BaseException], None]) -> None:
@@ -20,8 +20,9 @@ class SingleFlight[Key, Result]:
         return key in self._tasks
 
     def task(self, key: Key, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Return the task under way by that key, else a new one of `work`. Wait for it by `asyncio.wait` or `shield`:
-        to await it bare would end it with the first who gives up.
+        """Return the running task for that key, else a new one for `work`.
+
+        Wait for it with `asyncio.wait` or `shield`: awaiting it directly would cancel it with the first who gives up.
         """
         task = self._tasks.get(key)
         if task is not None:
@@ -32,7 +33,7 @@ class SingleFlight[Key, Result]:
         return task
 
     async def close(self) -> None:
-        """Cancel what is under way."""
+        """Cancel everything in progress."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -1,6 +1,6 @@
-"""What systemd tells a service, where its credentials lie, and what it is told: ready, alive, how things stand.
+"""systemd and a service: its credentials, its unit, and the notifications it sends: ready, alive, status.
 
-sd_notify(3), systemd.exec(5). Started by hand there is nobody to tell, and nothing is sent.
+See sd_notify(3) and systemd.exec(5). A service started by hand has nobody to notify, and sends nothing.
 """
 
 import os
@@ -22,28 +22,28 @@ UNIT_FOLDERS = tuple(
         "/usr/lib/systemd/system",
     )
 )
-"""Where systemd looks for the drop-ins of system services, the first of them first (systemd.unit(5))."""
+"""Where systemd looks for the drop-ins of system services, in order of precedence (systemd.unit(5))."""
 
 EMPTIED = re.compile(r"^[ \t]*LoadCredential[ \t]*=[ \t]*$", re.MULTILINE)
-"""An empty assignment takes back all that was assigned before."""
+"""An empty assignment resets all earlier ones."""
 
 
 def in_credentials(path: Path, command: str) -> Path:
     """Return a path whose first part may be `$CREDENTIALS_DIRECTORY`, where systemd puts a service's credentials.
 
-    `command` is what an operator calls instead, to have it set. Raises ValueError, for a model's validator.
+    `command` is what an operator runs instead, to have it set. Raises ValueError, for a model's validator.
     """
     if path.parts[:1] != (CREDENTIALS,):
         return path
     if CREDENTIALS_VARIABLE not in os.environ:
         if unit := own_unit(os.environ):
             raise ValueError(f"systemd gave {unit} no credentials: {why_without(unit)}")
-        raise ValueError(f"systemd sets {CREDENTIALS} for its service: use {command}, or name a file")
+        raise ValueError(f"only systemd sets {CREDENTIALS}, for its service: run {command}, or name a file")
     return Path(os.environ[CREDENTIALS_VARIABLE], *path.parts[1:])
 
 
 def missing_credential(path: Path) -> str:
-    """Return why a file is not in `$CREDENTIALS_DIRECTORY`, in one line; empty for any other path."""
+    """Return, in one line, why a file is not in `$CREDENTIALS_DIRECTORY`; empty for any other path."""
     folder = os.environ.get(CREDENTIALS_VARIABLE)
     if not folder or not path.is_relative_to(folder):
         return ""
@@ -53,12 +53,12 @@ def missing_credential(path: Path) -> str:
     except OSError:
         held = []
     if held:
-        return f"the unit brings only {', '.join(held)}: correct LoadCredential= or the name (systemctl cat {unit})"
+        return f"the unit only provides {', '.join(held)}: correct LoadCredential= or the name (systemctl cat {unit})"
     return f"the credentials directory is empty: {why_without(unit)}"
 
 
 def why_without(unit: str, folders: Sequence[Path] = UNIT_FOLDERS) -> str:
-    """Return why a service got no credentials at all, and what to do: a drop-in empties them, or its unit names none.
+    """Return why a service got no credentials at all, and what to do: a drop-in resets them, or its unit names none.
 
     Container managers ship such a drop-in for every service (LXC: service.d/zzz-lxc-service.conf).
     """
@@ -67,19 +67,19 @@ def why_without(unit: str, folders: Sequence[Path] = UNIT_FOLDERS) -> str:
         return f"its unit has no LoadCredential= (systemctl cat {unit})"
     later = f"/etc/systemd/system/{unit}.d/{'z' * 5}-credentials.conf"
     return (
-        f"the drop-in {emptied[-1]} empties LoadCredential=: remove it, or repeat the unit's LoadCredential= lines in"
+        f"the drop-in {emptied[-1]} resets LoadCredential=: remove it, or repeat the unit's LoadCredential= lines in"
         f" {later}, which is read after it; then systemctl daemon-reload"
     )
 
 
 def own_unit(environment: Mapping[str, str], cgroup: Path = Path("/proc/self/cgroup")) -> str:
-    """Return the service of systemd that this process is the main one of; empty where it is none (a shell, a test)."""
+    """Return the systemd service whose main process this is; empty if it is none (a shell, a test)."""
     name = _text(cgroup).strip().rpartition("/")[2]
     return name if "INVOCATION_ID" in environment and name.endswith(".service") else ""
 
 
 def _drop_ins(unit: str, folders: Sequence[Path]) -> Iterator[Path]:
-    """The drop-ins of a service in the order they are read: by name; of one name the first folder's counts."""
+    """The drop-ins of a service in the order they are read: by name; for each name the first folder wins."""
     stem = unit.removesuffix(".service")
     prefixes = [stem[: dash.end()] for dash in re.finditer("-", stem)]
     groups = [f"{unit}.d", *(f"{prefix}.service.d" for prefix in reversed(prefixes)), "service.d"]
@@ -109,12 +109,12 @@ class Notifier:
             self.watchdog_seconds = microseconds / 1e6 or None
 
     def tell(self, *lines: str) -> None:
-        """Send the lines as one message. One that systemd does not take at once is not sent: the next one follows."""
+        """Send the lines as one message. If systemd does not accept it at once, it is dropped: the next one follows."""
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sender:
             try:
                 sender.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(), address)
-            except OSError:  # full, or systemd is being replaced: a watchdog that matters is pinged again in seconds
+            except OSError:  # full, or systemd is being replaced: the next watchdog ping follows within seconds
                 return

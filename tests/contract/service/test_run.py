@@ -93,7 +93,7 @@ def test_a_stop_while_the_service_is_built_is_a_stop(started: Started) -> None:
 
 @pytest.mark.parametrize(
     ("work", "error"),
-    [("raise OSError('the disk is gone')", "the disk is gone"), ("pass", "the service's work ended by itself")],
+    [("raise OSError('the disk is gone')", "the disk is gone"), ("pass", "the service's work ended on its own")],
 )
 def test_work_that_ends_without_a_stop_ends_the_process_with_its_error(started: Started, work: str, error: str) -> None:
     code, lines, errors = the_rest(started(work=work))

@@ -83,7 +83,7 @@ def test_a_token_that_is_not_there_is_told_before_anybody_is_asked(
 def test_a_token_file_in_the_services_credentials_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, GOOD.replace("/etc/marketdata/reader", "$CREDENTIALS_DIRECTORY/reader"))
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    with pytest.raises(ConfigError, match="use marketdata-gateway, or name a file"):
+    with pytest.raises(ConfigError, match="run marketdata-gateway, or name a file"):
         load(path)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x.service")
     assert load(path).store[0].reader_token_file == Path("/run/credentials/x.service/reader")

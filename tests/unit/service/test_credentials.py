@@ -23,7 +23,7 @@ def drop_in(folder: Path, group: str, name: str, text: str = EMPTIES) -> Path:
 def test_the_drop_in_that_empties_load_credential_is_named(tmp_path: Path, group: str) -> None:
     file = drop_in(tmp_path, group, "zzz-lxc-service.conf")
     told = why_without(UNIT, [tmp_path])
-    assert f"the drop-in {file} empties LoadCredential=" in told
+    assert f"the drop-in {file} resets LoadCredential=" in told
     assert f"/etc/systemd/system/{UNIT}.d/" in told
 
 
@@ -60,7 +60,7 @@ def test_who_is_not_a_service_is_not_told_of_units(
     ("held", "expected"),
     [
         ([], "the credentials directory is empty: its unit has no LoadCredential="),
-        (["repair.token"], "the unit brings only repair.token: correct LoadCredential= or the name"),
+        (["repair.token"], "the unit only provides repair.token: correct LoadCredential= or the name"),
     ],
 )
 def test_a_credential_that_is_not_there_says_what_is_there_instead(
