@@ -1,5 +1,5 @@
-"""Exchanges: what all have in common, and a folder with an adapter for each.
+"""Exchanges: what they have in common, and a folder with the adapter for each.
 
-`client.ExchangeClient` is what is asked by REST, `budget.Budget` says when, `feed` is how streams come in, `rows`,
-`events` and `universe` are what comes. `adapters.ADAPTERS` has every exchange by its id.
+`client.ExchangeClient` is the REST client, `budget.Budget` decides when requests may be sent, `feed` defines how
+streams arrive, and `rows`, `events` and `universe` are the data. `adapters.ADAPTERS` has every exchange by its id.
 """

@@ -14,14 +14,14 @@ from exchange.feed import FeedFactory
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One exchange: what is to know of it, who asks it by REST, who streams from it."""
+    """One exchange: its facts, its REST client, its feed."""
 
     facts: Facts
     client: Callable[..., ExchangeClient]
     """Takes `rest_url`, `budget` and the options of `rest.RestClient`."""
     feed: FeedFactory
     stream_address: Callable[[str], str]
-    """The address of any stream, from the exchange's WebSocket address: to see whether it can be opened."""
+    """Returns the address of some stream, given the WebSocket address: to check whether it can be opened."""
 
 
 ADAPTERS: Mapping[str, Adapter] = MappingProxyType(

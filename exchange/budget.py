@@ -1,14 +1,14 @@
-"""What this process may ask of the exchange, and who goes first. Pure: the clock is injected, `gate` does the waiting.
+"""What this process may ask the exchange, and which request goes first. Pure: the clock is injected, `gate` waits.
 
-Binance counts request weight per IP and **UTC clock minute** (measured; not a sliding window), tells the sum in
+Binance counts request weight per IP and **UTC clock minute** (measured; not a sliding window), reports the sum in
 `X-MBX-USED-WEIGHT-1M`, and allows 2,400 ("General Info", IP Limits). Funding routes have a limit of their own: 500
-requests per 5 minutes and IP. A request leaves when all of these hold:
+requests per 5 minutes and IP. A request is sent when all of these hold:
 
-* this process has spent less than its share of the minute, and with everybody behind the same IP less than 80 %;
+* this process has spent less than its share of the minute, and all users of the IP together less than 80 %;
 * a tenth of the share is left, unless it is a CONFIRM: a long fill cannot starve the confirmation of closes;
-* nobody more urgent waits, and it is not the eleventh within a second (the firewall's threshold is unknown). A CONFIRM
-  leaves at once, so that the closes of many pairs are known together; anything else 100 ms after the last one;
-* the circuit is closed, or it is the one probe of a half-open circuit.
+* nothing more urgent is waiting, and it is not the eleventh within a second (the firewall's threshold is unknown). A
+  CONFIRM is sent at once, so that the closes of many pairs are known together; others 100 ms after the previous one;
+* the circuit is closed, or it is the single probe of a half-open circuit.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ STOP_PERCENT = 80
 CONFIRM_RESERVE_PERCENT = 10
 SECOND_MS = 1_000
 
-#: Date headers are rounded to the second and answers take time on the way: requests that ended this close to the end of
-#: a minute, or closer than the clock is sure of itself, count in both, as do those still under way. So being unsure of
-#: the boundary never spends beyond the share.
+#: Date headers are rounded to the second and responses take time to arrive: requests that ended this close to the end
+#: of a minute, or within the clock's uncertainty, count in both minutes, as do those still in flight. So uncertainty
+#: about the boundary never leads to spending more than the share.
 BOUNDARY_MS = 2_000
 
-#: A request that was given up may lie in the kernel's send buffer and reach the exchange when the network is back.
+#: A request that was given up may sit in the kernel's send buffer and reach the exchange once the network is back.
 LOST_MS = 10_000
 
 
 class Priority(IntEnum):
-    """Who goes first: confirming a close that is due, mending a gap, the list of symbols, then history."""
+    """Which request goes first: confirming a due close, repairing a gap, the list of symbols, then history."""
 
     CONFIRM = 0
     REPAIR = 1
@@ -56,7 +56,7 @@ class _State(Enum):
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One request's place in the queue, and after that its entry in the books."""
+    """One request's place in the queue, and later its entry in the books."""
 
     priority: Priority
     weight: int
@@ -73,9 +73,9 @@ class Ticket:
 class BudgetSnapshot:
     """The books at one moment, in Binance's request weight. Totals count since the start, by priority or status.
 
-    `used_in_minute` is this process's in the exchange's UTC minute and may reach `share`; `ip_used_in_minute` is
-    everybody's behind this IP as last told, and nothing is sent beyond `stop`. `funding_requests` are those of the last
-    5 minutes and may reach `funding_share`. A wait is a request that could not leave at once.
+    `used_in_minute` is what this process used in the exchange's UTC minute, at most `share`; `ip_used_in_minute` is
+    what all users of this IP used, as last reported, and nothing is sent beyond `stop`. `funding_requests` are those of
+    the last 5 minutes, at most `funding_share`. A wait is a request that could not be sent at once.
     """
 
     share: int
@@ -96,7 +96,7 @@ class BudgetSnapshot:
 
     @property
     def circuit_open(self) -> bool:
-        """Whether a refusal still holds requests back."""
+        """Whether a refusal still holds back requests."""
         return self.circuit is not CircuitState.CLOSED
 
 
@@ -142,7 +142,7 @@ class Budget:
         self._wait_ms_total: Counter[Priority] = Counter()
 
     def ask(self, priority: Priority, weight: int, *, funding: bool = False) -> Ticket:
-        """Queue a request. Raises ShareTooSmall if it could not leave in any minute, however empty."""
+        """Queue a request. Raises ShareTooSmall if it could not be sent even in an empty minute."""
         if weight > self._share - self._reserve_before(priority, self._reserve):
             raise ShareTooSmall(
                 f"a request of weight {weight} exceeds this process's share of {self._share} a minute",
@@ -154,7 +154,7 @@ class Budget:
         return ticket
 
     def grant(self) -> Ticket | None:
-        """Return the ticket whose request leaves now, or None if none may; see `wait_ms`."""
+        """Return the ticket whose request is sent now, or None if none may be sent; see `wait_ms`."""
         self._roll()
         now = self.clock.monotonic_ms()
         if self._blocked_by_answer() or self.circuit.wait_ms():
@@ -170,7 +170,7 @@ class Budget:
         return ticket
 
     def wait_ms(self) -> int | None:
-        """Return how long until `grant` is worth another try, None if only an answer or a new request can change it."""
+        """Return how long until `grant` is worth another try; None if only a response or a request can change it."""
         self._roll()
         now = self.clock.monotonic_ms()
         waits = []
@@ -183,7 +183,7 @@ class Budget:
         return max(1, min(waits), self.circuit.wait_ms())
 
     def finish(self, ticket: Ticket, limits: Limits | None) -> None:
-        """The request of a granted ticket is over; `limits` is None if none came."""
+        """Record that a granted request is over; `limits` is None if there was no response."""
         if limits is None:
             self._leave(ticket, LOST_MS)
             self.circuit.lost(probe=ticket.probe)
@@ -205,7 +205,7 @@ class Budget:
             self.circuit.answered(probe=ticket.probe)
 
     def withdraw(self, ticket: Ticket) -> None:
-        """The request will not be sent after all, granted or not."""
+        """Record that the request will not be sent after all, granted or not."""
         if ticket.state is _State.GRANTED:
             self._leave(ticket)
             if ticket.probe:
@@ -213,7 +213,7 @@ class Budget:
         ticket.state = _State.DONE
 
     def snapshot(self) -> BudgetSnapshot:
-        """Return the books as they stand."""
+        """Return the current state of the books."""
         self._roll()
         waiting = Counter(
             priority for queue in self._queues.values() for priority, _, ticket in queue if _is_waiting(ticket)
@@ -260,7 +260,7 @@ class Budget:
         return sum(ticket.weight for ticket in self._spent)
 
     def _next_room_ms(self, now: int, *, funding: bool) -> int:
-        """How long until weight, or a place among the funding requests, may be free again."""
+        """How long until weight, or a slot among the funding requests, may be free again."""
         if funding:
             return FUNDING_WINDOW_MS - max(_age_ms(ticket, now) for ticket in self._funding_spent)
         if self._minute_ms is None:
@@ -269,7 +269,7 @@ class Budget:
         return self._minute_ms + MINUTE_MS - self.clock.now_ms()
 
     def _next_slot_ms(self, priority: Priority) -> int:
-        """The monotonic time from which on the requests before leave room for one of this priority."""
+        """The monotonic time from which earlier requests leave room for one of this priority."""
         full = len(self._left_ms) == self._left_ms.maxlen
         slot_ms = self._left_ms[0] + SECOND_MS if full else 0
         if self._left_ms and priority is not Priority.CONFIRM:
@@ -277,7 +277,7 @@ class Budget:
         return slot_ms
 
     def _blocked_by_answer(self) -> bool:
-        """One at a time: the first request of all, which tells the exchange's time, and a half-open circuit's probe."""
+        """One at a time: the very first request, which reveals the exchange's time, and a half-open circuit's probe."""
         return (not self._answered and self._in_flight > 0) or self.circuit.probing
 
     def _book(self, ticket: Ticket, now: int) -> None:
@@ -299,28 +299,29 @@ class Budget:
             self._wait_ms_total[ticket.priority] += now - ticket.asked_ms
 
     def _leave(self, ticket: Ticket, later_ms: int = 0) -> None:
-        """The request is over here, and `later_ms` from now at the exchange, too."""
+        """The request is over here now, and at the exchange `later_ms` from now."""
         self._in_flight -= 1
         ticket.state = _State.DONE
         ticket.over_ms = self.clock.monotonic_ms() + later_ms
 
     def _roll(self) -> None:
-        """Begin a new minute's books when the exchange does."""
+        """Start a new minute in the books when the exchange does."""
         now = self.clock.monotonic_ms()
-        # A request counted at the exchange no later than its end here, so the window runs from there.
+        # The exchange counted a request no later than its end here, so the window starts there.
         self._funding_spent = [ticket for ticket in self._funding_spent if _age_ms(ticket, now) < FUNDING_WINDOW_MS]
         if not self.clock.known:
-            # Nobody has told which minute it is, so any that holds a part of the last 60 seconds may be the exchange's.
+            # The minute is not known yet: any that contains a part of the last 60 seconds may be the exchange's.
             self._spent = [ticket for ticket in self._spent if _age_ms(ticket, now) < MINUTE_MS]
             if now - self._header_at_ms >= MINUTE_MS:
                 self._header = 0
             return
         exchange_ms = self.clock.now_ms()
         if self._minute_ms is not None and -MINUTE_MS < exchange_ms - self._minute_ms < MINUTE_MS:
-            return  # the same minute, or a smaller estimate just after its begin
+            return  # the same minute, or a smaller estimate just after it began
         self._minute_ms = _minute_of(exchange_ms)
         self._header = 0
-        # By the minute's begin, not by now: it may be long past when the clock becomes known, or after a quiet time.
+        # Measured from the start of the minute, not from now: that may be long past when the clock becomes known, or
+        # after a quiet period.
         latest_ms = max(self.clock.latest_ms(), exchange_ms + BOUNDARY_MS)
         age_ms = latest_ms - self._minute_ms
         self._spent = [ticket for ticket in self._spent if _age_ms(ticket, now) <= age_ms]
@@ -335,5 +336,5 @@ def _is_waiting(ticket: Ticket) -> bool:
 
 
 def _age_ms(ticket: Ticket, now_ms: int) -> int:
-    """How long ago its request was over at the exchange; 0 while it may still be under way."""
+    """How long ago its request was over at the exchange; 0 while it may still be in flight."""
     return max(0, now_ms - ticket.over_ms) if ticket.state is _State.DONE else 0

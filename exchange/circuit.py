@@ -1,7 +1,8 @@
-"""The ban circuit: after 403, 418, 429 or 451 nothing leaves until the time is up, then one request tries alone.
+"""The ban circuit: after 403, 418, 429 or 451 nothing is sent until the wait is over, then a single request probes.
 
-Binance answers 429 over the limit, 418 to those who go on (a ban of 2 minutes to 3 days, longer each time), its WAF 403
-("General Info", HTTP Return Codes and IP Limits); each request sent meanwhile makes it worse. Pure: no I/O, no sleep.
+Binance returns 429 over the limit and 418 to those who continue (a ban of 2 minutes to 3 days, longer each time); its
+WAF returns 403 ("General Info", HTTP Return Codes and IP Limits). Each request sent meanwhile makes it worse. Pure: no
+I/O, no sleep.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from enum import StrEnum
 
 from exchange.limits import Refusal
 
-#: Seconds to stay away when the answer names no time; doubled while probes are refused, up to the longest.
+#: How long to stay away, in seconds, if the response names no time; doubled while probes are refused, up to a limit.
 DEFAULT_SECONDS = {403: 60.0, 418: 120.0, 429: 60.0, 451: 300.0}
 LONGEST_DEFAULT_SECONDS = 1800.0
-#: Binance's longest ban is 3 days; a time beyond it is not believed.
+#: Binance's longest ban is 3 days; a longer one is not believed.
 LONGEST_BAN_SECONDS = 3 * 86_400.0
-#: After a probe that got no answer at all.
+#: How long to wait after a probe without any response.
 INCONCLUSIVE_SECONDS = 5.0
 
 
 class CircuitState(StrEnum):
-    """Closed: requests flow. Open: none leaves. Half-open: the time is up, one at a time until one is answered."""
+    """Closed: requests are sent. Open: none is. Half-open: the wait is over; one at a time until one is answered."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -52,19 +53,19 @@ class Circuit:
 
     @property
     def probing(self) -> bool:
-        """Whether the one request of the half-open state is on its way."""
+        """Whether the single request of the half-open state is in flight."""
         return self._probing
 
     def wait_ms(self) -> int:
-        """Return how long until a request may leave, as far as the circuit is concerned."""
+        """Return how long until the circuit lets a request through."""
         return 0 if self._status is None else max(0, self._until_ms - self._clock())
 
     def begin_probe(self) -> None:
-        """Half-open only: the caller sends one request, and reports its end by `refused`, `answered` or `lost`."""
+        """Half-open only: the caller sends one request and reports its end with `refused`, `answered` or `lost`."""
         self._probing = True
 
     def refused(self, refusal: Refusal, *, probe: bool) -> None:
-        """A request was refused. Those that were on their way when the circuit opened only lengthen the wait."""
+        """Record a refusal. Requests that were in flight when the circuit opened only lengthen the wait."""
         if self._status is None:
             self.opened_total += 1
         elif probe:
@@ -75,24 +76,24 @@ class Circuit:
         self._until_ms = max(self._until_ms, self._clock() + round(1000 * self._seconds(refusal)))
 
     def answered(self, *, probe: bool) -> None:
-        """A request was answered. Only the probe's answer is news; it closes the circuit."""
+        """Record a response. Only the probe's matters: it closes the circuit."""
         if probe:
             self._status = None
             self._refused_probes = 0
             self._probing = False
 
     def lost(self, *, probe: bool) -> None:
-        """A request got no answer. A probe is then repeated, after a moment."""
+        """Record that a request got no response. A probe is repeated after a moment."""
         if probe:
             self._probing = False
             self._until_ms = self._clock() + round(1000 * INCONCLUSIVE_SECONDS)
 
     def cancel_probe(self) -> None:
-        """The probe was not sent; another may go."""
+        """Record that the probe was not sent; another one may be."""
         self._probing = False
 
     def _seconds(self, refusal: Refusal) -> float:
         if refusal.seconds is not None:
-            # "Retry-After: 0" and a ban that has just ended are still no invitation to go on at full speed.
+            # "Retry-After: 0" and a ban that has just ended are still no reason to continue at full speed.
             return min(max(refusal.seconds, 1.0), LONGEST_BAN_SECONDS)
         return min(DEFAULT_SECONDS[refusal.status] * 2.0 ** min(self._refused_probes, 8), LONGEST_DEFAULT_SECONDS)

@@ -1,4 +1,4 @@
-"""What a collector asks of an exchange by REST, whichever it is."""
+"""What a collector requests from any exchange by REST."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from exchange.universe import Universe
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The exchange's symbols: as read, and its answer as it came."""
+    """The exchange's symbols: parsed, and the response as received."""
 
     universe: Universe
     answer: dict[str, Any]
 
 
 class ExchangeClient(Protocol):
-    """One process's REST client. Every method waits for its turn in the budget, and raises ExchangeError alone.
+    """One process's REST client. Every method waits for its turn in the budget and raises only ExchangeError.
 
     Times are UTC ms, `start_ms` and `end_ms` both inclusive; rows come oldest first.
     """
@@ -33,11 +33,11 @@ class ExchangeClient(Protocol):
 
     @property
     def routes(self) -> tuple[str, ...]:
-        """Every route that may be asked, as `snapshot` counts them."""
+        """Every route that may be requested, as counted by `snapshot`."""
 
     @property
     def budget(self) -> Budget:
-        """The books of what was asked."""
+        """The budget that requests are charged to."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -59,7 +59,7 @@ class ExchangeClient(Protocol):
         end_ms: int | None = None,
         priority: Priority = ...,
     ) -> list[Kline]:
-        """Return up to `limit` candles by open time: from `start_ms` on, else the latest. The last may be forming."""
+        """Return up to `limit` candles by open time: from `start_ms` on, or the latest. The last one may be forming."""
 
     async def klines_range(
         self,
@@ -71,7 +71,7 @@ class ExchangeClient(Protocol):
         priority: Priority = ...,
         largest_page: int = ...,
     ) -> list[Kline]:
-        """Return every candle the exchange has of that range of open times, however many requests it takes."""
+        """Return every candle the exchange has in that range of open times, however many requests it takes."""
 
     def klines_pages(
         self,
@@ -83,7 +83,7 @@ class ExchangeClient(Protocol):
         priority: Priority = ...,
         largest_page: int = ...,
     ) -> AsyncIterator[list[Kline]]:
-        """Yield what `klines_range` returns page by page, for ranges of months."""
+        """Yield the result of `klines_range` page by page, for ranges of months."""
 
     async def mark_price_klines(
         self,
@@ -106,19 +106,19 @@ class ExchangeClient(Protocol):
         limit: int = ...,
         priority: Priority = ...,
     ) -> list[FundingRate]:
-        """Return settled funding rates; of all symbols if `symbol` is None."""
+        """Return settled funding rates, of all symbols if `symbol` is None."""
 
     async def funding_info(self, *, priority: Priority = ...) -> list[FundingInfo]:
-        """Return the funding interval of every symbol that has not the usual one."""
+        """Return the funding interval of every symbol that does not have the usual one."""
 
     async def premium_index(self, symbol: str | None = None, *, priority: Priority = ...) -> list[PremiumIndex]:
-        """Return mark price, index price and running funding rate of one symbol, or of all."""
+        """Return mark price, index price and current funding rate of one symbol, or of all."""
 
     def rows_of_long_pages(self) -> int:
-        """Return the `largest_page` with which months of candles come soonest at this budget's share."""
+        """Return the `largest_page` that fetches months of candles fastest at this budget's share."""
 
     async def raw(self, route: str, params: Mapping[str, str | int], *, priority: Priority = ...) -> bytes:
-        """Return the answer to a GET of one of `routes` byte by byte."""
+        """Return the response to a GET of one of `routes`, byte for byte."""
 
     def snapshot(self) -> ClientSnapshot:
         """Return the counters for metrics."""

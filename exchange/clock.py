@@ -1,4 +1,4 @@
-"""The exchange's time, held up by a monotonic clock between its answers.
+"""The exchange's time, carried on by a monotonic clock between its responses.
 
 Rate limits count in the exchange's UTC minutes, and a candle is over when the exchange's clock says so, whatever this
 host's wall clock is set to.
@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-#: Samples kept: enough to see past the rounding of `Date`, few enough that a drift between the clocks stays invisible.
+#: Samples kept: enough to see past the rounding of `Date`, few enough that drift between the clocks does not matter.
 _SAMPLES = 64
 
 #: `Date` has whole seconds, rounded down (RFC 9110, section 5.6.7 has no fraction).
@@ -26,10 +26,10 @@ def _wall_ms() -> int:
 
 
 class ExchangeClock:
-    """Exchange time in UTC milliseconds. Until the first `observe` it is this host's wall clock as read at the start.
+    """Exchange time in UTC milliseconds. Before the first `observe` it is this host's wall clock as read at the start.
 
-    Every server time is old when it arrives: by the answer's way, by up to a second in a `Date` header, by a cache's
-    age. So each sample is a lower bound, and the largest of the last ones is the best.
+    Every server time is old when it arrives: by the response's travel time, by up to a second in a `Date` header, by
+    the age of a cached response. So each sample is a lower bound, and the largest of the last ones is the best.
     """
 
     def __init__(self, monotonic_ms: Callable[[], int] = _monotonic_ms, wall_ms: Callable[[], int] = _wall_ms) -> None:
@@ -40,25 +40,25 @@ class ExchangeClock:
 
     @property
     def known(self) -> bool:
-        """Whether the exchange has told its time yet."""
+        """Whether the exchange has reported its time yet."""
         return bool(self._samples)
 
     def now_ms(self) -> int:
-        """Return the exchange's time; never ahead of it by more than the drift within the last samples."""
+        """Return the exchange's time; ahead of it by at most the drift within the last samples."""
         return self.monotonic_ms() + self._offset_ms
 
     def latest_ms(self) -> int:
-        """Return the latest that the exchange's time can be now, as far as the last samples tell; never below `now_ms`.
+        """Return the latest that the exchange's time can be now, given the last samples; never below `now_ms`.
 
-        An answer that came back slowly leaves the two far apart, until a quicker one comes.
+        A slow response leaves the two far apart until a faster one arrives.
         """
         return self.now_ms() + self._most_ahead_ms
 
     def observe(self, server_ms: int, asked_ms: int | None = None) -> None:
         """Take a time the exchange has just sent: `serverTime` of /time, or a `Date` header.
 
-        `asked_ms` is the monotonic time at which the request left: the exchange read its clock after that. Not
-        `serverTime` of exchangeInfo: that answer is cached, and hours old (recorded ones by 6 and by 37 hours).
+        `asked_ms` is the monotonic time at which the request was sent: the exchange read its clock after that. Do not
+        use `serverTime` of exchangeInfo: that response is cached, and hours old (recorded ones by 6 and by 37 hours).
         """
         latest_offset_ms = None if asked_ms is None else server_ms + _ROUNDED_MS - asked_ms
         self._samples.append((server_ms - self.monotonic_ms(), latest_offset_ms))

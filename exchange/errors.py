@@ -1,4 +1,4 @@
-"""Everything a request to the exchange can end in besides rows. Each error tells the operator what to do."""
+"""Every way a request to the exchange can fail. Each error tells the operator what to do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from __future__ import annotations
 class ExchangeError(Exception):
     """A request failed. `str()` is one line: what happened, then `action`.
 
-    `action` is what the operator should do about it; `retryable` says whether the same read may succeed later without
-    anybody doing anything.
+    `action` is what the operator should do; `retryable` means that the same read may succeed later without that.
     """
 
     retryable = False
@@ -18,28 +17,28 @@ class ExchangeError(Exception):
 
 
 class Unreachable(ExchangeError):
-    """No connection: name, route, port, TLS."""
+    """No connection: DNS, routing, port or TLS."""
 
     retryable = True
 
 
 class Untrusted(Unreachable):
-    """A server answered whose certificate no trusted authority signed."""
+    """A server responded with a certificate that no trusted authority signed."""
 
     retryable = False
 
 
 class Unavailable(ExchangeError):
-    """The exchange was reached and gave no usable answer: 408, 5xx, timeout, cut off, not what it documents."""
+    """The exchange was reached but gave no usable response: 408, 5xx, timeout, cut off, not what it documents."""
 
     retryable = True
 
 
 class Refused(ExchangeError):
-    """The exchange does not want to hear from this address: 403, 418, 429, 451.
+    """The exchange refuses requests from this address: 403, 418, 429, 451.
 
-    `status` is the answer's status; requests held back because of an earlier refusal carry that one's.
-    `retry_after_seconds` is when the next request may leave. Nothing is sent before.
+    `status` is the response's status; requests held back because of an earlier refusal carry the status of that one.
+    `retry_after_seconds` is how long to wait before the next request. Nothing is sent earlier.
     """
 
     def __init__(self, status: int, retry_after_seconds: float, message: str, action: str) -> None:
@@ -49,10 +48,9 @@ class Refused(ExchangeError):
 
 
 class BadRequest(ExchangeError):
-    """The exchange understood and said no: wrong symbol, interval, parameter or path.
+    """The exchange understood the request and rejected it: wrong symbol, interval, parameter or path.
 
-    `code` is Binance's (-1121), or the HTTP status where the body names none; `reason` is its own text ("Invalid
-    symbol.").
+    `code` is Binance's (-1121), or the HTTP status if the body has none; `reason` is its own text ("Invalid symbol.").
     """
 
     def __init__(self, code: int, message: str, action: str, reason: str = "") -> None:

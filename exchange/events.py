@@ -1,7 +1,7 @@
-"""What an exchange said, as values: the only currency between the feeds and the writer.
+"""What an exchange reports, as values: the only data that passes between the feeds and the writer.
 
-Numbers stay the exchange's own decimal text from the frame to the store, so that nothing is rounded on the way.
-Times are UTC milliseconds of the exchange, never ours.
+Numbers remain the exchange's own decimal text from the frame to the store, so that nothing is rounded on the way.
+Times are the exchange's, in UTC milliseconds, never ours.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ CANDLE_MS = BASE_MS
 """Length of a base candle."""
 
 type Origin = Literal["stream", "rest", "spool"]
-"""Who told a candle; ``spool``: an earlier process of ours, and it waits there for its store."""
+"""Where a candle comes from; ``spool``: from an earlier process of ours, still waiting there for its store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """One base candle as the exchange told it, forming (``final`` false) or closed."""
+    """One base candle as the exchange reported it, forming (``final`` false) or closed."""
 
     pair: str
     open_time_ms: int
@@ -36,11 +36,11 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class MarkPrice:
-    """One frame of mark price, index price and funding. ``rate`` is the estimate for the running period.
+    """One frame with mark price, index price and funding. ``rate`` is the estimate for the current funding interval.
 
-    ``next_funding_time_ms`` is 0 for a contract that pays no funding any more (delisted). ``estimated_settle`` means
-    something in the last hour before a settlement only; ``average_mark`` is the mark price's moving average. Both are
-    told on and not stored, so None, where a frame lacks one, harms nothing.
+    ``next_funding_time_ms`` is 0 for a contract that no longer pays funding (delisted). ``estimated_settle`` is only
+    meaningful in the last hour before a settlement; ``average_mark`` is the mark price's moving average. Both are
+    passed on but not stored, so None, if a frame lacks one, does no harm.
     """
 
     pair: str
@@ -77,7 +77,7 @@ class Invalid(Exception):
 
 
 def mark_price_from_premium_index(pair: str, row: PremiumIndex) -> MarkPrice:
-    """Build a mark price from a REST row: what the stream would have said, less often."""
+    """Build a mark price from a REST row: what the stream would have reported, less often."""
     funded = row.last_funding_rate is not None
     return MarkPrice(
         pair=pair,
@@ -91,5 +91,5 @@ def mark_price_from_premium_index(pair: str, row: PremiumIndex) -> MarkPrice:
 
 
 def candle_from_kline(pair: str, kline: Kline, *, final: bool, exchange_time_ms: int) -> Candle:
-    """Build a candle from a REST row; the caller judges finality by the exchange's clock."""
+    """Build a candle from a REST row; the caller decides about finality by the exchange's clock."""
     return Candle(pair, kline.open_time_ms, kline.values, final, "rest", exchange_time_ms)

@@ -1,29 +1,29 @@
-"""What a collector has to know of an exchange besides its messages."""
+"""What a collector has to know about an exchange besides its messages."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Numbers and names of one exchange; where they come from stands in its adapter's `facts.py`."""
+    """Numbers and names of one exchange; their sources are in its adapter's `facts.py`."""
 
     id: str
-    """The tag and label `exchange` of everything that comes from it."""
+    """Value of the tag and label `exchange` for everything that comes from it."""
 
     rest_url: str
     websocket_url: str
 
     streams_per_connection: int
-    """How many streams one WebSocket connection carries at most."""
+    """The most streams that one WebSocket connection carries."""
 
     connection_attempts: int
-    """How often this process may open a connection in five minutes."""
+    """The most connections that this process may open in five minutes."""
 
     connection_life_seconds: float
-    """A connection is replaced at this age, before the exchange closes it."""
+    """Age at which a connection is replaced, before the exchange closes it."""
 
     cheapest_rows: int
-    """The most candles that a request of the least weight brings."""
+    """The most candles that a request of the lowest weight returns."""
 
     best_rows: int
-    """The candles of one request that buy the most history for their weight."""
+    """The number of candles in a request that returns the most history for its weight."""

@@ -1,4 +1,4 @@
-"""What lies between an exchange's WebSocket library and the collector: who gets the events, who supervises."""
+"""What lies between an exchange's WebSocket library and the collector: who receives events, who supervises."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -13,16 +13,16 @@ from exchange.universe import Instrument
 
 
 class Sink(Protocol):
-    """Takes what the frames of a feed come to: every frame is received, and then an event or invalid."""
+    """Receives the frames of a feed: each one is reported as received, then as an event or as invalid."""
 
     def received(self, channel: str) -> None:
-        """A frame came."""
+        """A frame arrived."""
 
     def invalid(self, channel: str, reason: Reason) -> None:
-        """It was no event."""
+        """It was not an event."""
 
     def on_candle(self, candle: Candle, receipt_seconds: float) -> None:
-        """It was a candle; `receipt_seconds` is when it came, by the wall clock."""
+        """It was a candle; `receipt_seconds` is when it arrived, by the wall clock."""
 
     def on_mark_price(self, event: MarkPrice, receipt_seconds: float) -> None:
         """It was a mark price."""
@@ -35,7 +35,7 @@ class Session(Protocol):
         """Return an open connection, however many attempts it takes."""
 
     def frames(self, connection: ClientConnection) -> AsyncIterator[str | bytes]:
-        """Yield its frames until it closes or falls silent."""
+        """Yield its frames until it closes or goes silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +57,4 @@ class ExchangeFeed(Protocol):
 
 
 type FeedFactory = Callable[[Streams, Sink, Mapping[str, str], Session], ExchangeFeed]
-"""Builds the feed of some streams; the mapping is symbol to pair. Nothing connects before it runs."""
+"""Builds the feed for some streams; the mapping is symbol to pair. It does not connect before it runs."""

@@ -1,8 +1,8 @@
-"""Where a symbol's candles begin: its first one at the exchange, asked for once and remembered on disk.
+"""Where a symbol's candles begin: the first one at the exchange, requested once and remembered on disk.
 
-exchangeInfo's `onboardDate` is no bound: there are symbols whose first candle came months after it, or days before it.
-A ticker may also be used again for another coin: a delisting, a pause, a listing with a date of its own. What traded
-before the pause is another contract.
+exchangeInfo's `onboardDate` is not a bound: there are symbols whose first candle came months after it, or days before.
+A ticker may also be reused for another coin: a delisting, a pause, a listing with a new date. Whatever traded before
+the pause is another contract.
 
     <state_dir>/first-candles.json      {"BTCUSDT": {"onboard_ms": ..., "first_ms": ...}, ...}
 """
@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 FILE = "first-candles.json"
 
 DAYS = 99
-"""So many days before the onboardDate a pause is looked for (weight 1). Between two contracts of one ticker lie weeks
-without a day's candle; the longest hole that the exchange left in a contract is of hours."""
+"""How many days before the onboardDate to look for a pause (weight 1). Between two contracts of one ticker there are
+weeks without a daily candle; the longest hole the exchange has left within a contract is a matter of hours."""
 
 
 REQUESTS_AT_ONCE = 4
 
 
 class FirstCandles:
-    """Open times of first candles, by symbol. A symbol whose onboardDate has changed is asked about again."""
+    """Open times of first candles, by symbol. A symbol whose onboardDate has changed is looked up again."""
 
     def __init__(self, client: ExchangeClient, state_dir: Path) -> None:
         self._client = client
@@ -44,18 +44,18 @@ class FirstCandles:
         self._known = _read(self._file)  # symbol: (onboard_ms, first_ms)
 
     def known(self, info: Instrument) -> bool:
-        """Whether the symbol's first candle is known, of the contract that this onboardDate is of."""
+        """Whether the first candle is known for the contract that has this onboardDate."""
         return self._known.get(info.symbol, (None,))[0] == info.onboard_ms
 
     def told(self, info: Instrument) -> Instrument:
-        """Return the symbol with `begins_ms` as far as it is known: until then, its onboardDate."""
+        """Return the symbol with `begins_ms` if that is known; until then it stays the onboardDate."""
         return replace(info, begins_ms=self._known[info.symbol][1]) if self.known(info) else info
 
     async def find(self, info: Instrument, *, priority: Priority = Priority.HISTORY) -> Instrument:
-        """Return the symbol with `begins_ms`, asking the exchange if need be: one request of weight 1.
+        """Return the symbol with `begins_ms`, asking the exchange if needed: one request of weight 1.
 
-        Three where the exchange has candles from before the onboardDate. A symbol without any candle yet stays as it
-        is, and is asked about again. Raises ExchangeError.
+        It takes three requests if the exchange has candles from before the onboardDate. A symbol without any candle yet
+        is returned unchanged, and looked up again next time. Raises ExchangeError.
         """
         if not self.known(info):
             first_ms = await self._ask(info, priority)
@@ -65,9 +65,9 @@ class FirstCandles:
         return self.told(info)
 
     async def find_all(self, infos: Iterable[Instrument]) -> list[Instrument]:
-        """Return `find` of each, and write what is new. One that the exchange refuses stays as it is.
+        """Return `find` of each, and save what is new. A symbol that the exchange rejects is returned unchanged.
 
-        Raises ExchangeError; what was learned before it is kept.
+        Raises ExchangeError; what was learned before that is kept.
         """
         slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         before = dict(self._known)
@@ -77,7 +77,7 @@ class FirstCandles:
                 async with slots:
                     return await self.find(info)
             except BadRequest as error:
-                log.warning("the exchange has no candles of symbol=%s: %s", info.symbol, error)
+                log.warning('no candles at the exchange symbol=%s error="%s"', info.symbol, error)
                 return info
             except ExchangeError as error:
                 return error
@@ -91,22 +91,22 @@ class FirstCandles:
         return [one for one in found if isinstance(one, Instrument)]
 
     def remember(self, info: Instrument, first_ms: int) -> None:
-        """Take the first candle from whoever knows it."""
+        """Record a first candle that is known from elsewhere."""
         self._known[info.symbol] = info.onboard_ms, first_ms
 
     def save(self) -> None:
-        """Write what is known. Blocking. A disk that takes nothing is logged: the exchange is asked again one day."""
+        """Write what is known. Blocking. A failing disk is only logged: the exchange is asked again one day."""
         known = {symbol: {"onboard_ms": at, "first_ms": first} for symbol, (at, first) in sorted(self._known.items())}
         try:
             write_json_durably(self._file, known)
         except OSError as error:
-            log.warning("first candles cannot be written file=%s: %s", self._file, error)
+            log.warning('first candles not saved file=%s error="%s"', self._file, error)
 
     async def _ask(self, info: Instrument, priority: Priority) -> int | None:
         first_ms = await self._first_from(info, 0, priority)
         if first_ms is None or first_ms >= info.onboard_ms // BASE_MS * BASE_MS:
             return first_ms
-        # There are candles from before the date: of the same contract, unless there was a pause.
+        # There are candles from before the date: they belong to the same contract, unless there was a pause.
         until_ms = info.onboard_ms + DAY_MS
         days = await self._client.klines(info.symbol, "1d", limit=DAYS, end_ms=until_ms, priority=priority)
         opens = [day.open_time_ms for day in days]
@@ -119,12 +119,12 @@ class FirstCandles:
 
 
 def _read(file: Path) -> dict[str, tuple[int, int]]:
-    """What an earlier process knew. A file that cannot be read says nothing: the exchange is asked again."""
+    """Read what an earlier process knew. An unreadable file counts as empty: the exchange is asked again."""
     try:
         known: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
         return {symbol: (int(row["onboard_ms"]), int(row["first_ms"])) for symbol, row in known.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("first candles known before cannot be read file=%s: %r", file, error)
+        log.warning('saved first candles unreadable file=%s error="%r"', file, error)
         return {}

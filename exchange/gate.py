@@ -1,4 +1,4 @@
-"""The waiting side of the budget: requests queue here until the pure core lets them go."""
+"""The waiting side of the budget: requests queue here until the pure core grants them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from exchange.budget import Budget, Priority, Ticket
 from exchange.errors import ExchangeError
 from exchange.limits import Limits
 
-#: How long a request waits for a circuit to try again. Beyond it the caller learns at once, and decides.
+#: How long a request waits for an open circuit. If it would take longer, the caller learns at once, and decides.
 PATIENCE_SECONDS = 90.0
 
 
 class Gate:
-    """Lets requests of one event loop through as `budget` grants them. Close it to forget its timer."""
+    """Lets requests of one event loop through as `budget` grants them. Close it to stop its timer."""
 
     def __init__(self, budget: Budget, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._budget = budget
@@ -23,9 +23,9 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, priority: Priority, weight: int, *, funding: bool) -> Ticket:
-        """Wait until the request may leave; every ticket returned must come back by `leave`.
+        """Wait until the request may be sent; every ticket returned must be handed back to `leave`.
 
-        Raises Refused if the circuit stays open for longer than the patience, ShareTooSmall.
+        Raises Refused if the circuit stays open for longer than the patience, and ShareTooSmall.
         """
         ticket = self._budget.ask(priority, weight, funding=funding)
         future = asyncio.get_running_loop().create_future()
@@ -41,12 +41,12 @@ class Gate:
         return ticket
 
     def leave(self, ticket: Ticket, limits: Limits | None) -> None:
-        """The request is over; `limits` is None if none came."""
+        """The request is over; `limits` is None if there was no response."""
         self._budget.finish(ticket, limits)
         self._pump()
 
     def close(self) -> None:
-        """Stop the timer. Requests that still wait end in an ExchangeError."""
+        """Stop the timer. Requests still waiting fail with an ExchangeError."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -76,11 +76,11 @@ class Gate:
 
 
 def closed() -> ExchangeError:
-    """Return the error of a request to a client that is not open."""
-    return ExchangeError("the exchange client is closed", "ask within its `async with`")
+    """Return the error for a request to a client that is not open."""
+    return ExchangeError("the exchange client is closed", "use it within its `async with`")
 
 
 def _fail(future: asyncio.Future[None], error: ExchangeError) -> None:
     if not future.done():
         future.set_exception(error)
-        future.exception()  # read once, so that nothing is logged if the waiting task is cancelled just now
+        future.exception()  # read once, so that nothing is logged if the waiting task is being cancelled

@@ -1,4 +1,4 @@
-"""The exchanges there are, in numbers alone: `adapters` has those who speak to them."""
+"""All exchanges, as numbers only: their clients and feeds are in `adapters`."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""What an answer says about the limits of this address: weight used, time, refusal. Pure."""
+"""What a response reports about the limits of this address: weight used, time, refusal. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that opens the circuit; `seconds` is the wait it names, or None."""
+    """A response that opens the circuit; `seconds` is the wait it names, or None."""
 
     status: int
     seconds: float | None
@@ -15,7 +15,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an answer says about the limits: the address's used weight, its time (UTC ms), and whether it refuses."""
+    """What a response reports about the limits: the address's used weight, its time (UTC ms), and a refusal."""
 
     used_weight: int | None = None
     date_ms: int | None = None

@@ -1,8 +1,8 @@
-"""The way to the exchange through a proxy: the configured one (http or socks5) for REST and WebSocket, or none.
+"""The way to the exchange through a proxy: the configured one (http or socks5) for both REST and WebSocket, or none.
 
 Proxy variables of the environment are ignored: REST and WebSocket read different ones, and a collector whose streams
-go another way than its requests is half there. python-socks opens the connections; aiohttp-socks, by the same author,
-makes aiohttp's connector of it, and websockets uses it by itself.
+take another route than its requests only half works. python-socks opens the connections; aiohttp-socks, by the same
+author, wraps it as a connector for aiohttp, and websockets uses it on its own.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 SCHEMES = ("http", "socks5")
 
 PROXY_ERRORS = (ProxyConnectionError, ProxyError, ProxyTimeoutError)
-"""What a connection through `connector` raises besides aiohttp's own errors."""
+"""Errors that a connection through `connector` raises besides aiohttp's own."""
 
 
 def checked(proxy: str) -> str:
-    """Return `scheme://[user:password@]host:port` without a slash at its end. Raises ValueError."""
-    wanted = "must be http://host:port or socks5://host:port, with user:password@ before the host if it asks for them"
+    """Return `scheme://[user:password@]host:port` without a trailing slash. Raises ValueError."""
+    wanted = "must be http://host:port or socks5://host:port, with user:password@ before the host if it requires them"
     try:
         parts = urlsplit(proxy)
         whole = parts.scheme in SCHEMES and parts.hostname and parts.port
@@ -37,16 +37,16 @@ def checked(proxy: str) -> str:
 
 
 def shown(proxy: str) -> str:
-    """Return a proxy as it may be printed: without its password."""
+    """Return a proxy as it may be printed: without user and password."""
     parts = urlsplit(proxy)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def connector(proxy: str | None) -> BaseConnector | None:
-    """Return what aiohttp connects through, None for its own. The proxy resolves the exchange's name."""
+    """Return aiohttp's connector for the proxy, None for its own. The proxy resolves the exchange's name."""
     return None if proxy is None else ProxyConnector.from_url(proxy, rdns=True)
 
 
 def for_websockets(proxy: str | None) -> str | None:
-    """Return what websockets takes as `proxy` (its default asks the environment); the proxy resolves the name."""
+    """Return the `proxy` for websockets (whose default is the environment's); the proxy resolves the name."""
     return proxy and proxy.replace("socks5://", "socks5h://", 1)

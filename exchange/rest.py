@@ -1,4 +1,4 @@
-"""Asks an exchange's REST API within the budget, and raises nothing but ExchangeError."""
+"""Sends requests to an exchange's REST API within the budget, and raises nothing but ExchangeError."""
 
 from __future__ import annotations
 
@@ -38,36 +38,36 @@ class ClientSnapshot:
     weight_total: dict[str, int]
     """By route, in the exchange's weight; every attempt counts."""
     failed_total: dict[str, int]
-    """Failed attempts by the name of the error, Refused among them."""
+    """Failed attempts by the name of the error, including Refused."""
     retries_total: int
     budget: BudgetSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one exchange charges for requests and answers them."""
+    """How one exchange charges for requests and responds to them."""
 
     weight: Callable[[str, Params], int]
     """What a GET of a route costs. Raises ValueError for a route of unknown weight: it must not be sent."""
     funding_routes: Collection[str]
-    """Routes that count against the limit of funding requests instead."""
+    """Routes that count against the limit for funding requests instead."""
     limits: Callable[[int, Mapping[str, str], bytes, int], Limits]
-    """Status, headers, body and the exchange's time (ms) to what they say of the limits."""
+    """Takes status, headers, body and the exchange's time (ms); returns what they report about the limits."""
     answer: Callable[[int, bytes, str], Any]
-    """Status, body and what was asked to the JSON. Raises ExchangeError for an error."""
+    """Takes status, body and a description of the request; returns the JSON. Raises ExchangeError for an error."""
 
 
 class RestClient:
-    """One process's way to one exchange. Open it with ``async with``.
+    """One process's connection to one exchange. Open it with ``async with``.
 
     `rest_url` is scheme and host. `ca_file` (PEM) is trusted besides the system's authorities. `proxy` (see
-    `proxy.checked`) is the only one: the environment's are ignored. A `session` passed in is used and left open,
-    whatever `proxy` says. Reads are repeated up to 4 times on connection errors, timeouts, 408 and 5xx, each
-    repetition paid from the budget again; never after a refusal. A request waits for its turn as long as it takes:
-    bound it with `asyncio.timeout` where that matters; `timeout_seconds` runs from sending.
+    `proxy.checked`) is the only one used: the environment's are ignored. A `session` that is passed in is used and left
+    open, whatever `proxy` is. On connection errors, timeouts, 408 and 5xx a read is attempted up to 4 times, and each
+    attempt is charged to the budget; after a refusal it is never repeated. A request waits for its turn as long as it
+    takes: bound it with `asyncio.timeout` where that matters; `timeout_seconds` counts from sending.
 
-    Raises ExchangeError (see `errors`) and nothing else; the constructor for an unreadable `ca_file` or a `rest_url`
-    that is none.
+    Raises ExchangeError (see `errors`) and nothing else; so does the constructor, for an unreadable `ca_file` or a
+    `rest_url` that is not a URL.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class RestClient:
         )
 
     async def get(self, route: str, params: Params, priority: Priority) -> tuple[bytes, Any]:
-        """Return the body of the answer to a GET, and the JSON in it. Raises ValueError for an unknown route."""
+        """Return the body of the response to a GET, and its JSON. Raises ValueError for an unknown route."""
         backoff = Backoff(self._backoff_seconds, LONGEST_BACKOFF_SECONDS, self._jitter)
         while True:
             try:
@@ -159,7 +159,7 @@ class RestClient:
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
-                # The headers count even if the body breaks off.
+                # The headers count even if the body is cut off.
                 limits = self._dialect.limits(response.status, response.headers, b"", clock.now_ms())
                 body = await response.read()
             limits = self._dialect.limits(response.status, response.headers, body, clock.now_ms())
@@ -179,6 +179,6 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
             raise ExchangeError(
-                f"{ca_file} holds no readable certificate ({error})", "set exchange.ca_file to a PEM file"
+                f"{ca_file} contains no readable certificate ({error})", "set exchange.ca_file to a PEM file"
             ) from None
     return context

@@ -1,4 +1,4 @@
-"""Rows of an exchange's answers, typed. Numbers stay the exchange's own decimal text: nothing is rounded on the way."""
+"""Typed rows of an exchange's responses. Numbers remain the exchange's own decimal text: nothing is rounded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Kline(NamedTuple):
     """One candle. Times are UTC ms; `close_time_ms` is the last millisecond of the interval.
 
     Prices in quote currency, `volume` and `taker_buy_volume` in base currency, the `quote_*` in quote currency.
-    The last row of an answer is the interval still forming. Only the times are sure: `flaw` judges the rest.
+    The last row of a response is the interval still forming. Only the times are certain: `flaw` checks the rest.
     """
 
     open_time_ms: int
@@ -68,18 +68,18 @@ class FundingRate(NamedTuple):
 
 
 class FundingInfo(NamedTuple):
-    """How often a symbol settles its funding, where the exchange says so."""
+    """How often a symbol settles its funding, if the exchange reports that."""
 
     symbol: str
     interval_hours: int
 
 
 class PremiumIndex(NamedTuple):
-    """Mark and index price with the rate of the running funding period, an estimate until `next_funding_time_ms`.
+    """Mark and index price with the rate of the current funding interval, an estimate until `next_funding_time_ms`.
 
     Contracts without funding (quarterly, delisted) have `next_funding_time_ms` 0 and `last_funding_rate` None or zero.
-    `estimated_settle_price` means something in the last hour before a settlement; it and `interest_rate` are None where
-    an answer lacks them.
+    `estimated_settle_price` is only meaningful in the last hour before a settlement; it and `interest_rate` are None if
+    the response lacks them.
     """
 
     symbol: str
@@ -93,7 +93,7 @@ class PremiumIndex(NamedTuple):
 
 
 def flaw(kline: Kline) -> str:
-    """Return why a row cannot be a candle, in one line; empty if it can. What can never be stored is never shown."""
+    """Return, in one line, why a row cannot be a candle; empty if it can. What can never be stored is never served."""
     try:
         check_candle(kline.values)
     except Unserializable as error:

@@ -1,6 +1,6 @@
-"""The symbols an exchange lists, and the operator's wishes to the pairs collected. Pure.
+"""The symbols an exchange lists, and which pairs the operator wants collected. Pure.
 
-An exchange's adapter reads its own answer into a `Universe` (Binance: exchange/binance/universe.py).
+An exchange's adapter parses its response into a `Universe` (Binance: exchange/binance/universe.py).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Literal
 from marketdata.pairs import InvalidPair, symbol_of
 
 type State = Literal["trading", "halted", "ended"]
-"""Whether a symbol trades: now, not for now, or never again."""
+"""Whether a symbol trades: now, not at the moment, or never again."""
 
 type Kind = Literal["coin", "index", "other"]
-"""What a linear perpetual is on: a coin, or an index of coins. Anything else is `other`, and not collected."""
+"""The underlying of a linear perpetual: a coin, or an index of coins. Anything else is `other`, and not collected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Instrument:
     """One symbol. `pair` is freqtrade's notation; precisions are decimals of price and of base amounts.
 
     `status` and `description` (its kind of contract) are the exchange's own words, for the operator.
-    `begins_ms`: open of the first candle of its present contract. The exchange does not say: it is the date of the
-    listing, `onboard_ms`, until exchange/first_candles.py knows better.
+    `begins_ms`: open time of the first candle of its present contract. The exchange does not report it: it is the
+    listing date, `onboard_ms`, until exchange/first_candles.py knows better.
     """
 
     symbol: str
@@ -44,13 +44,13 @@ class Instrument:
 
     @property
     def ours(self) -> bool:
-        """Whether it is a kind we collect, whether it trades or not."""
+        """Whether it is of a kind we collect, trading or not."""
         return self.kind != "other"
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidRow:
-    """A row that may be ours and cannot be read. `symbol` is empty where not even that is there."""
+    """A row that may be ours and cannot be read. `symbol` is empty if even that is missing."""
 
     symbol: str
     reason: str
@@ -60,7 +60,7 @@ class InvalidRow:
 class Universe:
     """Every symbol the exchange lists, by symbol, in the exchange's order; and what could not be read.
 
-    `invalid` are the rows that may be ours, `unread` the symbols of all rows that could not be read, whoever's.
+    `invalid` are the rows that may be ours, `unread` the symbols of all rows that could not be read, ours or not.
     """
 
     symbols: dict[str, Instrument]
@@ -69,15 +69,15 @@ class Universe:
 
     @property
     def empty(self) -> bool:
-        """Whether it lists nothing at all: then it is not known yet."""
+        """Whether it lists nothing at all: it is not known yet."""
         return not self.symbols and not self.unread
 
     def __contains__(self, symbol: object) -> bool:
-        """Whether the exchange lists a symbol, be its row readable or not."""
+        """Whether the exchange lists a symbol, even if its row is unreadable."""
         return symbol in self.symbols or symbol in self.unread
 
     def eligible(self, include_index: bool = False) -> list[Instrument]:
-        """Return what may be collected, sorted by pair: what trades, on a coin (or a coin index)."""
+        """Return what may be collected, sorted by pair: trading contracts on a coin (or a coin index)."""
         kinds = ("coin", "index") if include_index else ("coin",)
         found = [info for info in self.symbols.values() if info.state == "trading" and info.kind in kinds]
         return sorted(found, key=lambda info: info.pair)
@@ -85,11 +85,11 @@ class Universe:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the operator's `pairs`, `include` and `exclude` come to.
+    """The result of the operator's `pairs`, `include` and `exclude`.
 
-    `symbols`: collected now. `not_trading`: asked for by name and known, but halted or delisted; worth a warning, not
-    a refusal to start. `unmatched`: include and exclude patterns that fit no pair. `unreadable`: pairs asked for by
-    name that the exchange lists in a row we cannot read.
+    `symbols`: collected now. `not_trading`: named by the operator and known, but halted or delisted; worth a warning,
+    but no reason not to start. `unmatched`: include and exclude patterns that match no pair. `unreadable`: pairs named
+    by the operator that the exchange lists in a row we cannot read.
     """
 
     symbols: tuple[Instrument, ...]
@@ -116,9 +116,9 @@ def select(
     *,
     include_index: bool = False,
 ) -> Selection:
-    """Return the symbols to collect: `pairs` ("all" eligible, or a list), of them `include`, of them not `exclude`.
+    """Return the symbols to collect: of `pairs` ("all" eligible, or a list) those in `include` but not in `exclude`.
 
-    Patterns are those of `fits`: ``*/USDT:USDT``, ``1000*``. A pair listed by name that is known but not trading lands
+    `fits` defines the patterns: ``*/USDT:USDT``, ``1000*``. A pair listed by name that is known but not trading ends up
     in `not_trading`. Raises UnknownPair for a name the exchange does not list as a contract we collect.
     """
     eligible = universe.eligible(include_index)
@@ -143,7 +143,7 @@ def select(
 
 
 def fits(pair: str, pattern: str) -> bool:
-    """Whether a pattern of the configuration names a pair: by its own text, or as fnmatch has it; case counts."""
+    """Whether a pattern of the configuration matches a pair: literally, or by fnmatch; case-sensitive."""
     return pair == pattern or fnmatchcase(pair, pattern)
 
 
@@ -176,7 +176,7 @@ def _named(universe: Universe, pair: str, include_index: bool) -> Instrument:
 
 
 def _nearest(universe: Universe, pair: str, include_index: bool) -> list[str]:
-    """Up to three eligible pairs: the one meant by another notation (BTCUSDT, btc/usdt), else by spelling."""
+    """Up to three eligible pairs: the one meant in another notation (BTCUSDT, btc/usdt), else the closest spellings."""
     eligible = universe.eligible(include_index)
     key = _letters(pair)
     same = [info.pair for info in eligible if key in (info.symbol, info.base, _letters(info.pair))]

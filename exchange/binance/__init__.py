@@ -1,1 +1,1 @@
-"""Binance USDT-M futures: everything that is this exchange's own. Facts and traps: docs/binance.md."""
+"""Binance USDT-M futures: everything specific to this exchange. Facts and traps: docs/binance.md."""

@@ -1,7 +1,7 @@
-"""The edge to cryptofeed: one feed of one channel, subscriptions in, events out.
+"""The edge to cryptofeed: one feed for one channel, subscriptions in, events out.
 
-Everything cryptofeed lets through that would drop a connection of 200 streams (a bad frame, an unknown symbol, a
-raising callback) is caught and counted here: this is the one place with a broad ``except``.
+Whatever would escape from cryptofeed and drop a connection with 200 streams (a bad frame, an unknown symbol, a callback
+that raises) is caught and counted here: this is the only place with a broad ``except``.
 """
 
 import logging
@@ -27,21 +27,21 @@ from exchange.universe import Instrument
 from marketdata.timeframes import BASE_TIMEFRAME
 
 log = logging.getLogger(__name__)
-logging.getLogger("cryptofeed").setLevel(logging.WARNING)  # its info is ours to log; no exception is muted
+logging.getLogger("cryptofeed").setLevel(logging.WARNING)  # we log its info events ourselves; no exception is muted
 
 _CRYPTOFEED_CHANNELS = {CANDLES: CRYPTOFEED_CANDLES, MARK_PRICE: CRYPTOFEED_FUNDING}
-"""Our channel to cryptofeed's. Its FUNDING is the exchange's markPrice stream, which carries both."""
+"""Maps our channels to cryptofeed's. Its FUNDING is the exchange's markPrice stream, which carries both."""
 
 _STREAMS = {CANDLES: f"kline_{BASE_TIMEFRAME}", MARK_PRICE: "markPrice@1s"}
 
 
 def stream_address(websocket_url: str) -> str:
-    """Return the address of a stream that is always there."""
+    """Return the address of a stream that always exists."""
     return f"{websocket_url}/market/stream?streams=btcusdt@{_STREAMS[CANDLES]}"
 
 
 def _name(info: Instrument) -> str:
-    """Return cryptofeed's name of a symbol."""
+    """Return cryptofeed's name for a symbol."""
     name: str = Symbol(info.base, info.quote, type="perpetual").normalized
     return name
 
@@ -66,9 +66,9 @@ class _Connection(WSAsyncConn):  # type: ignore[misc]  # cryptofeed's classes ar
 
 
 class ChannelFeed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes are untyped
-    """cryptofeed's Binance futures feed with a handler that never raises and a connection that `session` supervises.
+    """cryptofeed's Binance futures feed with a handler that never raises and a connection supervised by `session`.
 
-    At most `streams_per_connection` instruments: then it has one connection.
+    It takes at most `streams_per_connection` instruments, so that it has a single connection.
     """
 
     per_connection_limit = FACTS.streams_per_connection
@@ -85,8 +85,8 @@ class ChannelFeed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes
         channel = _CRYPTOFEED_CHANNELS[streams.channel]
         callback = self._on_candle if streams.channel == CANDLES else self._on_mark_price
         names = {_name(info): info.symbol for info in streams.instruments}
-        # Its list of symbols, which it copies when it is built: it would fetch it without a timeout and choke on rows
-        # of stocks.
+        # cryptofeed copies this list of symbols when it is built. Without it, it would fetch one without a timeout and
+        # fail on rows of stocks.
         Symbols.set(BinanceFutures.id, names, {})
         super().__init__(
             symbols=list(names),
@@ -94,15 +94,15 @@ class ChannelFeed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes
             callbacks={channel: callback},
             candle_interval=BASE_TIMEFRAME,
             candle_closed_only=False,
-            retries=-1,  # the session retries by itself, with a cap
-            timeout=-1,  # and watches for silence, also for the silence from the start
+            retries=-1,  # the session itself retries, with a cap
+            timeout=-1,  # and watches for silence, also right after the start
             config={"log": {"disabled": True}, "uvloop": False, "ignore_invalid_instruments": False},
         )
 
     def _stream_names(self) -> list[str]:
-        """Every stream as it stands in an address: a symbol may hold what parts the names, or ends an address.
+        """Return each stream's name as part of a URL: a symbol may contain characters that separate names or end a URL.
 
-        cryptofeed writes it as it is, and takes one that begins with a small p for a premium index.
+        cryptofeed would insert symbols unchanged, and takes one that begins with a lower-case p for a premium index.
         """
         symbols = [symbol for subscribed in self.subscription.values() for symbol in subscribed]
         return [f"{quote(symbol.lower(), safe='')}@{_STREAMS[self._channel]}" for symbol in symbols]
@@ -126,10 +126,10 @@ class ChannelFeed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes
             self._sink.invalid(self._channel, "malformed")
         except Exception:
             self._sink.invalid(self._channel, "bug")
-            log.exception("frame handler failed channel=%s frame=%.200r", self._channel, msg)
+            log.exception('frame handler failed channel=%s frame="%.200r"', self._channel, msg)
 
     async def _book(self, msg: Any, pair: str, timestamp: float) -> None:
-        """Ignore a book frame that strays in: cryptofeed would fetch a snapshot by REST, outside every budget."""
+        """Ignore a stray book frame: cryptofeed would fetch a snapshot by REST, outside every budget."""
 
     async def _on_candle(self, candle: Any, receipt_seconds: float) -> None:
         event = candle_from_frame(candle.raw, self._pair_of)

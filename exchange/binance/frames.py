@@ -1,4 +1,4 @@
-"""Binance's WebSocket frames to events. Pure: a frame is an event, or ``Invalid`` with a reason of a closed set."""
+"""Parses Binance's WebSocket frames. Pure: a frame is an event, or ``Invalid`` with a reason from a fixed set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from marketdata.candle_values import CandleValues
 from marketdata.timeframes import BASE_TIMEFRAME
 
 USD_MARGINED = 1
-"""``st`` of a USD-margined row; 2 is COIN-M, which shares the streams since 2026 (docs/binance.md 1.3)."""
+"""``st`` of a USD-margined row; 2 is COIN-M, which has shared the streams since 2026 (docs/binance.md 1.3)."""
 
 
 def candle_from_frame(data: Mapping[str, Any], pair_of: Mapping[str, str]) -> Candle:

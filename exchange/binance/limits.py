@@ -1,9 +1,9 @@
-"""What a REST request costs of Binance's limits, and what an answer says of them. Pure.
+"""What a REST request costs under Binance's limits, and what a response reports about them. Pure.
 
-Source: "Request Weight" of each page under Binance, USDS-M Futures, Market Data Endpoints
+Source: "Request Weight" on each page under Binance, USDS-M Futures, Market Data Endpoints
 (https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api). Measured on the live
-exchange on 2026-10-07: a kline request without `limit` costs 5, and one of exactly 100 rows costs 1 where the text says
-2; the dearer of text and measurement stands here.
+exchange on 2026-10-07: a kline request without `limit` costs 5, and one of exactly 100 rows costs 1 where the
+documentation says 2. This table has the higher of the two.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ TICKER_PRICE = "/fapi/v1/ticker/price"
 TICKER_BOOK = "/fapi/v1/ticker/bookTicker"
 DEPTH = "/fapi/v1/depth"
 
-#: Cost no weight: they share a limit of 500 requests per 5 minutes and IP instead ("Get Funding Rate History").
+#: These cost no weight: instead they share a limit of 500 requests per 5 minutes and IP ("Get Funding Rate History").
 FUNDING_ROUTES = frozenset({FUNDING_RATE, FUNDING_INFO})
 
-#: The most rows one kline request may ask for (-1130 above), and one funding-history request.
+#: The most rows of one kline request (-1130 above), and of one funding-history request.
 MAX_KLINES = 1500
 MAX_FUNDING_RATES = 1000
 
-#: The numbers of levels "Order Book" allows; up to the 50th they cost the same.
+#: The numbers of levels that "Order Book" allows; up to 50 they cost the same.
 DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 
-#: A larger page, dearer by weight, for where the number of requests is what binds; and the budget's pace.
+#: A larger page that costs more weight, for when the number of requests is the bottleneck; and the budget's pace.
 LONG_PAGE = 1000
 REQUESTS_A_MINUTE = 600
 
-#: Rows of one kline request that buy the most history: 499 rows for a weight of 2.
+#: The `limit` of a kline request that returns the most history per weight: 499 rows for a weight of 2.
 BEST_KLINES_LIMIT = 499
 
 
@@ -63,18 +63,18 @@ def weight(route: str, params: Params) -> int:
 
 
 def page_limit(rows: int, largest: int = BEST_KLINES_LIMIT) -> int:
-    """Return the `limit` of the next kline request when `rows` more are wanted: as few weight as rows allow.
+    """Return the `limit` of the next kline request when `rows` more are wanted: as little weight as possible.
 
-    `largest` bounds a page. The default is the cheapest by weight; 1000 costs a quarter more weight and half the
-    requests, which pays where the number of requests is what binds (long histories).
+    `largest` is the maximum. The default is the cheapest by weight; 1000 costs a quarter more weight but half the
+    requests, which pays off where the number of requests is the bottleneck (long histories).
     """
     return max(1, min(rows, largest, MAX_KLINES))
 
 
 def page_rows(share: int) -> int:
-    """Return the rows of a page of months of history, for this share (weight a minute).
+    """Return the page size for months of history at this share (weight per minute).
 
-    The cheapest by weight, or 1,000 where the budget's pace (10 requests a second) is what binds.
+    It is the cheapest by weight, or 1,000 where the budget's pace (10 requests a second) is the bottleneck.
     """
     usable = share * (100 - CONFIRM_RESERVE_PERCENT) // 100
     weight_of_best = 2
@@ -120,17 +120,17 @@ _TABLE: Mapping[str, Callable[[Params], int]] = MappingProxyType(
     }
 )
 
-#: Every route that may be asked.
+#: Every route that may be requested.
 ROUTES = tuple(_TABLE)
 
-#: 403 the firewall, 418 a ban for going on after 429, 429 too much, 451 the wrong country (Binance, "General Info").
+#: 403: firewall; 418: ban for continuing after 429; 429: over the limit; 451: wrong country (Binance, "General Info").
 REFUSING_STATUSES = frozenset({403, 418, 429, 451})
 
 _BANNED_UNTIL_MS = re.compile(r"banned until (\d{13})\b")
 
 
 def read_refusal(status: int, retry_after: str | None, body: str, now_ms: int) -> Refusal | None:
-    """Return the refusal in an answer, or None if the status is none.
+    """Return the refusal in a response, or None if its status is not one.
 
     `retry_after` is the header, in seconds or as an HTTP date; `body` may say "IP(..) banned until <ms>". The later of
     the two counts. `now_ms` is the exchange's time.
@@ -155,7 +155,7 @@ def _retry_after_seconds(text: str, now_ms: int) -> float | None:
 
 
 def read_limits(status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Limits:
-    """Read the headers (and a ban's body) of an answer; `now_ms` is the exchange's time where `Date` is missing."""
+    """Read the headers (and a ban's body) of a response; `now_ms` is the exchange's time, used if `Date` is missing."""
     used = headers.get("X-MBX-USED-WEIGHT-1M", "")
     date_ms = _date_ms(headers.get("Date"))
     refusal = read_refusal(

@@ -29,8 +29,8 @@ from marketdata.timeframes import InvalidTimeframe, timeframe_ms
 class BinanceClient:
     """The REST client of one process: ``async with BinanceClient(url, Budget(30)) as client``.
 
-    `rest_url` is scheme and host, ``https://fapi.binance.com``; `options` are those of `rest.RestClient`. Every method
-    raises ExchangeError and nothing else.
+    `rest_url` is scheme and host, ``https://fapi.binance.com``; `options` are those of `rest.RestClient`. Methods raise
+    ExchangeError and nothing else.
     """
 
     facts = FACTS
@@ -50,7 +50,7 @@ class BinanceClient:
         await self._rest.__aexit__(kind, error, trace)
 
     async def ping(self, *, priority: Priority = Priority.UNIVERSE) -> None:
-        """Return if the exchange answers."""
+        """Return if the exchange responds."""
         await self._json(limits.PING, {}, priority)
 
     async def server_time_ms(self, *, priority: Priority = Priority.UNIVERSE) -> int:
@@ -63,7 +63,7 @@ class BinanceClient:
         return server_ms
 
     async def listing(self, *, priority: Priority = Priority.UNIVERSE) -> Listing:
-        """Return the symbols, and exchangeInfo as it came: about 1.2 MB of JSON."""
+        """Return the symbols, and exchangeInfo as received: about 1.2 MB of JSON."""
         answer = await self._json(limits.EXCHANGE_INFO, {}, priority)
         if not isinstance(answer, dict):
             raise malformed(limits.EXCHANGE_INFO, "not an object")
@@ -81,7 +81,7 @@ class BinanceClient:
     ) -> list[Kline]:
         """Return up to `limit` (1500 at most) candles with open times from `start_ms` to `end_ms`, both inclusive.
 
-        Oldest first. From `start_ms` on if it is given, else the latest; the last may be the one still forming.
+        Oldest first: the first ones from `start_ms` if given, else the latest; the last one may still be forming.
         """
         params = _params(symbol=symbol, interval=interval, startTime=start_ms, endTime=end_ms, limit=limit)
         return _read(limits.KLINES, read_klines, await self._json(limits.KLINES, params, priority))
@@ -98,7 +98,7 @@ class BinanceClient:
     ) -> list[Kline]:
         """Return every candle the exchange has with an open time from `start_ms` to `end_ms`, inclusive, oldest first.
 
-        Candles it does not have (before the listing, its own holes) are absent. See `klines_pages`.
+        Candles it does not have (before the listing, exchange holes) are absent. See `klines_pages`.
         """
         pages = self.klines_pages(symbol, interval, start_ms, end_ms, priority=priority, largest_page=largest_page)
         return [row async for page in pages for row in page]
@@ -113,7 +113,7 @@ class BinanceClient:
         priority: Priority = Priority.HISTORY,
         largest_page: int = limits.BEST_KLINES_LIMIT,
     ) -> AsyncIterator[list[Kline]]:
-        """Yield what `klines_range` returns page by page, for ranges of months; `limits.page_limit` sizes the pages.
+        """Yield the result of `klines_range` page by page, for ranges of months; `limits.page_limit` sizes the pages.
 
         `interval` must be a timeframe of `marketdata.timeframes`.
         """
@@ -159,16 +159,16 @@ class BinanceClient:
     ) -> list[FundingRate]:
         """Return settled funding rates from `start_ms` to `end_ms`, inclusive, oldest first; of all symbols if None.
 
-        Costs no weight and one of the funding bucket's requests.
+        Costs no weight, but one request of the funding limit.
         """
         params = _params(symbol=symbol, startTime=start_ms, endTime=end_ms, limit=limit)
         answer = await self._json(limits.FUNDING_RATE, params, priority)
         return _read(limits.FUNDING_RATE, read_funding_rates, answer)
 
     async def funding_info(self, *, priority: Priority = Priority.UNIVERSE) -> list[FundingInfo]:
-        """Return the funding interval of every adjusted symbol; the others pay each 8 h.
+        """Return the funding interval of every adjusted symbol; the others settle every 8 h.
 
-        Costs no weight and one of the funding bucket's requests.
+        Costs no weight, but one request of the funding limit.
         """
         answer = await self._json(limits.FUNDING_INFO, {}, priority)
         return _read(limits.FUNDING_INFO, read_funding_info, answer)
@@ -176,19 +176,19 @@ class BinanceClient:
     async def premium_index(
         self, symbol: str | None = None, *, priority: Priority = Priority.UNIVERSE
     ) -> list[PremiumIndex]:
-        """Return mark price, index price and running funding rate of one symbol, or of all (weight 10)."""
+        """Return mark price, index price and current funding rate of one symbol, or of all (weight 10)."""
         answer = await self._json(limits.PREMIUM_INDEX, _params(symbol=symbol), priority)
         return _read(limits.PREMIUM_INDEX, read_premium_index, answer)
 
     async def raw(self, route: str, params: limits.Params, *, priority: Priority = Priority.UNIVERSE) -> bytes:
-        """Return the answer to a GET of `route` (one of `limits.ROUTES`) byte by byte, for passing it on: it is JSON.
+        """Return the response to a GET of `route` (one of `limits.ROUTES`) byte for byte, to pass it on: it is JSON.
 
         Raises ValueError for a route of unknown weight.
         """
         return (await self._rest.get(route, params, priority))[0]
 
     def rows_of_long_pages(self) -> int:
-        """Return the `largest_page` with which months of candles come soonest at this budget's share."""
+        """Return the `largest_page` that fetches months of candles fastest at this budget's share."""
         return limits.page_rows(self.budget.snapshot().share)
 
     def snapshot(self) -> ClientSnapshot:
@@ -200,29 +200,29 @@ class BinanceClient:
 
 
 def read_answer(status: int, body: bytes, asked: str) -> Any:
-    """Return the JSON of an answer that refuses nothing; `asked` is the route and parameters, for the message.
+    """Return the JSON of a response that is not a refusal; `asked` is the route and parameters, for the message.
 
-    Raises Unavailable for 408, 5xx, redirects and what is not JSON, BadRequest for the other 4xx.
+    Raises Unavailable for 408, 5xx, redirects and anything but JSON, BadRequest for the other 4xx.
     """
     if status == 200:
         try:
             return json.loads(body)
         except (ValueError, RecursionError):
             raise Unavailable(
-                f"{asked} answered with what is not JSON ({excerpt(body)})",
-                "check that exchange.rest_url is the exchange and no proxy or login page answers for it",
+                f"{asked} did not return JSON ({excerpt(body)})",
+                "check that exchange.rest_url is the exchange and that no proxy or login page responds in its place",
             ) from None
     if status == 408 or status >= 500:
-        raise Unavailable(f"{asked} answered {status} ({excerpt(body)})", "wait, and see the exchange's status page")
+        raise Unavailable(f"{asked} returned {status} ({excerpt(body)})", "wait, and check the exchange's status page")
     if status < 400:
-        raise Unavailable(f"{asked} answered {status}, a redirect", "check exchange.rest_url")
+        raise Unavailable(f"{asked} returned {status}, a redirect", "check exchange.rest_url")
     try:
         detail = json.loads(body)
         code, message = int(detail["code"]), str(detail["msg"])
     except (ValueError, TypeError, KeyError, RecursionError):
         code, message = status, excerpt(body)
-    action = "the pair is not listed, or no longer" if code == -1121 else "check exchange.rest_url and the parameters"
-    raise BadRequest(code, f"{asked} answered {status}: {code} {message}", action, message)
+    action = "the pair is not, or no longer, listed" if code == -1121 else "check exchange.rest_url and the parameters"
+    raise BadRequest(code, f"{asked} returned {status}: {code} {message}", action, message)
 
 
 DIALECT = Dialect(limits.weight, limits.FUNDING_ROUTES, limits.read_limits, read_answer)

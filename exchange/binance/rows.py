@@ -1,6 +1,6 @@
-"""Binance's answers to typed rows.
+"""Parses Binance's responses into typed rows.
 
-Every `read_*` raises MalformedRow when an answer is not what Binance documents; extra fields are ignored.
+Every `read_*` raises MalformedRow if a response is not what Binance documents; extra fields are ignored.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _KLINE_TYPES = (int, str, str, str, str, str, int, str, int, str, str)
 def read_klines(answer: Any) -> list[Kline]:
     """Read the arrays of /fapi/v1/klines. Raises MalformedRow.
 
-    Beside rows as documented, one whose times can be read is returned whatever its other columns hold: an impossible
-    row (see `flaw`) must not take the others of its answer with it.
+    If at least one row is as documented, every row whose times can be read is returned, whatever its other columns
+    contain: an impossible row (see `flaw`) must not spoil the other rows of its response.
     """
     rows = _rows(answer)
     if any(_is_documented(row) for row in rows):
@@ -25,7 +25,7 @@ def read_klines(answer: Any) -> list[Kline]:
 
 
 def read_mark_price_klines(answer: Any) -> list[MarkPriceKline]:
-    """Read the arrays of /fapi/v1/markPriceKlines; their volume columns mean nothing. Raises MalformedRow."""
+    """Read the arrays of /fapi/v1/markPriceKlines; their volume columns are meaningless. Raises MalformedRow."""
     return [
         MarkPriceKline(kline.open_time_ms, kline.open, kline.high, kline.low, kline.close, kline.close_time_ms)
         for kline in (Kline(*_columns(row)) for row in _rows(answer))
@@ -43,9 +43,9 @@ def read_funding_rates(answer: Any) -> list[FundingRate]:
 
 
 def read_funding_info(answer: Any) -> list[FundingInfo]:
-    """Read the objects of /fapi/v1/fundingInfo: adjusted symbols, COIN-M ones among them. Raises MalformedRow.
+    """Read the objects of /fapi/v1/fundingInfo: adjusted symbols, including COIN-M ones. Raises MalformedRow.
 
-    A symbol it does not list pays each 8 h.
+    A symbol that is not listed there settles every 8 h.
     """
     rows = [FundingInfo(_text(row, "symbol"), _int(row, "fundingIntervalHours")) for row in map(_object, _rows(answer))]
     for row in rows:
@@ -55,7 +55,7 @@ def read_funding_info(answer: Any) -> list[FundingInfo]:
 
 
 def read_premium_index(answer: Any) -> list[PremiumIndex]:
-    """Read /fapi/v1/premiumIndex: one object for a symbol, a list without. Raises MalformedRow."""
+    """Read /fapi/v1/premiumIndex: an object for one symbol, a list for all. Raises MalformedRow."""
     return [
         PremiumIndex(
             _text(row, "symbol"),
@@ -73,7 +73,7 @@ def read_premium_index(answer: Any) -> list[PremiumIndex]:
 
 def _rows(answer: Any) -> list[Any]:
     if not isinstance(answer, list):
-        raise MalformedRow(f"a list of rows was expected, not {_excerpt(answer)}")
+        raise MalformedRow(f"expected a list of rows, not {_excerpt(answer)}")
     return answer
 
 
@@ -96,7 +96,7 @@ def _columns(row: Any) -> list[Any]:
 
 def _object(row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
-        raise MalformedRow(f"an object was expected, not {_excerpt(row)}")
+        raise MalformedRow(f"expected an object, not {_excerpt(row)}")
     return row
 
 

@@ -1,7 +1,7 @@
-"""Binance's exchangeInfo to the universe of symbols. Pure.
+"""Parses Binance's exchangeInfo into the universe of symbols. Pure.
 
-exchangeInfo lists far more than we collect (2026-10-07: 924 symbols, 789 trading, of those about 217 on stocks, metals
-and indices; quarterlies; delisted ones for months). Rows of other kinds may hold anything; a row of ours must be whole.
+exchangeInfo lists far more than we collect (2026-10-07: 924 symbols, 789 trading, about 217 of those on stocks, metals
+and indices; quarterlies; delisted ones for months). Rows of other kinds may contain anything; ours must be complete.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COIN = "COIN"
 INDEX = "INDEX"
 
 ENDED = frozenset({"DELIVERING", "DELIVERED", "SETTLING", "CLOSE"})
-"""Statuses after which a symbol trades no more (docs/binance.md 2); any other that is not TRADING is a halt."""
+"""Statuses of symbols that will never trade again (docs/binance.md 2); any other than TRADING is a halt."""
 
 _KINDS: dict[tuple[str, str, str, str], Kind] = {
     (PERPETUAL, QUOTE, QUOTE, COIN): "coin",
@@ -29,7 +29,7 @@ _KINDS: dict[tuple[str, str, str, str], Kind] = {
 
 
 def parse(exchange_info: object) -> Universe:
-    """Read the answer of /fapi/v1/exchangeInfo, of 2021 as of 2026. Never raises, whatever it is given."""
+    """Read the response of /fapi/v1/exchangeInfo, as in 2021 and as in 2026. Never raises, whatever the input."""
     listed = exchange_info.get("symbols") if isinstance(exchange_info, Mapping) else None
     if not isinstance(listed, list):
         return Universe({}, (InvalidRow("", "exchangeInfo has no list of symbols"),))
@@ -81,7 +81,7 @@ def _symbol_info(row: Any) -> Instrument | InvalidRow:
 
 
 def _may_be_ours(row: Any) -> bool:
-    """Whether nothing in a row we could not read says that it is of another kind."""
+    """Whether nothing in a row we could not read shows that it is of another kind."""
     if not isinstance(row, Mapping):
         return False
     ours: dict[str, tuple[str, ...]] = {
@@ -97,17 +97,17 @@ def _pair_of(base: str, quote: str, margin: str) -> str:
     try:
         return pair_of(base, quote, margin)
     except InvalidPair:
-        raise _Unreadable(f"has a name that makes no pair: {(base, quote, margin)!r:.80}") from None
+        raise _Unreadable(f"has a name that cannot form a pair: {(base, quote, margin)!r:.80}") from None
 
 
 def _delivery(symbol: str, of: str) -> str:
-    """Quarterlies only: ccxt's notation BTC/USDT:USDT-261225, lest they share the perpetual's pair."""
+    """For quarterlies only: ccxt's notation BTC/USDT:USDT-261225, so that they do not share the perpetual's pair."""
     date = symbol.removeprefix(of + "_")
     return "" if date == symbol else f"-{date}"
 
 
 class _Unreadable(ValueError):
-    """A field of a row is missing, of another type, or nothing we can name or store."""
+    """A field of a row is missing, has the wrong type, or cannot be named or stored."""
 
 
 def _text(row: Mapping[Any, Any], key: str, *, may_be_empty: bool = False) -> str:

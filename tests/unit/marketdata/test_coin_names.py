@@ -66,7 +66,7 @@ def test_a_name_that_can_be_stored_is_collected(base: str) -> None:
 def test_a_name_that_cannot_be_stored_is_reported_in_one_printable_line(base: str) -> None:
     (row,) = listing(coin(base)).invalid
     assert row.symbol == f"{base}USDT"
-    assert row.reason.startswith("has a name that makes no pair")
+    assert row.reason.startswith("has a name that cannot form a pair")
     assert row.reason.isprintable()
 
 
