@@ -1,1 +1,1 @@
-"""The gateway: Binance's market-data REST for a fleet of bots, answered from collectors and stores."""
+"""The gateway: Binance's market-data REST API for a fleet of bots, answered from collectors and stores."""

@@ -15,7 +15,7 @@ from service.logs import log_to_stderr
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 on failure, 2 (bad configuration, or a check failed)."""
+    """Run a command and return its exit code: 0, 1 on failure, 2 for a bad configuration or a failed check."""
     arguments = _parser().parse_args(argv)
     return exit_code("gateway", lambda: _command(arguments))
 
@@ -27,7 +27,7 @@ def _command(arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int | N
     match arguments.command:
         case "check" if arguments.offline:
             read_tokens(config)
-            return check_result("gateway", (), "configuration and tokens are right; nobody was asked")
+            return check_result("gateway", (), "configuration and tokens are right; nothing was requested")
         case "check":
             return check.run(config)
         case "compare":
@@ -39,17 +39,17 @@ def _command(arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int | N
 def _parser() -> argparse.ArgumentParser:
     parser, commands = parsers(
         "gateway",
-        "Answer bots as Binance's market-data REST does, from collectors and stores.",
+        "Answer bots as Binance's market-data REST API does, from collectors and stores.",
         {
             "run": "serve until stopped",
             "check": "check configuration, tokens, collectors, stores and exchange; write nothing",
-            "compare": "ask a running gateway and the exchange the same; print what differs and the weight saved",
+            "compare": "send a running gateway and the exchange the same requests; print differences and weight saved",
         },
     )
     add = commands["compare"].add_argument
     add("--pairs", type=Path, required=True, metavar="FILE", help="a list of pairs, or a bot's configuration")
-    add("--url", help="the gateway's address; by default where the configuration lets it listen")
-    add("--timeframes", default="3m", help="of the candles compared, like 3m,1h (default: 3m)")
+    add("--url", help="the gateway's address; by default the one it listens on according to the configuration")
+    add("--timeframes", default="3m", help="timeframes of the candles to compare, like 3m,1h (default: 3m)")
     return parser
 
 

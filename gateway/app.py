@@ -1,7 +1,7 @@
 """Builds the gateway, runs it, and stops it in order.
 
-Collectors' streams and the stores fill the memory; the routes answer from memory, from the stores, and what neither has
-from the exchange, within its budget.
+Collectors' streams and the stores fill the memory. The routes answer from memory, from the stores, and for what neither
+has from the exchange, within its budget.
 """
 
 import asyncio
@@ -50,28 +50,28 @@ from service.run import Service, run_service
 log = logging.getLogger(__name__)
 
 STORE_SECONDS = 5.0
-"""So long a store may take to answer."""
+"""How long to wait for a store's response."""
 
 DRAIN_SECONDS = 1.0
-"""After /readyz has begun to refuse, balancers have this long to notice before the gateway stops to listen."""
+"""After /readyz has begun to refuse, load balancers have this long to notice before the gateway stops listening."""
 
 STOP_SECONDS = 6.0
-"""How long a stop waits for open requests: those held at a close are answered."""
+"""How long a stop waits for open requests: those held at a close are still answered."""
 
 
 async def run(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError for what an operator must mend."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigError for what an operator must correct."""
 
     async def build(stack: AsyncExitStack) -> Service:
         app = await _App.build(config, stack)
-        stack.callback(app.web.drain)  # also when an error ends it
+        stack.callback(app.web.drain)  # also if an error ends it
         return Service(app.work, drain=app.drain, started=lambda: not app.not_ready(), not_ready=app.not_ready)
 
     await run_service(build)
 
 
 class _App:
-    """The gateway's parts, wired."""
+    """The gateway's parts, wired together."""
 
     def __init__(self, config: Config, session: aiohttp.ClientSession, client: BinanceClient) -> None:
         self.config = config
@@ -115,13 +115,13 @@ class _App:
 
     @classmethod
     async def build(cls, config: Config, stack: AsyncExitStack) -> "_App":
-        """Wire the parts and listen. Raises ConfigError."""
+        """Wire the parts and start listening. Raises ConfigError."""
         read_tokens(config)
         try:
             config.gateway.state_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"gateway.state_dir = {config.gateway.state_dir}: {error.strerror}") from error
-        # Collectors are ours: no proxy from the environment.
+        # Collectors are ours: no proxy of the environment.
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         exchange = config.exchange
         try:
@@ -149,11 +149,11 @@ class _App:
         return app
 
     def streaming(self) -> bool:
-        """Whether any collector tells us of candles now."""
+        """Whether any collector is streaming candles now."""
         return any(stream.live for stream in self.streams.values())
 
     def not_ready(self) -> list[str]:
-        """Return why the gateway should not be asked."""
+        """Return why the gateway should not receive requests."""
         return not_ready(self.memory, streaming=self.streaming(), store_answers=self.stored.answered)
 
     async def work(self) -> None:
@@ -166,13 +166,13 @@ class _App:
             group.create_task(self.info.run())
 
     async def drain(self) -> None:
-        """Send balancers and clients away, then answer what is open and take no more."""
+        """Turn balancers and clients away, then answer what is open and accept nothing new."""
         self.web.drain()
         await asyncio.sleep(DRAIN_SECONDS)
         await self.server.stop()
 
     def _used_weight(self) -> int:
-        """This gateway's weight in the running minute, read once a second at most."""
+        """This gateway's weight in the current minute, read at most once a second."""
         now = time.monotonic()
         if now - self._weight[0] > 1.0:
             self._weight = (now, self.client.budget.snapshot().used_in_minute)

@@ -1,4 +1,4 @@
-"""The gateway's configuration: one TOML file, read once, wrong input told in one line."""
+"""The gateway's configuration: one TOML file, read once; invalid input is reported in one line."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -18,7 +18,7 @@ type Network = IPv4Network | IPv6Network
 
 
 class GatewaySection(ServiceSection):
-    """Who this gateway is, where it listens, and for whom."""
+    """What this gateway is called, where it listens, and for whom."""
 
     name: Name
     state_dir: LocalPath
@@ -43,12 +43,12 @@ class GatewaySection(ServiceSection):
 
     @property
     def networks(self) -> list[Network]:
-        """Who may ask; everybody if empty."""
+        """Networks that may send requests; everybody may if it is empty."""
         return [ip_network(text) for text in self.allow]
 
 
 class ExchangeSection(Section):
-    """Where the exchange is, and how much of its weight the gateway may spend."""
+    """Where the exchange is, and how much of its weight limit the gateway may spend."""
 
     rest_url: HttpAddress = "https://fapi.binance.com"
     ca_file: LocalPath | None = None
@@ -57,14 +57,14 @@ class ExchangeSection(Section):
 
 
 class CollectorSection(Section):
-    """One collector, whose /stream is read."""
+    """One collector whose /stream is read."""
 
     name: Name
     url: HttpAddress
 
 
 class StoreSection(Section):
-    """One InfluxDB. The token file is read at every query; it may lie in `$CREDENTIALS_DIRECTORY`."""
+    """One InfluxDB. The token file is read for every query; it may be in `$CREDENTIALS_DIRECTORY`."""
 
     name: Name
     url: HttpAddress
@@ -73,7 +73,7 @@ class StoreSection(Section):
     reader_token_file: LocalPath
 
     def opened(self) -> Store:
-        """What the reader needs to know of it."""
+        """Return what the reader needs to know about it."""
         return Store(self.url, token_file=self.reader_token_file, ca_file=self.ca_file)
 
     @field_validator("reader_token_file")
@@ -83,7 +83,7 @@ class StoreSection(Section):
 
 
 class Config(Section):
-    """The whole file. Without a collector the stores are polled."""
+    """The whole file. Without a collector, the stores are polled."""
 
     gateway: GatewaySection
     exchange: ExchangeSection = ExchangeSection()
@@ -103,6 +103,6 @@ def load(path: Path) -> Config:
 
 
 def read_tokens(config: Config) -> None:
-    """Read every token once, as a proof that all are there. Raises ConfigError."""
+    """Read every token once, to prove that they are all there. Raises ConfigError."""
     for store in config.store:
         read_token(store.reader_token_file)

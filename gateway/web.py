@@ -24,10 +24,10 @@ _GZIP_LEVEL = 1
 _LATENCY_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 SIGNED = (
-    "marketdata gateway: signed requests are refused, API keys must not pass here. Leave urls.api.fapiPrivate and all "
-    "other private URLs as they are; only urls.api.fapiPublic points to the gateway."
+    "marketdata gateway: signed requests are refused, API keys must not be sent here. Leave urls.api.fapiPrivate and "
+    "all other private URLs as they are; only urls.api.fapiPublic points to the gateway."
 )
-NOT_ALLOWED = "marketdata gateway: this address is in none of the networks of gateway.allow."
+NOT_ALLOWED = "marketdata gateway: this address is not in any of the networks of gateway.allow."
 
 BOTS = "/bots/"
 MOST_BOTS = 500
@@ -44,7 +44,7 @@ _OTHER_APIS = {
 
 
 class Web:
-    """Dispatches requests to handlers, one a path; what it counts is in `registry`."""
+    """Dispatches requests to handlers by path; its metrics are in `registry`."""
 
     def __init__(
         self,
@@ -65,27 +65,27 @@ class Web:
         self._bots: set[str] = set()
         self.requests = Counter(
             "marketdata_gateway_requests",
-            "Requests answered, by route (`other` for those that are refused as unknown) and HTTP status.",
+            "Requests answered, by route (`other` for those refused as unknown) and HTTP status.",
             ["route", "status"],
             registry=registry,
         )
         self.bot_requests = Counter(
             "marketdata_gateway_bot_requests",
-            f"Requests by the path of a bot, {BOTS}NAME/fapi/v1/..., counted when they come, by name (`other` beyond "
-            f"{MOST_BOTS} names); none that are refused as unknown or not allowed; diagnostic.",
+            f"Requests under a bot's path, {BOTS}NAME/fapi/v1/..., counted when they arrive, by name (`other` beyond "
+            f"{MOST_BOTS} names), without those refused as unknown or not allowed; diagnostic.",
             ["bot"],
             registry=registry,
         )
         self.seconds = Histogram(
             "marketdata_gateway_request_seconds",
-            "From the request's head to the answer, time held at the close included.",
+            "From the request's head to the response, including time held at a close.",
             ["route"],
             buckets=_LATENCY_BUCKETS,
             registry=registry,
         )
         self.weight = Counter(
             "marketdata_gateway_asked_weight",
-            "Request weight the exchange would have charged the bots for what was answered.",
+            "Request weight that the exchange would have charged the bots for what was answered.",
             ["route"],
             registry=registry,
         )
@@ -99,7 +99,7 @@ class Web:
         )
 
     def drain(self) -> None:
-        """From now on /readyz refuses and every answer asks the client to come back on a new connection."""
+        """From now on /readyz refuses, and every response asks the client to come back on a new connection."""
         self._draining = True
 
     async def _serve(self, request: web.Request) -> web.Response:
@@ -120,8 +120,8 @@ class Web:
         except Refused as refusal:
             response = _refusal(refusal)
         except Exception:
-            log.exception("a request failed: %s", request.path_qs)
-            response = _refusal(not_now("an error of its own, see its log", 5))
+            log.exception('request failed path="%s"', request.path_qs)
+            response = _refusal(not_now("internal error, see its log", 5))
         response.headers["X-MBX-USED-WEIGHT-1M"] = str(self._used_weight())
         if self._draining:
             response.force_close()
@@ -130,7 +130,7 @@ class Web:
         return response
 
     def _count(self, bot: str) -> None:
-        """When it comes, not when it is answered: what an ended bot left behind must not count for its successor."""
+        """Count on arrival, not when answered: what an ended bot left behind must not count for its successor."""
         if bot not in self._bots and len(self._bots) < MOST_BOTS:
             self._bots.add(bot)
         self.bot_requests.labels(bot if bot in self._bots else "other").inc()
@@ -159,8 +159,8 @@ class Web:
                 return f"marketdata gateway: {path} is not served here. Leave {key} as it is."
         served = " ".join(sorted(path.rpartition("/v1/")[2] for path in self._handlers if path.startswith("/fapi/")))
         return (
-            f"marketdata gateway: {path} is not served here, of /fapi/v1/ these are: {served}. For orders and "
-            "accounts leave urls.api.fapiPrivate as it is."
+            f"marketdata gateway: {path} is not served here. Served under /fapi/v1/: {served}. For orders and "
+            "accounts, leave urls.api.fapiPrivate as it is."
         )
 
     def _response(self, request: web.Request, answer: Answer) -> web.Response:

@@ -1,4 +1,4 @@
-"""What a route answers: a body with what is known of its age, or a refusal in Binance's words."""
+"""What a route returns: a body with its age, or a refusal in Binance's words."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 type State = Literal["live", "behind", "history", "upstream", "last-good"]
-"""Header X-Data-State. `live`: nothing newer exists at the exchange but the forming frame. `behind`: the newest ended
-candle is not final yet and left out. `history`: an old range. `upstream`: asked of the exchange just now or within its
-cache time. `last-good`: the exchange is in trouble, this is what it said last."""
+"""Header X-Data-State. `live`: the exchange has nothing newer but the forming frame. `behind`: the newest ended candle
+is not final yet and left out. `history`: an old range. `upstream`: from the exchange, just now or within its cache
+time. `last-good`: the exchange is in trouble, this is its last response."""
 
 type Query = Mapping[str, str]
 """A request's parameters."""
@@ -20,9 +20,9 @@ AGE_LIMIT_MS = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body of JSON. `gzipped` is, or returns, the same body compressed, where the route has that at hand.
+    """A JSON body. `gzipped` is, or returns, the same body compressed, if the route has that at hand.
 
-    `age_ms`: how long ago the exchange said the newest of it.
+    `age_ms`: how long ago the exchange reported the newest part of it.
     """
 
     body: bytes
@@ -48,12 +48,12 @@ class Refused(Exception):
 
 
 def bad_request(code: int, message: str) -> Refused:
-    """Return the refusal of a wrong parameter: Binance's code and text, 400."""
+    """Return the refusal for a wrong parameter: Binance's code and text, status 400."""
     return Refused(400, code, message)
 
 
 def not_now(why: str, retry_after_seconds: float) -> Refused:
-    """Return the refusal for trouble of ours or the exchange's: 429, the only status that bots back off on."""
+    """Return the refusal for trouble of ours or the exchange's: 429, the only status that makes bots back off."""
     return Refused(429, -1003, f"marketdata gateway: {why}", max(1, round(retry_after_seconds)))
 
 
@@ -62,5 +62,5 @@ type Handler = Callable[[Query], Awaitable[Answer]]
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return compact UTF-8 JSON, as the exchange writes it."""
+    """Return compact UTF-8 JSON, in the exchange's style."""
     return msgspec.json.encode(value)

@@ -56,7 +56,7 @@ def optional_symbol(query: Query, known: Container[str], name: str = "symbol") -
 
 
 def interval(query: Query, refused: Container[str] = ()) -> str:
-    """Return an interval of the exchange's, or any other multiple of 3m up to 1d. Raises Refused -1102, -1120."""
+    """Return an interval of the exchange, or any other multiple of 3m up to 1d. Raises Refused -1102, -1120."""
     text = query.get("interval")
     if not text:
         raise missing("interval")

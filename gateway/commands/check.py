@@ -1,4 +1,4 @@
-"""`gateway check`: would `run` serve? One line for each thing that is wrong, exit code 2; only reads."""
+"""`gateway check`: would `run` serve? One line for each problem, exit code 2; it only reads."""
 
 import aiohttp
 
@@ -17,7 +17,7 @@ SECONDS = 5.0
 
 
 async def run(config: Config) -> int:
-    """Print what is wrong, or one line that says what is right; exit code 0 or 2. Raises ConfigError."""
+    """Print each problem, or one line if there is none; exit code 0 or 2. Raises ConfigError."""
     read_tokens(config)
     async with aiohttp.ClientSession(trust_env=False) as session:
         problems = [await _collector(collector, session) for collector in config.collector]
@@ -34,16 +34,16 @@ async def _collector(collector: CollectorSection, session: aiohttp.ClientSession
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with session.get(f"{collector.url}/stream", timeout=timeout, allow_redirects=False) as response:
             if response.status != 200:
-                return f"{key}: /stream answered {response.status}: is this a collector, and has it started?"
+                return f"{key}: /stream returned {response.status}: is this a collector, and has it started?"
             line = stream_lines.parse(await response.content.readline())
     except MalformedLine as error:
         return f"{key}: {error}"
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         return f"{key}: cannot be read: {error or type(error).__name__}"
     if not isinstance(line, Hello) or line.protocol != stream_lines.PROTOCOL:
-        return f"{key}: tells another protocol than {stream_lines.PROTOCOL}: bring both to one release"
+        return f"{key}: uses another protocol than {stream_lines.PROTOCOL}: bring both to the same release"
     if line.exchange != EXCHANGE:
-        return f"{key}: collects {line.exchange}, and this gateway serves {EXCHANGE}: name collectors of that alone"
+        return f"{key}: collects {line.exchange}, but this gateway serves {EXCHANGE}: name only collectors of that"
     return ""
 
 

@@ -1,6 +1,7 @@
-"""`gateway compare`: shadow mode. Asks a running gateway and the exchange the same, for the pairs of a file.
+"""`gateway compare`: shadow mode. Sends a running gateway and the exchange the same requests, for the pairs of a file.
 
-It costs 3 weight and a funding request a pair, 2 more for each further timeframe, paced by half of the gateway's share.
+It costs 3 weight and a funding request per pair, and 2 more for each further timeframe, paced by half the gateway's
+share.
 """
 
 import json
@@ -34,7 +35,7 @@ class PairsFileError(ValueError):
 
 
 async def run(config: Config, pairs_file: Path, *, url: str | None = None, timeframes: Sequence[str] = ("3m",)) -> int:
-    """Compare and print a table; exit code 0 if nothing differs, 1 if something does, 2 for a file that is none."""
+    """Compare and print a table; exit code 0 if nothing differs, 1 if something does, 2 if the file is unusable."""
     try:
         symbols = [symbol_of(pair) for pair in read_pairs(pairs_file)]
     except (PairsFileError, InvalidPair) as error:
@@ -77,7 +78,7 @@ def read_pairs(path: Path) -> list[str]:
 
 
 class Comparison:
-    """Both sides of one comparison, and what came out of it by question."""
+    """Both sides of one comparison, and the results by kind of request."""
 
     def __init__(self, client: BinanceClient, session: aiohttp.ClientSession, base: str) -> None:
         self.tallies: dict[str, Tally] = {}
@@ -86,7 +87,7 @@ class Comparison:
         self._base = base
 
     async def everything(self, symbols: Sequence[str], timeframes: Sequence[str]) -> None:
-        """Ask all there is to be asked. Raises ExchangeError if the exchange is not there at all."""
+        """Send every request. Raises ExchangeError if the exchange cannot be reached at all."""
         await self._client.server_time_ms()
         await self._of_all(limits.EXCHANGE_INFO, frozenset(symbols))
         await self._of_all(limits.PREMIUM_INDEX, frozenset(symbols))
@@ -97,7 +98,7 @@ class Comparison:
             await self._rows("fundingRate", limits.FUNDING_RATE, symbol, None)
 
     async def saved(self) -> tuple[float, float]:
-        """Return the weight the bots asked of the gateway and the weight it spent, since its start."""
+        """Return the weight of the bots' requests to the gateway and the weight it spent, both since its start."""
         async with self._session.get(f"{self._base}/metrics") as answer:
             text = await answer.text()
         total = {"marketdata_gateway_asked_weight_total": 0.0, "marketdata_gateway_exchange_weight_total": 0.0}
@@ -129,7 +130,7 @@ class Comparison:
     async def _ask(
         self, what: str, route: str, params: Mapping[str, str], *, tally: str | None = None
     ) -> tuple[Any, Any] | None:
-        """Both answers; None, counted, if one of them refuses."""
+        """Return both responses; None, after counting it, if one of them is a refusal."""
         try:
             theirs = json.loads(await self._client.raw(route, params, priority=Priority.HISTORY))
             async with self._session.get(self._base + route, params=params) as answer:
@@ -141,7 +142,7 @@ class Comparison:
         except ExchangeError as error:
             self._tally(tally or what).refuse(f"{what}: {error}")
         except TimeoutError:
-            self._tally(tally or what).refuse(f"{what}: the gateway gave no answer in {_TIMEOUT_SECONDS:.0f} s")
+            self._tally(tally or what).refuse(f"{what}: no response from the gateway in {_TIMEOUT_SECONDS:.0f} s")
         return None
 
     def _tally(self, name: str) -> Tally:
@@ -149,7 +150,7 @@ class Comparison:
 
 
 def table(tallies: Mapping[str, Tally], pairs: int, saved: tuple[float, float]) -> str:
-    """Return what is printed: a row a question, examples of what differs, and the weight saved."""
+    """Return what is printed: a row per kind of request, examples of differences, and the weight saved."""
     columns = ("questions", "rows", "equal", "written", "different", "missing", "extra", "refused")
     width = max(len(name) for name in tallies) + 2
     lines = [f"{pairs} pairs", " " * width + " ".join(f"{name:>9}" for name in columns)]
@@ -161,5 +162,5 @@ def table(tallies: Mapping[str, Tally], pairs: int, saved: tuple[float, float]) 
         lines.append(f".. and {len(examples) - _EXAMPLES} more")
     asked, spent = saved
     part = f", {100 * (1 - spent / asked):.1f} % saved" if asked else ""
-    lines.append(f"weight since the gateway's start: asked of it {asked:.0f}, spent by it {spent:.0f}{part}")
+    lines.append(f"weight since the gateway's start: requested from it {asked:.0f}, spent by it {spent:.0f}{part}")
     return "\n".join(lines)

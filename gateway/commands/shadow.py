@@ -1,4 +1,4 @@
-"""Our answers against the exchange's for the same question, row by row. Pure; `gateway compare` asks both."""
+"""Compares our responses to the same requests with the exchange's, row by row. Pure; `gateway compare` fetches both."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 from marketdata.thresholds import CLOSE_DEADLINE_MS
 
-#: Settled funding may reach the store some minutes after the exchange shows it.
+#: Settled funding may reach the store some minutes after the exchange publishes it.
 SETTLED_MS = 10 * 60_000
 
 _KLINE = (
@@ -23,7 +23,7 @@ _KLINE = (
     "taker buy volume",
     "taker buy quote volume",
 )
-#: What an exchange's premium index may have moved by between two answers, as a fraction.
+#: By how much an exchange's premium index may move between two responses, as a fraction.
 _MOVED = Decimal("0.02")
 
 type Row = Mapping[str, Any]
@@ -33,7 +33,7 @@ type Both = tuple[dict[int, Row], dict[int, Row]]
 
 @dataclass(slots=True)
 class Tally:
-    """What came out for one kind of question. `written`: equal numbers in other text."""
+    """Results for one kind of request. `written`: equal numbers in different text."""
 
     questions: int = 0
     refused: int = 0
@@ -47,16 +47,16 @@ class Tally:
 
     @property
     def right(self) -> bool:
-        """Whether nothing was wrong; numbers in other text are not."""
+        """Whether nothing was wrong; numbers in different text are right."""
         return not (self.refused or self.different or self.missing or self.extra)
 
     def refuse(self, what: str) -> None:
-        """One of both gave no answer."""
+        """Record that one of the two sides gave no response."""
         self.refused += 1
         self.examples.append(what)
 
     def compare(self, name: str, ours: Mapping[Any, Row], theirs: Mapping[Any, Row], same: "Same") -> None:
-        """Compare rows by their keys; `same` judges one field."""
+        """Compare rows by their keys; `same` compares one field."""
         self.questions += 1
         for key in sorted(ours.keys() | theirs.keys(), key=str):
             self.rows += 1
@@ -65,7 +65,7 @@ class Tally:
                 self.examples.append(f"{name} {key}: missing here")
             elif key not in theirs:
                 self.extra += 1
-                self.examples.append(f"{name} {key}: the exchange has none")
+                self.examples.append(f"{name} {key}: the exchange does not have it")
             else:
                 self._row(f"{name} {key}", ours[key], theirs[key], same)
 
@@ -86,7 +86,7 @@ type Same = Callable[[str, Any, Any], bool]
 
 
 def same_number(_field: str, ours: Any, theirs: Any) -> bool:
-    """Whether two values are one number, however written."""
+    """Whether two values are the same number, however written."""
     if ours == theirs:
         return True
     try:
@@ -96,7 +96,7 @@ def same_number(_field: str, ours: Any, theirs: Any) -> bool:
 
 
 def near(name: str, ours: Any, theirs: Any) -> bool:
-    """Whether prices, asked one after the other, are near; times and rates run on and are not compared."""
+    """Whether prices, requested one after the other, are close; times and rates move on and are not compared."""
     if name in ("time", "lastFundingRate", "estimatedSettlePrice"):
         return True
     if name not in ("markPrice", "indexPrice"):
@@ -106,9 +106,9 @@ def near(name: str, ours: Any, theirs: Any) -> bool:
 
 
 def candles(ours: Sequence[Sequence[Any]], theirs: Sequence[Sequence[Any]], now_ms: int) -> Both:
-    """Return both sides' final candles in the span that both answered, by open time.
+    """Return both sides' final candles, in the span covered by both, by open time.
 
-    The one that forms, and the one that has just ended, are left out: a later question sees other values.
+    The forming one and the one that has just ended are left out: a later request sees other values.
     """
     if not ours or not theirs:
         return _by_open(ours, 0, now_ms), _by_open(theirs, 0, now_ms)
@@ -117,7 +117,7 @@ def candles(ours: Sequence[Sequence[Any]], theirs: Sequence[Sequence[Any]], now_
 
 
 def settlements(ours: Sequence[Row], theirs: Sequence[Row], now_ms: int) -> Both:
-    """Return both sides' settled funding in the span that both answered, by time."""
+    """Return both sides' settled funding, in the span covered by both, by time."""
     first_ms = max((rows[0]["fundingTime"] for rows in (ours, theirs) if rows), default=0)
     return _settled(ours, first_ms, now_ms), _settled(theirs, first_ms, now_ms)
 

@@ -1,4 +1,4 @@
-"""What a pair lacks of the candles that have just ended, when no collector has told it: from the stores or by REST."""
+"""Fetches the candles that have just ended and that no collector has delivered: from the stores or by REST."""
 
 from exchange.budget import Priority
 from exchange.client import ExchangeClient
@@ -14,14 +14,14 @@ from marketdata.thresholds import CLOSE_DEADLINE_MS
 from marketdata.timeframes import BASE_MS
 
 QUIET_MS = 30_000
-"""So long the exchange is not asked again for candles that it did not have."""
+"""How long not to ask the exchange again for candles that it did not have."""
 
 REFUSED_MS = 10_000
-"""And so long if it did not answer."""
+"""And how long if it did not respond."""
 
 
 class CatchUp:
-    """One pair's newest candles, asked for once for all who wait. Methods raise Refused."""
+    """One pair's newest candles, fetched once for all who wait. Methods raise Refused."""
 
     def __init__(self, memory: Memory, stored: Stored, fetched: Fetched, client: ExchangeClient, once: Once) -> None:
         self._memory = memory
@@ -38,7 +38,7 @@ class CatchUp:
             await self._once.do(("catch up", state.symbol), self._run(state, info))
 
     def is_quiet(self, symbol: str) -> bool:
-        """Whether the exchange was asked just now and had nothing newer, or did not answer."""
+        """Whether the exchange was asked just now and had nothing newer, or did not respond."""
         return self._memory.exchange_time_ms() < self._quiet_until_ms.get(symbol, 0)
 
     def has_ended(self, symbol: str) -> bool:
@@ -46,11 +46,11 @@ class CatchUp:
         return symbol in self._halted
 
     async def adopt(self, info: Instrument) -> PairState:
-        """Begin to know a pair of which no collector tells."""
+        """Start tracking a pair that no collector streams."""
         return await self._once.do(("adopt", info.symbol), self._adopt(info))
 
     async def frame(self, state: PairState) -> None:
-        """Ask the exchange for the forming candle, once a candle for all: what is final needs no newer one."""
+        """Ask the exchange for the forming candle, once per candle for all: a final one needs no newer frame."""
         if not self.is_quiet(state.symbol) and not state.unfinished():
             await self._once.do(("frame", state.symbol), self._frame(state))
 

@@ -1,6 +1,6 @@
-"""Candles that memory takes for absent are looked for again: in the stores, and at the exchange if no collector asks.
+"""Looks again for candles that memory has as absent: in the stores, and at the exchange if no collector does.
 
-A collector tells of a late candle as it comes; a gateway that did not hear it then would never know.
+A collector reports a late candle when it comes; a gateway that missed the report would never know.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from gateway.past.stored import Stored
 from marketdata.timeframes import BASE_MS
 
 STORE_SECONDS = 600.0
-"""Between two looks into the stores."""
+"""Time between two queries of the stores."""
 
 
 class LookAgain:
-    """`streaming` says whether any collector tells us of candles now: then it is that one that asks the exchange."""
+    """`streaming` returns whether any collector is streaming candles now: then it is the one that asks the exchange."""
 
     def __init__(self, memory: Memory, stored: Stored, fetched: Fetched, *, streaming: Callable[[], bool]) -> None:
         self._memory = memory
@@ -30,7 +30,7 @@ class LookAgain:
         self._absences: dict[str, dict[int, Again]] = {}
 
     async def run(self) -> None:
-        """Look again until cancelled; never raises for what a store or the exchange does."""
+        """Look again until cancelled; never raises because of a store or the exchange."""
         while True:
             self.note()
             await asyncio.sleep(STORE_SECONDS)
@@ -39,7 +39,7 @@ class LookAgain:
                     await self.look(state)
 
     def note(self) -> None:
-        """Begin to count for what is absent now, and forget what is not any more."""
+        """Start counting for what is absent now, and forget what no longer is."""
         now_ms = self._memory.exchange_time_ms()
         self._absences = {
             symbol: {at: self._absences.get(symbol, {}).get(at) or Again(now_ms) for at in state.absent}
@@ -48,7 +48,7 @@ class LookAgain:
         }
 
     async def look(self, state: PairState) -> None:
-        """Look for what a pair lacks."""
+        """Look for the candles a pair lacks."""
         info = self._memory.symbols.get(state.symbol)
         absent = sorted(state.absent)
         if info is None or not absent:

@@ -1,4 +1,4 @@
-"""Memory from the stores: the newest candles of every pair at the start, and each new one while no collector tells."""
+"""Fills memory from the stores: every pair's newest candles at the start, each new one while no collector streams."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from marketdata.timeframes import BASE_MS
 log = logging.getLogger(__name__)
 
 WARM_CANDLES = 500
-"""Candles of each pair read at the start: what freqtrade asks for, and one."""
+"""Candles of each pair read at the start: as many as freqtrade requests, plus one."""
 
 PAIRS_A_QUERY = 20
 POLL_SECONDS = 1.0
@@ -28,7 +28,7 @@ RECENT_MS = 3_600_000
 
 
 class StoreFeed:
-    """`streaming` says whether any collector tells us of candles now."""
+    """`streaming` returns whether any collector is streaming candles now."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class StoreFeed:
         self._mended = -MEND_SECONDS
 
     async def run(self) -> None:
-        """Read what memory lacks until cancelled; never raises for what a store does."""
+        """Read what memory lacks until cancelled; never raises because of a store."""
         while True:
             delay_seconds = POLL_SECONDS
             try:
@@ -56,7 +56,7 @@ class StoreFeed:
                     await self._adopt()
                     await self._poll()
                 elif behind(self._memory) and self._monotonic() - self._mended > MEND_SECONDS:
-                    # Collectors were away for longer than they remember: the store has what lies between.
+                    # Collectors were down for longer than they remember: the store has what lies in between.
                     self._mended = self._monotonic()
                     await self._poll()
                 await self._warm_up()
@@ -66,13 +66,13 @@ class StoreFeed:
 
     def _tell_source(self, *, streaming: bool) -> None:
         if streaming != self._was_streaming:
-            log.info("candles come from collectors") if streaming else log.warning(
-                "no collector tells: the stores are polled, and the exchange asked for what they lack"
+            log.info("candle source changed source=collectors") if streaming else log.warning(
+                'candle source changed source=stores reason="no collector is streaming"'
             )
         self._was_streaming = streaming
 
     async def _warm_up(self) -> None:
-        """Read the newest candles of pairs that were not read yet, before bots ask for them."""
+        """Read the newest candles of pairs not read yet, before bots ask for them."""
         cold = [state for symbol, state in self._memory.pairs.items() if symbol not in self._warm]
         for states in batched(cold, PAIRS_A_QUERY, strict=False):
             stop_ms = max(state.next_open_ms for state in states)
@@ -80,7 +80,7 @@ class StoreFeed:
             self._warm.update(state.symbol for state in states)
 
     async def _adopt(self) -> None:
-        """Know the pairs that the store has candles of in the last hour."""
+        """Track the pairs for which the store has candles of the last hour."""
         known = self._memory.pairs
         ours = {info.pair: info for info in self._memory.symbols.values() if info.ours and info.symbol not in known}
         if not ours:
@@ -109,4 +109,4 @@ class StoreFeed:
         for pair, candles in found.items():
             rows = [(values.open_time_ms, row(values)) for values in candles]
             self._memory.learn_rows(by_pair[pair], rows, FROM_STORE)
-            await asyncio.sleep(0)  # requests have their turn
+            await asyncio.sleep(0)  # gives requests a turn

@@ -1,4 +1,4 @@
-"""Reads one collector's GET /stream (docs/stream.md) into memory, for ever: reconnects, checks `seq`, wants a pulse."""
+"""Reads one collector's GET /stream (docs/stream.md) into memory, forever: reconnects, checks `seq`, needs a pulse."""
 
 import asyncio
 import logging
@@ -18,21 +18,21 @@ from service.backoff import Backoff
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 5.0
-"""No line for so long means that the connection or the collector is dead."""
+"""If no line arrives for this long, the connection or the collector is dead."""
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0
 
 CHUNK_SECONDS = 0.004
-"""So long lines are taken in without a break; requests have their turn in between."""
+"""How long lines are read without a break; requests get a turn in between."""
 
 
 class _Broken(Exception):
-    """The answer cannot be read on; the argument is why, from a closed set."""
+    """The response cannot be read any further; the argument is the reason, from a fixed set."""
 
 
 class CollectorStream:
-    """One collector. `run` never returns; nothing a collector says or does not say ends it."""
+    """One collector. `run` never returns; nothing a collector sends or fails to send ends it."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class CollectorStream:
     ) -> None:
         self.name = name
         self.live = False
-        """Whether the snapshot is complete and lines keep coming."""
+        """Whether the snapshot is complete and lines keep arriving."""
         self.lines_total = 0
         self.broken_total: Counter[str] = Counter()
         self._url = f"{url}/stream"
@@ -97,7 +97,7 @@ class CollectorStream:
             try:
                 self._line(line)
             except MalformedLine as error:
-                log.warning("collector name=%s: %s", self.name, error)
+                log.warning('malformed collector line name=%s error="%s"', self.name, error)
                 raise _Broken("malformed") from error
             if self._monotonic() - began > CHUNK_SECONDS:
                 await asyncio.sleep(0)

@@ -1,7 +1,7 @@
-"""The newest of every pair: the union of what several collectors tell. Pure but for the event that wakes who waits.
+"""The newest data of every pair: the union of what several collectors report. Pure except for the event for waiters.
 
 Rows of 3m candles are kept as JSON text. `next_open_ms` of a pair is its oldest candle that is neither final nor
-absent: nothing from there on is shown but the forming candle, and that only while it is the one at `next_open_ms`.
+absent: nothing from there on is served but the forming candle, and that only while it is the one at `next_open_ms`.
 """
 
 import asyncio
@@ -32,37 +32,37 @@ from marketdata.timeframes import BASE_MS, WEEK_MS
 
 HOUR_MS = 3_600_000
 KEPT = 1_500
-"""Final 3m candles of a pair in memory: the most a request may ask for."""
+"""Final 3m candles per pair in memory: as many as one request may ask for."""
 
 INVALID_KEPT_MS = 2 * WEEK_MS
-"""So long it is remembered of which candles the exchange has an impossible row: a weekly window holds them."""
+"""How long to remember for which candles the exchange has an impossible row: weekly windows contain them."""
 
 FROM_STORE, TOLD, CONFIRMED = 0, 1, 2
-"""How much a row is worth: a lower one does not replace a higher one. CONFIRMED is REST's word, or a correction."""
+"""Ranks of rows: a lower one does not replace a higher one. CONFIRMED comes from REST, or is a correction."""
 
 
 @dataclass(slots=True)
 class PairState:
-    """What is known of one pair."""
+    """What is known about one pair."""
 
     symbol: str
     pair: str
     next_open_ms: int
     rows: dict[int, Row] = field(default_factory=dict)
-    """Final 3m candles by open time, also those held back."""
+    """Final 3m candles by open time, including those held back."""
     absent: set[int] = field(default_factory=set)
     invalid: set[int] = field(default_factory=set)
-    """Opens of which the exchange has a row that cannot be a candle: a longer window over one cannot be had."""
+    """Open times for which the exchange has a row that cannot be a candle: longer windows over one are not served."""
     open: Candle | None = None
     ended: Candle | None = None
     """The last frame of the candle before `open`, which is not final yet."""
     mark: Mark | None = None
     settled_ms: int | None = None
-    """The full hour of the newest settlement, if frames told of the hour before it and of the one after it."""
+    """The full hour of the newest settlement, if there were frames in the hour before it and in the one after it."""
     event_ms: int = 0
-    """The newest event of the pair, candle or mark price."""
+    """Time of the pair's newest event, candle or mark price."""
     version: int = 0
-    """Grows with every change of what may be shown of its final candles."""
+    """Increases with every change to what may be served of its final candles."""
     worth: dict[int, int] = field(default_factory=dict)
     advanced: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,7 +71,7 @@ class PairState:
         return open_ms in self.rows or open_ms in self.absent
 
     def lacks(self, first_ms: int, stop_ms: int) -> list[int]:
-        """Return the open times in [first_ms, stop_ms) of which nothing is known."""
+        """Return the open times in [first_ms, stop_ms) for which nothing is known."""
         return [open_ms for open_ms in range(first_ms, stop_ms, BASE_MS) if not self.has(open_ms)]
 
     def spoils(self, first_ms: int, stop_ms: int) -> bool:
@@ -79,19 +79,19 @@ class PairState:
         return any(first_ms <= open_ms < stop_ms for open_ms in self.invalid)
 
     def shown(self, first_ms: int, stop_ms: int) -> list[tuple[int, Row]]:
-        """Return the final candles that open in [first_ms, stop_ms) and may be shown, oldest first."""
+        """Return the final candles that open in [first_ms, stop_ms) and may be served, oldest first."""
         rows = self.rows
         stop_ms = min(stop_ms, self.next_open_ms)
         return [(open_ms, rows[open_ms]) for open_ms in range(first_ms, stop_ms, BASE_MS) if open_ms in rows]
 
     def unfinished(self) -> list[Candle]:
-        """Return the newest frame of the candle at `next_open_ms` and of the one after it, as far as there are any."""
+        """Return the newest frame of the candle at `next_open_ms` and of the one after it, if there are any."""
         frames = (self.ended, self.open)
         return [frame for frame in frames if frame is not None and frame.open_time_ms >= self.next_open_ms]
 
 
 class Memory:
-    """Candles, mark prices and exchangeInfo, as the collectors told them."""
+    """Candles, mark prices and exchangeInfo, as reported by the collectors."""
 
     def __init__(self, clock: ExchangeClock) -> None:
         self.clock = clock
@@ -99,7 +99,7 @@ class Memory:
         self.exchange_info_version = 0
         self.universe = Universe({})
         self.changed: Callable[[PairState, int], None] = lambda _state, _open_ms: None
-        """Called when an older candle than the newest one came, was corrected, or turned out to be impossible."""
+        """Called if a candle older than the newest one arrived, was corrected, or turned out to be impossible."""
         self._by_symbol: dict[str, PairState] = {}
         self._by_pair: dict[str, PairState] = {}
         self._told_by: dict[str, set[str]] = {}
@@ -119,7 +119,7 @@ class Memory:
         return self.clock.now_ms()
 
     def pair_state(self, symbol: str) -> PairState | None:
-        """Return what is known of a symbol that is collected."""
+        """Return what is known about a symbol that is collected."""
         return self._by_symbol.get(symbol)
 
     def mark_of(self, symbol: str) -> Mark | None:
@@ -128,19 +128,19 @@ class Memory:
         return None if state is None else state.mark
 
     def settled_ms_of(self, symbol: str) -> int | None:
-        """Return the full hour of a symbol's newest settlement, if mark price frames told it."""
+        """Return the full hour of a symbol's newest settlement, if mark price frames have shown it."""
         state = self._by_symbol.get(symbol)
         return None if state is None else state.settled_ms
 
     def age_ms(self, symbol: str) -> int | None:
-        """Return how long ago the exchange said anything of a symbol; None if it never did."""
+        """Return how long ago the exchange last reported anything about a symbol; None if it never did."""
         state = self._by_symbol.get(symbol)
         if state is None or not state.event_ms:
             return None
         return max(self.exchange_time_ms() - state.event_ms, 0)
 
     def learn_exchange_info(self, answer: dict[str, Any]) -> None:
-        """Take an answer to exchangeInfo, from /stream, REST or disk. Raises ValueError if it is none."""
+        """Take an exchangeInfo response, from /stream, REST or disk. Raises ValueError if it is not one."""
         self.universe = parse(answer)
         self.exchange_info = answer
         self.exchange_info_version += 1
@@ -159,17 +159,17 @@ class Memory:
         return True
 
     def begin(self, source: str) -> None:
-        """A collector tells everything anew."""
+        """A collector starts its snapshot again."""
         self._told_by.pop(source, None)
 
     def end_of_snapshot(self, source: str) -> None:
-        """The snapshot is complete: what no collector tells of is collected no more."""
+        """The snapshot is complete: a pair that no collector reports is no longer collected."""
         self._told_by.setdefault(source, set())
         for pair in list(self._by_pair):
             self._drop_if_left(pair)
 
     def apply(self, source: str, event: Event) -> None:
-        """Take one event of a collector. Raises ValueError for an exchangeInfo that is none."""
+        """Apply one event of a collector. Raises ValueError for an invalid exchangeInfo."""
         match event:
             case OpenEvent():
                 self._open(self._by_pair.get(event.pair), event)
@@ -189,7 +189,7 @@ class Memory:
                 self.learn_exchange_info(event.exchange_info)
 
     def adopt(self, symbol: str, pair: str, next_open_ms: int) -> PairState:
-        """Begin to know a pair; one that is known already is returned as it is."""
+        """Start tracking a pair; one that is known already is returned unchanged."""
         state = self._by_symbol.get(symbol)
         if state is None:
             state = self._by_symbol[symbol] = self._by_pair[pair] = PairState(symbol, pair, next_open_ms)
@@ -206,7 +206,7 @@ class Memory:
         self._advance(state)
 
     def learn_absent(self, state: PairState | None, opens: Iterable[int], *, invalid: Iterable[int] = ()) -> None:
-        """The exchange has no such candles; of the `invalid` it has a row that cannot be one."""
+        """The exchange has no such candles; for the `invalid` ones it has a row that cannot be a candle."""
         if state is None:
             return
         impossible = [open_ms for open_ms in invalid if open_ms not in state.rows]
@@ -217,7 +217,7 @@ class Memory:
         self._advance(state)
 
     def learn_invalid(self, state: PairState, opens: Iterable[int]) -> None:
-        """Of these the exchange has a row that cannot be a candle, however old: no window over them is shown."""
+        """For these the exchange has a row that cannot be a candle, however old: windows over them are not served."""
         for open_ms in opens:
             if open_ms not in state.invalid and open_ms >= state.next_open_ms - INVALID_KEPT_MS:
                 state.invalid.add(open_ms)
@@ -292,7 +292,7 @@ class Memory:
                 self.changed(state, open_ms)
 
     def _advance(self, state: PairState) -> None:
-        """Move over every candle that is final or absent, wake who waits, and forget the oldest."""
+        """Move past every candle that is final or absent, wake the waiters, and forget the oldest candles."""
         before_ms = state.next_open_ms
         while state.has(state.next_open_ms):
             state.next_open_ms += BASE_MS
@@ -311,7 +311,7 @@ class Memory:
 
 
 def _settled_ms(state: PairState, mark: Mark) -> int | None:
-    """The newest settlement, as far as the mark price frames tell it: in less than an hour there is one at most."""
+    """The newest settlement, if the mark price frames show it: within less than an hour there is at most one."""
     before = state.mark
     if before is None or mark.event_time_ms - before.event_time_ms >= HOUR_MS:
         return None

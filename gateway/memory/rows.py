@@ -1,4 +1,4 @@
-"""Rows of /fapi/v1/klines as JSON text, and back: in memory they take a seventh of what Python's strings take. Pure."""
+"""Rows of /fapi/v1/klines as JSON text, and back: a seventh of the memory that Python strings would take. Pure."""
 
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ decode = msgspec.json.Decoder(Values).decode
 
 
 def of_candle(candle: Candle) -> Row:
-    """Return the row of a 3m candle of /stream."""
+    """Return the row for a 3m candle from /stream."""
     return encode(
         (
             candle.open_time_ms,
@@ -56,7 +56,7 @@ def of_candle(candle: Candle) -> Row:
 
 
 def of_kline(kline: Kline) -> Row:
-    """Return the row of a candle the exchange answered by REST."""
+    """Return the row for a candle that the exchange returned by REST."""
     return encode((*kline, "0"))
 
 

@@ -1,6 +1,6 @@
 """The lines of a collector's GET /stream (docs/stream.md), typed. Pure.
 
-Keys and types that are not known are ignored; numbers stay the exchange's text.
+Unknown keys and types are ignored; numbers remain the exchange's text.
 """
 
 from typing import Any
@@ -35,14 +35,14 @@ class Candle(_Line, frozen=True, gc=False):
 
 
 class FinalCandle(Candle, frozen=True, gc=False):
-    """A candle that is final. `origin`: stream, rest or spool."""
+    """A final candle. `origin`: stream, rest or spool."""
 
     origin: str
     corrected: bool = False
 
 
 class Mark(_Line, frozen=True, gc=False):
-    """A markPrice frame; `estimated_settle` and `average_mark` are None where the frame lacks them."""
+    """A markPrice frame; `estimated_settle` and `average_mark` are None if the frame lacks them."""
 
     event_time_ms: int
     mark: str
@@ -64,14 +64,14 @@ class Hello(_Line, frozen=True, gc=False, tag_field="type", tag="hello"):
 
 
 class ExchangeInfo(msgspec.Struct, frozen=True, tag_field="type", tag="exchange_info"):
-    """exchangeInfo as it came."""
+    """exchangeInfo as received."""
 
     seq: int
     exchange_info: dict[str, Any]
 
 
 class PairTold(_Line, frozen=True, gc=False, tag_field="type", tag="pair"):
-    """All that is told of a pair at the beginning."""
+    """Everything about a pair at the beginning."""
 
     seq: int
     pair: str
@@ -105,7 +105,7 @@ class FinalEvent(FinalCandle, frozen=True, gc=False, tag_field="type", tag="fina
 
 
 class AbsentEvent(_Line, frozen=True, gc=False, tag_field="type", tag="absent"):
-    """The exchange has no such candle; `invalid`: it has a row that cannot be one."""
+    """The exchange has no such candle; `invalid`: it has a row that cannot be a candle."""
 
     seq: int
     pair: str
@@ -114,7 +114,7 @@ class AbsentEvent(_Line, frozen=True, gc=False, tag_field="type", tag="absent"):
 
 
 class LeftEvent(_Line, frozen=True, gc=False, tag_field="type", tag="left"):
-    """A pair is collected no more."""
+    """A pair is no longer collected."""
 
     seq: int
     pair: str
@@ -128,7 +128,7 @@ class MarkEvent(Mark, frozen=True, gc=False, tag_field="type", tag="mark_price")
 
 
 class Heartbeat(_Line, frozen=True, gc=False, tag_field="type", tag="heartbeat"):
-    """Each second; `seq` is that of the last event."""
+    """Sent every second; `seq` is that of the last event."""
 
     seq: int
     exchange_time_ms: int
@@ -152,7 +152,7 @@ _KNOWN = frozenset(
 
 
 def parse(line: bytes) -> Line | None:
-    """Return what a line says, None for a type that is not known. Raises MalformedLine."""
+    """Return the content of a line, None for an unknown type. Raises MalformedLine."""
     try:
         return _LINES.decode(line)
     except msgspec.DecodeError as error:
@@ -161,5 +161,5 @@ def parse(line: bytes) -> Line | None:
         except msgspec.DecodeError:
             raise MalformedLine(f"not a line of /stream: {line[:120]!r}") from error
         if kind in _KNOWN:
-            raise MalformedLine(f"a {kind} line that is not as documented: {error}") from error
+            raise MalformedLine(f"a {kind} line is not as documented: {error}") from error
         return None

@@ -1,18 +1,18 @@
-"""Stored numbers as the exchange writes them: with its decimals of today, and never with fewer than are stored. Pure.
+"""Writes stored numbers as the exchange does: with the decimals it uses today, but never fewer than are stored. Pure.
 
-A symbol's precision can shrink, and its older prices and volumes keep the decimals that they were traded with.
+A symbol's precision can shrink, while its older prices and volumes keep the decimals they were traded with.
 """
 
 from decimal import Decimal
 
-#: A sum of n doubles is off by n half units of the last bit at most; twice that for good measure.
+#: A sum of n doubles is off by at most n half units of the last bit; this allows twice that.
 _UNIT = 2.0**-52
 
 
 def decimals(value: float, least: int) -> str:
-    """Return a number with `least` decimals, or with as many as it has, where it has more.
+    """Return a number with `least` decimals, or with as many as it has, if it has more.
 
-    A double holds 15 significant digits, so a text of so many comes out as it went in.
+    A double holds 15 significant digits, so a text with up to that many comes out unchanged.
     """
     text = f"{value:.{least}f}"
     if float(text) != value:
@@ -21,7 +21,7 @@ def decimals(value: float, least: int) -> str:
 
 
 def summed(value: float, least: int, count: int) -> str:
-    """`decimals` of a sum of `count` doubles: without the digits that only the adding made."""
+    """Return `decimals` of a sum of `count` doubles, without the digits that are only rounding errors."""
     error = count * _UNIT * abs(value)
     text = f"{value:.{least}f}"
     while abs(float(text) - value) > error:

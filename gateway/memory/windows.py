@@ -1,4 +1,4 @@
-"""Longer candles from 3m candles, exactly: sums in whole units of the last decimal. And stored floats as text. Pure."""
+"""Longer candles from 3m candles, exactly: sums in units of the last decimal. Also stored floats as text. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ COLUMNS = (
     "taker_buy_quote_volume",
     "trades",
 )
-"""A stored candle's fields, in the order `stored` takes them. Those of roll-ups have `candles` besides."""
+"""A stored candle's fields, in the order `stored` takes them. Roll-ups also have `candles`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Decimals of a symbol's numbers today: of prices, of base volumes, and of quote volumes, which have those of both.
+    """Today's decimals of a symbol's numbers: prices, base volumes, and quote volumes, which have as many as both.
 
-    What is stored of other times may have more.
+    Numbers stored at other times may have more.
     """
 
     price: int
@@ -48,7 +48,7 @@ class Digits:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The windows of an interval: their length, and what they are aligned to."""
+    """The windows of an interval: their length and alignment."""
 
     interval: str
     length_ms: int
@@ -58,26 +58,26 @@ class Grid:
         return _MONDAY_MS if self.length_ms == WEEK_MS else 0
 
     def open_of(self, time_ms: int) -> int:
-        """Return the open time of the window that holds `time_ms`."""
+        """Return the open time of the window that contains `time_ms`."""
         return time_ms - (time_ms - self.offset_ms) % self.length_ms
 
     def first_from(self, time_ms: int) -> int:
-        """Return the open time of the first window that opens at `time_ms` or later."""
+        """Return the open time of the first window that opens at or after `time_ms`."""
         return self.open_of(time_ms - 1) + self.length_ms
 
     def opens(self, first_ms: int, stop_ms: int) -> range:
-        """Return the open times in [first_ms, stop_ms); `first_ms` is one."""
+        """Return the open times in [first_ms, stop_ms); `first_ms` must be one."""
         return range(first_ms, stop_ms, self.length_ms)
 
 
 BASE = Grid(BASE_TIMEFRAME, BASE_MS)
-"""What everything is made of."""
+"""What everything else is built from."""
 
 
 def merge(candles: Sequence[Values], open_ms: int, length_ms: int) -> Values:
-    """Return the window of these candles, oldest first: what the exchange makes of the trades of all of them.
+    """Return the window over these candles, oldest first: the one the exchange would build from all their trades.
 
-    Candles without a trade have a close and no prices of their own.
+    Candles without a trade have a close but no prices of their own.
     """
     traded = [candle for candle in candles if candle.trades]
     if not traded:
@@ -101,7 +101,7 @@ def merge(candles: Sequence[Values], open_ms: int, length_ms: int) -> Values:
 
 
 def total(texts: Sequence[str]) -> str:
-    """Return the exact sum of decimal texts, with as many decimals as the longest of them has."""
+    """Return the exact sum of decimal texts, with as many decimals as the longest of them."""
     digits = [len(text) - point - 1 if (point := text.find(".")) >= 0 else 0 for text in texts]
     most = max(digits)
     if min(digits) == most:
@@ -117,9 +117,9 @@ def total(texts: Sequence[str]) -> str:
 def stored(
     open_ms: int, length_ms: int, fields: Sequence[Value], digits: Digits, candles: float | None = 0
 ) -> Values | None:
-    """Return a stored candle with its numbers as the exchange writes them; None for one that is not whole.
+    """Return a stored candle with its numbers written as the exchange does; None if it is incomplete.
 
-    `candles`: how many 3m candles its sums were added from; 0 for one that is stored as the exchange told it.
+    `candles`: how many 3m candles its sums were added up from; 0 if it is stored as the exchange reported it.
     """
     numbers = [None if isinstance(value, str) else value for value in fields]
     opening, high, low, close, volume, quote, taker, taker_quote, trades = numbers
@@ -147,11 +147,11 @@ def stored(
 
 
 def untraded(open_ms: int, length_ms: int, close: str, digits: Digits) -> Values:
-    """Return the window that has begun and has no trade yet: the exchange shows the last close and zeros."""
+    """Return the window that has begun but has no trade yet: the exchange shows the last close and zeros."""
     base, quote = f"{0:.{digits.base}f}", f"{0:.{digits.quote}f}"
     return Values(open_ms, close, close, close, close, base, open_ms + length_ms - 1, quote, 0, base, quote)
 
 
 def row(values: Values) -> Row:
-    """Return the JSON of a row."""
+    """Return the row's JSON."""
     return encode(values)

@@ -1,4 +1,4 @@
-"""What /metrics tells of the gateway besides its requests; read at scrape time."""
+"""The gateway's metrics besides those of its requests; read at scrape time."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _HELD_BUCKETS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 
 
 class HeldRequests:
-    """How long requests were held at a close, and whether the candle came."""
+    """How long requests were held at a close, and whether the candle became final."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
@@ -45,7 +45,7 @@ class HeldRequests:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the exposition reads."""
+    """The objects that the exposition reads."""
 
     memory: Memory
     streams: Mapping[str, CollectorStream]
@@ -57,7 +57,7 @@ class Parts:
 
 
 class Exposition(Collector):
-    """Everything but the requests."""
+    """All metrics but those of the requests."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -71,7 +71,7 @@ class Exposition(Collector):
 
     def _memory(self) -> Iterator[Metric]:
         memory = self._parts.memory
-        yield _gauge("ready", "1 if /readyz says so.", float(not self._parts.not_ready()))
+        yield _gauge("ready", "1 if /readyz reports ready.", float(not self._parts.not_ready()))
         yield _gauge("pairs", "Pairs whose candles are in memory.", len(memory.pairs))
         yield _gauge(
             "pairs_behind", "Pairs whose newest candle is not final 60 s after its close.", len(behind(memory))
@@ -82,17 +82,17 @@ class Exposition(Collector):
         known = [age for age in ages if age is not None]
         if known:
             yield _gauge(
-                "newest_event_age_seconds", "Time since the exchange last said anything of any pair.", min(known) / 1000
+                "newest_event_age_seconds", "Time since the exchange last reported on any pair.", min(known) / 1000
             )
 
     def _collectors(self) -> Iterator[Metric]:
-        live = GaugeMetricFamily(f"{PREFIX}_collector_live", "1 while a collector tells.", labels=["collector"])
+        live = GaugeMetricFamily(f"{PREFIX}_collector_live", "1 while a collector is streaming.", labels=["collector"])
         lines = CounterMetricFamily(
             f"{PREFIX}_collector_lines", "Lines read from a collector; diagnostic.", labels=["collector"]
         )
         broken = CounterMetricFamily(
             f"{PREFIX}_collector_broken",
-            "Ends of a collector's answer, by reason; diagnostic.",
+            "Ends of a collector's response, by reason; diagnostic.",
             labels=["collector", "reason"],
         )
         for name, stream in self._parts.streams.items():
@@ -104,10 +104,10 @@ class Exposition(Collector):
 
     def _past(self) -> Iterator[Metric]:
         stored, fetched = self._parts.stored, self._parts.fetched
-        yield _gauge("store_answers", "1 if a store answered when it was last asked.", float(stored.answered))
-        yield _counter("store_failed", "Questions that no store answered; diagnostic.", stored.failed_total)
+        yield _gauge("store_answers", "1 if a store responded to the last query.", float(stored.answered))
+        yield _counter("store_failed", "Queries that no store answered; diagnostic.", stored.failed_total)
         windows = CounterMetricFamily(
-            f"{PREFIX}_history_windows", "Final candles read for answers, by where.", labels=["source"]
+            f"{PREFIX}_history_windows", "Final candles read to answer requests, by source.", labels=["source"]
         )
         windows.add_metric(["store"], stored.windows_total)
         windows.add_metric(["exchange"], fetched.windows_total)
@@ -142,10 +142,10 @@ class Exposition(Collector):
             failed.add_metric([error.__name__], snapshot.failed_total.get(error.__name__, 0))
         yield from (requests, weight, failed)
         budget = snapshot.budget
-        yield _gauge("budget_share", "Weight this gateway may spend in a minute.", budget.share)
-        yield _gauge("budget_used", "Weight it has spent in the running minute.", budget.used_in_minute)
+        yield _gauge("budget_share", "Weight this gateway may spend per minute.", budget.share)
+        yield _gauge("budget_used", "Weight it has spent in the current minute.", budget.used_in_minute)
         yield _gauge(
-            "circuit_open", "1 while a refusal of the exchange holds requests back.", float(budget.circuit_open)
+            "circuit_open", "1 while a refusal by the exchange holds back requests.", float(budget.circuit_open)
         )
 
 

@@ -1,6 +1,6 @@
-"""Where a symbol's candles begin: as the collector noted it in the stores, else by the exchange's word, once for all.
+"""Where a symbol's candles begin: as recorded in the stores by a collector, else from the exchange, once for all.
 
-The exchange's onboardDate is no bound (exchange/first_candles.py). It stands in for what cannot be had now.
+The exchange's onboardDate is not a bound (exchange/first_candles.py). It is used if nothing better is available now.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from marketdata.timeframes import DAY_MS
 log = logging.getLogger(__name__)
 
 STORES_AGAIN_MS = 60_000
-"""How long the stores are not asked again for what they did not have."""
+"""How long not to ask the stores again for what they did not have."""
 
 
 class Contracts:
@@ -34,18 +34,18 @@ class Contracts:
         self._stores_from_ms = 0
 
     def told(self, info: Instrument) -> Instrument:
-        """Return the symbol with `begins_ms` as far as it is known now; asks nobody."""
+        """Return the symbol with `begins_ms` if it is known now; sends no request."""
         return self._firsts.told(info)
 
     def begins_ms(self, info: Instrument) -> int | None:
-        """Return the open time of the present contract's first candle, None while that is not known."""
+        """Return the open time of the present contract's first candle, None while it is unknown."""
         return self._firsts.told(info).begins_ms if self._firsts.known(info) else None
 
     async def find(self, info: Instrument, needed_ms: int | None = None) -> Instrument:
-        """Return the symbol with `begins_ms`. Where nobody says so now, with its onboardDate.
+        """Return the symbol with `begins_ms`, or with its onboardDate if nobody can tell now.
 
-        Raises Refused if nobody says so and all that is needed, up to `needed_ms`, lies before the onboardDate: whether
-        it exists cannot be told then.
+        Raises Refused if nobody can tell and all that is needed, up to `needed_ms`, lies before the onboardDate: then
+        it is unknown whether it exists.
         """
         if self._firsts.known(info):
             return self._firsts.told(info)
@@ -62,11 +62,11 @@ class Contracts:
         if self._firsts.known(found):
             await asyncio.to_thread(self._firsts.save)
         elif self._memory.exchange_time_ms() > info.onboard_ms + DAY_MS:
-            raise not_now("the exchange does not say when this symbol began", 60)
+            raise not_now("the exchange does not report when this symbol began", 60)
         return found
 
     async def _ask_stores(self) -> None:
-        """Take what the collector has noted, of all pairs: a query of a row each."""
+        """Read what the collector has recorded for all pairs: one query, one row per pair."""
         now_ms = self._memory.exchange_time_ms()
         if now_ms < self._stores_from_ms:
             return

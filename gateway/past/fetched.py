@@ -1,6 +1,6 @@
-"""Final windows from the exchange, each asked for once: in aligned chunks, which all bots' ranges share.
+"""Final windows from the exchange, each fetched once: in aligned chunks, shared by the ranges of all bots.
 
-A chunk that lacks windows is asked for again, ever more rarely. Rows that cannot be candles are shown to nobody.
+A chunk that lacks windows is fetched again, less and less often. Rows that cannot be candles are never served.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from service.single_flight import SingleFlight
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 8.0
-"""A request is answered within this time: ccxt gives up after 10 s. What it asked for goes on, for the next request."""
+"""A request is answered within this time: ccxt gives up after 10 s. The fetch continues, for the next request."""
 
 CHUNK = 480
-"""Windows of a chunk; for a weight of 2 come 499."""
+"""Windows in a chunk; a weight of 2 buys up to 499."""
 
 KEPT_ROWS = 250_000
-"""Rows of fetched history in memory, about 50 MB."""
+"""Rows of fetched history kept in memory, about 50 MB."""
 
 
 class Final(NamedTuple):
-    """Windows of the exchange that are over: their rows, and the opens of rows that cannot be candles."""
+    """Windows of the exchange that have ended: their rows, and the open times of rows that cannot be candles."""
 
     rows: dict[int, Row]
     invalid: Set[int] = frozenset()
@@ -46,27 +46,27 @@ class Final(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    until_ms: int  # its windows up to here are over
+    until_ms: int  # its windows have ended up to here
     final: Final
     again: Again
 
     def settles(self, opens: Sequence[int], now_ms: int) -> bool:
-        """Whether it says of all these windows what there is to say now."""
+        """Whether it has all there is to know now about these windows."""
         rows, invalid = self.final
         is_whole = all(at in rows and at not in invalid for at in opens)
         return self.until_ms > opens[-1] and (is_whole or not self.again.is_due(now_ms))
 
 
 class Once:
-    """Work that several requests wait for is done once, and goes on if they do not wait for it any longer."""
+    """Runs work once if several requests wait for it, and lets it finish if they no longer do."""
 
     def __init__(self) -> None:
         self._flights = SingleFlight[Any, Any](_report)
 
     async def do[T](self, key: Any, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work`, or the work under way by that key, returns.
+        """Return the result of `work`, or of the work already in progress for that key.
 
-        Raises Refused if it takes too long or the exchange does not answer.
+        Raises Refused if it takes too long or the exchange does not respond.
         """
         task: asyncio.Task[T] = self._flights.task(key, work)
         try:
@@ -75,12 +75,12 @@ class Once:
         except TimeoutError:
             raise not_now("the candles are being fetched", 5) from None
         except ExchangeRefused as error:
-            raise not_now(f"the exchange refuses ({error.status})", error.retry_after_seconds) from error
+            raise not_now(f"the exchange refuses requests ({error.status})", error.retry_after_seconds) from error
         except ExchangeError as error:
-            raise not_now("the exchange does not answer, and the candles are nowhere else", 5) from error
+            raise not_now("the exchange does not respond, and the candles are nowhere else", 5) from error
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel everything in progress."""
         await self._flights.close()
 
 
@@ -96,7 +96,7 @@ class Fetched:
         self._rows = 0
 
     async def windows(self, symbol: str, grid: Grid, opens: Sequence[int]) -> Final:
-        """Return those of the windows at `opens`, ascending, that the exchange has; they are over."""
+        """Return those of the windows at `opens`, ascending, that the exchange has; all have ended."""
         if self._are_newest(grid, opens):
             return _of(await self._newest(symbol, grid, opens), opens)
         rows: dict[int, Row] = {}
@@ -112,7 +112,7 @@ class Fetched:
         return Final(rows, invalid)
 
     def final(self, klines: Sequence[Kline]) -> Final:
-        """Return those that are over for long enough."""
+        """Return those that ended long enough ago."""
         final_ms = self._memory.exchange_time_ms() - CLOSE_DEADLINE_MS
         rows, invalid = {}, set()
         for kline in klines:
@@ -120,14 +120,14 @@ class Fetched:
                 continue
             if why := flaw(kline):
                 invalid.add(kline.open_time_ms)
-                log.warning("the exchange's row cannot be a candle open_ms=%d %s", kline.open_time_ms, why)
+                log.warning('impossible row from the exchange open_ms=%d reason="%s"', kline.open_time_ms, why)
             else:
                 rows[kline.open_time_ms] = of_kline(kline)
         self.windows_total += len(rows)
         return Final(rows, invalid)
 
     def _are_newest(self, grid: Grid, opens: Sequence[int]) -> bool:
-        """Whether one cheap request brings all, up to the newest: a gateway's first minutes without a store."""
+        """Whether one cheap request gets all, up to the newest: a gateway's first minutes without a store."""
         stop_ms = grid.open_of(self._memory.exchange_time_ms())
         reach_ms = limits.BEST_KLINES_LIMIT * grid.length_ms
         return opens[-1] >= stop_ms - 2 * grid.length_ms and opens[0] > stop_ms - reach_ms
@@ -153,7 +153,7 @@ class Fetched:
         return chunk.final
 
     async def _fetch(self, symbol: str, grid: Grid, start_ms: int) -> _Chunk:
-        """Ask for a chunk."""
+        """Fetch a chunk."""
         stop_ms = start_ms + CHUNK * grid.length_ms
         final_ms = self._memory.exchange_time_ms() - CLOSE_DEADLINE_MS
         klines = await self._client.klines(
@@ -173,7 +173,7 @@ class Fetched:
 
 def _report(key: Any, error: BaseException) -> None:
     if not isinstance(error, ExchangeError | Refused):
-        log.error("candles could not be had key=%s", key, exc_info=error)
+        log.error('fetching candles failed key="%s"', key, exc_info=error)
 
 
 def _of(final: Final, opens: Sequence[int]) -> Final:

@@ -1,4 +1,4 @@
-"""Final windows of any age: from memory, from the stores, and what neither has once from the exchange, for all bots."""
+"""Final windows of any age: from memory, from the stores, and the rest from the exchange, once for all bots."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from gateway.past.stored import Stored
 from marketdata.timeframes import BASE_MS, DAY_MS, TIMEFRAME_MS, WEEK_MS
 
 ROLLED_SECONDS = 60.0
-"""So long after a candle came late a collector has rolled its windows in the stores again."""
+"""How long a collector takes to re-roll the windows in the stores after a late candle."""
 
 _EXCHANGE_LENGTHS = frozenset(TIMEFRAME_MS.values())
 
@@ -43,7 +43,7 @@ class History:
         memory.changed = self._changed
 
     async def series(self, state: PairState, info: Instrument, grid: Grid, count: int) -> Series:
-        """Return the newest windows of a pair, at least `count` of those that exist."""
+        """Return the newest windows of a pair, at least `count` if that many exist."""
         series = self._series.get((state.symbol, grid.interval))
         if series is None or not _reaches(series, info, count) or not series.extend(state):
             load = self._load(state, info, grid, count)
@@ -54,7 +54,7 @@ class History:
     async def rows(
         self, state: PairState, info: Instrument, grid: Grid, first_ms: int, stop_ms: int
     ) -> list[tuple[int, Row]]:
-        """Return every final window that opens in [first_ms, stop_ms), oldest first; those are over."""
+        """Return every final window that opens in [first_ms, stop_ms), oldest first; all must have ended."""
         if first_ms < grid.open_of(info.begins_ms):
             info = await self._contracts.find(info)
             first_ms = max(first_ms, grid.open_of(info.begins_ms))
@@ -71,7 +71,7 @@ class History:
             have |= _built(state, grid, missing)
             missing = [at for at in missing if at not in have]
         if missing:
-            # What lies before the first candle is nowhere: onboardDate may be months before it.
+            # Nobody has what lies before the first candle: the onboardDate may be months before it.
             info = await self._contracts.find(info)
             missing = [at for at in missing if at >= grid.open_of(info.begins_ms)]
         if missing:
@@ -79,14 +79,14 @@ class History:
         return sorted(have.items())
 
     async def _without_spoiled(self, state: PairState, info: Instrument, grid: Grid, opens: Sequence[int]) -> list[int]:
-        """The windows over no row that cannot be a candle: the exchange's own would hold its numbers."""
+        """The windows without a row that cannot be a candle: the exchange's own would include its numbers."""
         self._memory.learn_invalid(state, await self._stored.invalid(info, opens[0], opens[-1] + grid.length_ms))
         return [at for at in opens if not state.spoils(at, at + grid.length_ms)]
 
     def _changed(self, state: PairState, open_ms: int) -> None:
         if open_ms >= state.next_open_ms - KEPT * BASE_MS:
             self._rewind(state.symbol, open_ms)
-        # Windows that memory cannot make are read from the stores, and these have yet to roll them again.
+        # Windows that memory cannot build are read from the stores, and those have yet to be re-rolled.
         if not self._rewinding:
             asyncio.get_running_loop().call_later(self._rolled_seconds, self._rewind_all)
         self._rewinding[state.symbol] = min(open_ms, self._rewinding.get(state.symbol, open_ms))
@@ -108,7 +108,7 @@ class History:
         if known is not None and _reaches(known, info, count):
             from_ms = known.until_ms
             rows = await self.rows(state, info, grid, from_ms, until_ms)
-            if known.until_ms == from_ms:  # nothing was added or taken back meanwhile
+            if known.until_ms == from_ms:  # nothing was added or taken back in the meantime
                 known.append(rows, until_ms)
             return known
         days = None
@@ -128,7 +128,7 @@ class History:
             return await self._merged(state, info, grid, opens)
         found, invalid = await self._fetched.windows(info.symbol, grid, opens)
         if grid.length_ms == BASE_MS:
-            # Kept with the others, as far as memory reaches.
+            # Kept with the others, as far back as memory reaches.
             self._memory.learn_rows(state, found.items(), FROM_STORE)
             oldest_ms = state.next_open_ms - KEPT * BASE_MS
             absent = [at for at in opens if at not in found and at not in invalid and at >= oldest_ms]
@@ -136,7 +136,7 @@ class History:
         return found
 
     async def _merged(self, state: PairState, info: Instrument, grid: Grid, opens: Sequence[int]) -> dict[int, Row]:
-        """Windows of a length the exchange does not know, from its 3m candles."""
+        """Windows of a length the exchange does not offer, built from its 3m candles."""
         windows: dict[int, list[Values]] = {at: [] for at in opens}
         for at, text in await self.rows(state, info, BASE, opens[0], opens[-1] + grid.length_ms):
             if grid.open_of(at) in windows:
@@ -150,7 +150,7 @@ def _reaches(series: Series, info: Instrument, count: int) -> bool:
 
 
 def _built(state: PairState, grid: Grid, opens: Sequence[int]) -> dict[int, Row]:
-    """Windows that the 3m candles in memory make: those that the store's tasks have not rolled yet."""
+    """Windows that the 3m candles in memory can build: those not yet rolled up by the store's tasks."""
     built = {}
     for at in opens:
         stop_ms = at + grid.length_ms

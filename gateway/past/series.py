@@ -1,7 +1,7 @@
-"""The newest windows of one pair and interval, kept as the bytes of an answer. Pure.
+"""The newest windows of one pair and interval, kept as the bytes of a response. Pure.
 
-Final windows are added as memory has them; what is answered is their join and the forming one, so that most requests
-cost one copy. Compressed likewise: the state of the compressor after the final windows is kept and copied.
+Final windows are added as memory completes them; a response joins them and the forming one, so that most requests cost
+one copy. Compression works alike: the compressor's state after the final windows is kept and copied.
 """
 
 import zlib
@@ -16,17 +16,17 @@ from marketdata.timeframes import BASE_MS
 KEPT = 1_500
 _SLACK = 100
 _PREFIXES = 4
-"""Different limits that are remembered at a time."""
+"""How many different limits are remembered at a time."""
 
 ALIVE_MS = 10_000
-"""A pair of which the exchange said something so lately has a forming candle, though nothing was traded in it yet."""
+"""If the exchange reported anything this recently, the pair has a forming candle even without a trade in it yet."""
 
 _GZIP_WINDOW_BITS = 31
 
 
 @dataclass(slots=True)
 class _Prefix:
-    """The final rows of an answer, joined; and a compressor that has taken them in, with its output so far."""
+    """The joined final rows of a response, and a compressor that has read them, with its output so far."""
 
     version: int
     body: bytes
@@ -44,7 +44,7 @@ class _Prefix:
 
 @dataclass(slots=True)
 class Series:
-    """Final windows that open in [first_ms, until_ms), all that exist. `days`, of a weekly series, is the daily one."""
+    """All existing final windows that open in [first_ms, until_ms). `days`, for a weekly series, is the daily one."""
 
     grid: Grid
     digits: Digits
@@ -58,7 +58,7 @@ class Series:
     _so_far: tuple[tuple[int, int], Values | None] = ((-1, -1), None)
 
     def append(self, rows: list[tuple[int, Row]], until_ms: int) -> None:
-        """Add windows that follow the last one; none is missing before `until_ms`."""
+        """Add windows after the last one; none is missing before `until_ms`."""
         self.opens.extend(open_ms for open_ms, _ in rows)
         self.rows.extend(text for _, text in rows)
         self.until_ms = until_ms
@@ -81,7 +81,7 @@ class Series:
         return True
 
     def rewind(self, open_ms: int) -> None:
-        """A 3m candle that opened at `open_ms` was corrected: forget its window and all after it."""
+        """Forget the window of a corrected 3m candle, which opened at `open_ms`, and all windows after it."""
         from_ms = self.grid.open_of(open_ms)
         if self.days is not None:
             self.days.rewind(open_ms)
@@ -93,12 +93,12 @@ class Series:
         self.version += 1
 
     def forming(self, state: PairState, now_ms: int) -> Row | None:
-        """Return the row of the window that is forming, None while an earlier one is not final, or nothing is heard."""
+        """Return the row of the forming window, None while an earlier one is not final or the pair is silent."""
         values = self._forming(state, now_ms)
         return None if values is None else row(values)
 
     def body(self, limit: int, forming: Row | None) -> tuple[bytes, Callable[[], bytes]]:
-        """Return the JSON of the newest `limit` rows, the forming one among them, and how to have it compressed."""
+        """Return the JSON of the newest `limit` rows, including the forming one, and a function that compresses it."""
         count = limit - (forming is not None)
         prefix = self._prefix(count)
         rest = b"]" if forming is None else forming + b"]" if len(prefix.body) == 1 else b"," + forming + b"]"
@@ -114,7 +114,7 @@ class Series:
         return known
 
     def _candles(self, state: PairState, open_ms: int, stop_ms: int) -> list[Row] | None:
-        """The final rows that a window is made of, None if one is not known."""
+        """The final rows that make up a window, None if one is unknown."""
         if self.days is not None:
             if not self.days.extend(state) or not self.days.first_ms <= open_ms:
                 return None
@@ -137,7 +137,7 @@ class Series:
         if final is not None:
             parts.append(final)
         if self.days is not None:
-            day = self.days._forming(state, now_ms)  # noqa: SLF001 - its own kind
+            day = self.days._forming(state, now_ms)  # noqa: SLF001 - same class
             parts += [] if day is None else [day]
         else:
             parts += [decode(of_candle(frame)) for frame in state.unfinished() if frame.open_time_ms >= open_ms]
@@ -150,7 +150,7 @@ class Series:
         return untraded(open_ms, self.grid.length_ms, decode(last).close, self.digits)
 
     def _final_so_far(self, state: PairState) -> Values | None:
-        """The final candles of the forming window in one."""
+        """The final candles of the forming window, merged into one."""
         key = (state.version, self.version)
         if self._so_far[0] != key:
             stop_ms = state.next_open_ms if self.days is None else self.days.until_ms

@@ -1,4 +1,4 @@
-"""Final windows from the stores, of whichever stored interval makes them."""
+"""Final windows from the stores, built from whichever stored interval fits."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _ROLLED_FIELDS = f'{_FIELDS}, "candles"'
 
 
 class Stored:
-    """Reads candles of the stores. `answered`: whether one did when they were asked last."""
+    """Reads candles from the stores. `answered`: whether one responded to the last query."""
 
     def __init__(self, market: AsyncMarketData) -> None:
         self.windows_total = 0
@@ -30,7 +30,7 @@ class Stored:
         self._market = market
 
     async def windows(self, info: Instrument, grid: Grid, first_ms: int, stop_ms: int) -> dict[int, Row]:
-        """Return the windows that open in [first_ms, stop_ms) and are whole in a store; none if none answers."""
+        """Return the windows that open in [first_ms, stop_ms) and are complete in a store; none if none responds."""
         try:
             found = await self.candles({info.pair: info}, _source_of(grid), first_ms, stop_ms)
         except MarketDataError:
@@ -53,7 +53,7 @@ class Stored:
     ) -> dict[str, list[Values]]:
         """Return the stored candles of these pairs, oldest first.
 
-        `every_pair`: ask for those of all pairs, which is faster than a condition that names hundreds.
+        `every_pair`: query those of all pairs, which is faster than a condition that names hundreds.
         Raises MarketDataError.
         """
         measurement = f"ohlcv_{timeframe}"
@@ -71,9 +71,9 @@ class Stored:
         return found
 
     async def invalid(self, info: Instrument, first_ms: int, stop_ms: int) -> list[int]:
-        """Return opens in [first_ms, stop_ms) that a store knows of as rows of the exchange that cannot be candles.
+        """Return the open times in [first_ms, stop_ms) for which a store records a row that cannot be a candle.
 
-        Of a store that does not answer, none.
+        None of a store that does not respond.
         """
         condition, bound = where((info.pair,), first_ms, stop_ms)
         of_candles = "\"channel\" = 'candles_3m' AND \"state\" = 'invalid'"
@@ -84,13 +84,13 @@ class Stored:
         return [int(row[0] or 0) for series in found for row in series.values]
 
     async def ask(self, measurement: str, text: str, bound: Mapping[str, str]) -> Sequence[Series]:
-        """Return the answer to a query. Raises MarketDataError."""
+        """Return the result of a query. Raises MarketDataError."""
         try:
             series = await self._market.query(Query(bucket_of(measurement), text, bound))
         except MarketDataError as error:
             self.failed_total += 1
             if self.answered:
-                log.warning("the stores do not answer: %s", error)
+                log.warning('stores do not respond error="%s"', error)
             self.answered = False
             raise
         self.answered = True

@@ -1,4 +1,4 @@
-"""/fapi/v1/depth: one order book of the exchange for all bots."""
+"""/fapi/v1/depth: one order book from the exchange for all bots."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,14 +12,14 @@ from gateway.memory.memory import Memory
 from gateway.routes.exchange_info import listed
 from gateway.upstream.upstream import Upstream
 
-#: Up to here a book costs the same, so the longest is asked for and cut: bots that want 5, 10 and 20 levels share it.
+#: Up to here books cost the same, so the longest is fetched and cut: bots that want 5, 10 and 20 levels share it.
 SHARED_LEVELS = 50
 
 _DEFAULT_LEVELS = 500
 
 
 class Depth:
-    """The route of order books."""
+    """The route for order books."""
 
     def __init__(self, memory: Memory, upstream: Upstream) -> None:
         self._memory = memory

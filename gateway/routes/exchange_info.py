@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 FILE = "exchange_info.json"
 _LOOK_SECONDS = 5.0
 _REFRESH_SECONDS = 60.0
-#: A body is built again for a newer `serverTime` after this long; the exchange's own lies hours back (recorded ones).
+#: How long before a body is rebuilt with a newer `serverTime`; the exchange's own is hours old (recorded ones).
 _BODY_MS = 60_000
 
 
 def listed(memory: Memory) -> Universe:
-    """Return what the exchange lists. Raises Refused while that is not known: no symbol is wrong then.
+    """Return what the exchange lists. Raises Refused while that is unknown: no symbol is wrong then.
 
-    A symbol may be in it (`in`) and not among its `symbols`: one whose row we cannot read. It is forwarded.
+    A symbol may be in it (`in`) but not among its `symbols`: its row cannot be read. Its requests are forwarded.
     """
     if memory.universe.empty:
         raise not_now("the exchange's symbols are not known yet", 5)
@@ -38,9 +38,9 @@ def listed(memory: Memory) -> Universe:
 
 
 class ExchangeInfoRoute:
-    """The route of exchangeInfo. `load` it, `run` it, ask it for the `answer`.
+    """The route for exchangeInfo. `load` it, `run` it, then get its `answer`.
 
-    `streaming` says whether a collector tells us of changes; without one the exchange is asked each minute.
+    `streaming` returns whether a collector reports changes; without one the exchange is asked every minute.
     """
 
     def __init__(self, memory: Memory, upstream: Upstream, state_dir: Path, *, streaming: Callable[[], bool]) -> None:
@@ -55,21 +55,21 @@ class ExchangeInfoRoute:
         self._built: tuple[int, int, Answer] | None = None
 
     def load(self) -> bool:
-        """Read what an earlier run left on disk; False if there is nothing to be read."""
+        """Read what an earlier run left on disk; False if there is nothing usable."""
         try:
             self._memory.learn_exchange_info(msgspec.json.decode(self._file.read_bytes(), type=dict))
             age_seconds = max(time.time() - self._file.stat().st_mtime, 0.0)
         except FileNotFoundError:
             return False
         except (OSError, ValueError) as error:
-            log.warning("%s cannot be read and is not used: %s", self._file, error)
+            log.warning('saved exchangeInfo unreadable file=%s error="%s"', self._file, error)
             return False
         self._confirmed = time.monotonic() - age_seconds
         self._saved_version = self._memory.exchange_info_version
         return True
 
     async def run(self) -> None:
-        """Ask the exchange where no collector tells, and save what is new, until cancelled."""
+        """Ask the exchange while no collector is streaming, and save what is new, until cancelled."""
         while True:
             now = time.monotonic()
             if self._streaming():
@@ -84,7 +84,7 @@ class ExchangeInfoRoute:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def answer(self, _query: Query) -> Answer:
-        """Return exchangeInfo as the exchange gave it, but for `serverTime`."""
+        """Return exchangeInfo as received from the exchange, except for `serverTime`."""
         if self._memory.exchange_info is None:
             await self._ask()
         info = self._memory.exchange_info
@@ -99,7 +99,7 @@ class ExchangeInfoRoute:
         return Answer(built.body, age_ms=self.age_ms(), state=self._state(), gzipped=built.gzipped)
 
     def age_ms(self) -> int | None:
-        """How long ago the exchange, or a collector, last said that this is how things are; None if nobody knows."""
+        """How long ago the exchange or a collector last confirmed this state; None if nobody has yet."""
         if self._streaming():
             return 0
         return None if self._confirmed is None else round((time.monotonic() - self._confirmed) * 1000)
@@ -116,7 +116,7 @@ class ExchangeInfoRoute:
             info = msgspec.json.decode(answer.body, type=dict)
         except (Refused, msgspec.DecodeError) as error:
             if not self._failing:
-                log.warning("exchangeInfo cannot be had; what is known is served meanwhile: %s", error)
+                log.warning('exchangeInfo not available serving=last-known error="%s"', error)
             self._failing = True
             return
         self._failing = False
@@ -126,13 +126,13 @@ class ExchangeInfoRoute:
             try:
                 self._memory.learn_exchange_info(info)
             except ValueError as error:
-                log.warning("exchangeInfo is not as documented: %s", error)
+                log.warning('malformed exchangeInfo error="%s"', error)
 
     def _confirm_on_disk(self) -> None:
-        """The file's time says when its content was last known to be right."""
+        """The file's time is when its content was last known to be right."""
         if self._confirmed is None or time.monotonic() - self._confirmed > _REFRESH_SECONDS:
             return
-        with contextlib.suppress(OSError):  # not there yet, or not ours to touch: `_save` says so
+        with contextlib.suppress(OSError):  # not there yet, or not ours to touch: `_save` logs it
             os.utime(self._file)
 
     async def _save(self) -> None:
@@ -140,5 +140,5 @@ class ExchangeInfoRoute:
         try:
             await asyncio.to_thread(write_durably, self._file, json_bytes(info))
         except OSError as error:
-            log.warning("%s cannot be written, and the next start will not have it: %s", self._file, error)
+            log.warning('exchangeInfo not saved file=%s error="%s"', self._file, error)
         self._saved_version = version

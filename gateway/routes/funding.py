@@ -1,10 +1,10 @@
 """/fapi/v1/fundingRate from the store, and /fapi/v1/fundingInfo.
 
-The store has what settled since its collector began (30 days at first). When a contract settles the exchange changes as
-it likes, so whether the store has everything is judged by what settled around it, and after the newest settlement by
-the mark price frames and fundingInfo (`gateway/routes/settled.py`). Where one may be missing the exchange is asked:
-what it has is added, and where it has none that is remembered. What the store cannot have is asked as the question
-came.
+The store has the settlements since its collector began (30 days at first). The exchange changes settlement times at
+will, so whether the store has all of them is inferred from the settlements around them, and after the newest one from
+the mark price frames and fundingInfo (`gateway/routes/settled.py`). Where one may be missing, the exchange is asked:
+what it has is added, and if it has none, that is remembered. Requests for what the store cannot have are forwarded
+unchanged.
 """
 
 from collections.abc import Sequence
@@ -39,15 +39,15 @@ from marketdata.ohlcv import where
 from marketdata.reader import AsyncMarketData
 from marketdata.schema import EARLIEST_MS, FUNDING_SETTLED, bucket_of
 
-#: More settlements than two pieces of CONTEXT_MS can have.
+#: More settlements than there can be in twice CONTEXT_MS.
 CONTEXT_ROWS = 40
 
 _NAMES = ("startTime", "endTime", "limit")
 _DEFAULT_LIMIT = 100
-#: A settlement that just came is asked for again after so long if the exchange did not have it yet.
+#: How long to wait before asking again for a settlement that just came and that the exchange did not have yet.
 _SETTLING_MS = 15_000
 
-#: While the exchange is away an interval counts that it told so long ago.
+#: While the exchange is down, the interval it last reported is used up to this age.
 _INTERVAL_AGE_LIMIT_MS = 24 * HOUR_MS
 
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
@@ -56,7 +56,7 @@ type Row = dict[str, Any]
 
 
 class FundingRates:
-    """The route of settled funding."""
+    """The route for settled funding."""
 
     def __init__(
         self, memory: Memory, upstream: Upstream, market: AsyncMarketData | None, contracts: Contracts
@@ -67,10 +67,10 @@ class FundingRates:
         self._market = market
         self._intervals: tuple[bytes, dict[str, int]] = (b"", {})
         self._unsettled: dict[str, set[int]] = {}
-        """By symbol: slots at which the exchange was asked for a settlement and had none."""
+        """By symbol: slots for which the exchange was asked for a settlement and had none."""
 
     async def answer(self, query: Query) -> Answer:
-        """Return what a symbol settled from startTime to endTime, inclusive, or its newest; oldest first."""
+        """Return a symbol's settlements from startTime to endTime, inclusive, or its newest ones; oldest first."""
         universe = listed(self._memory)
         symbol = params.optional_symbol(query, universe)
         info = None if symbol is None else universe.symbols.get(symbol)
@@ -96,7 +96,7 @@ class FundingRates:
         )
 
     async def _stored(self, info: Instrument, start_ms: int | None, until_ms: int, limit: int) -> list[Row] | None:
-        """The rows that the exchange would answer, if the store has all of them or all but a few; else None."""
+        """The rows the exchange would return, if the store has all of them or all but a few; else None."""
         if self._market is None:
             return None
         first_ms = until_ms - (limit + 1) * USUAL_INTERVAL_HOURS * HOUR_MS if start_ms is None else start_ms
@@ -134,7 +134,7 @@ class FundingRates:
     async def _read(
         self, market: AsyncMarketData, info: Instrument, first_ms: int, until_ms: int, limit: int, *, newest: bool
     ) -> list[Row]:
-        """At most `limit` rows of the span and what settled around them, oldest first."""
+        """At most `limit` rows of the span and the settlements around them, oldest first."""
         start_ms, end_ms = max(first_ms - CONTEXT_MS, EARLIEST_MS), until_ms + CONTEXT_MS
         condition, bound = where([info.pair], start_ms, end_ms)
         order = "DESC" if newest else "ASC"
@@ -145,11 +145,11 @@ class FundingRates:
         return rows[::-1] if newest else rows
 
     async def _lacking(self, info: Instrument, times: Sequence[int], first_ms: int, last_ms: int) -> list[Stretch]:
-        """Where a settlement may be missing among those that the store has at these times."""
+        """Where a settlement may be missing among those the store has at these times."""
         mark = self._memory.mark_of(info.symbol)
         next_ms = None if mark is None else mark.next_funding_time_ms or None
         frames = Frames(next_ms, self._memory.settled_ms_of(info.symbol))
-        first_ms -= MINUTE_MS  # a settlement may be dated some ms after its hour, and the span begin with these
+        first_ms -= MINUTE_MS  # a settlement may be dated some ms after its hour, and the span start with those
         wanted = wants_interval(times, frames, first_ms, last_ms)
         return lacking(
             times,
@@ -162,7 +162,7 @@ class FundingRates:
         )
 
     async def _interval_hours(self, symbol: str) -> int | None:
-        """The present interval by fundingInfo; None if that does not list the symbol, or cannot be had."""
+        """The current interval from fundingInfo; None if the symbol is not listed there, or it is not available."""
         try:
             body = (await self._upstream.get(limits.FUNDING_INFO, {}, age_limit_ms=_INTERVAL_AGE_LIMIT_MS)).body
         except Refused:
@@ -172,7 +172,7 @@ class FundingRates:
         return self._intervals[1].get(symbol)
 
     async def _told(self, symbol: str, stretches: Sequence[Stretch]) -> list[Row] | None:
-        """What the exchange has in these stretches; None if it has to be asked as the question came."""
+        """What the exchange has in these stretches; None if the request has to be forwarded unchanged."""
         first_ms, last_ms = min(one.first_ms for one in stretches), max(one.last_ms for one in stretches)
         if (last_ms - first_ms) // HOUR_MS >= limits.MAX_FUNDING_RATES:
             return None
@@ -180,7 +180,7 @@ class FundingRates:
         now_ms = self._memory.exchange_time_ms()
         age_ms = max(now_ms - max(slots), 0)
         limit = str(limits.MAX_FUNDING_RATES)
-        if min(slots) > now_ms - HOUR_MS:  # what settles now is asked for once for all symbols
+        if min(slots) > now_ms - HOUR_MS:  # the current settlement is requested once for all symbols
             query = {"startTime": str(min(slots)), "limit": limit}
         else:
             query = {"symbol": symbol, "startTime": str(first_ms), "endTime": str(last_ms + MINUTE_MS), "limit": limit}
@@ -212,11 +212,11 @@ def _row(symbol: str, values: Sequence[Any]) -> Row:
 
 
 class FundingInfo:
-    """The route of funding intervals and caps: the exchange's answer."""
+    """The route for funding intervals and caps: the exchange's response."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
     async def answer(self, _query: Query) -> Answer:
-        """Return the contracts whose funding is adjusted."""
+        """Return the contracts with adjusted funding."""
         return await self._upstream.get(limits.FUNDING_INFO, {})

@@ -1,4 +1,4 @@
-"""/fapi/v1/klines: candles that are final, and the one that is forming, only after every one before it is final."""
+"""/fapi/v1/klines: final candles, and the forming one, but only once every candle before it is final."""
 
 import asyncio
 from collections.abc import Callable, Container
@@ -21,13 +21,13 @@ from marketdata.thresholds import CLOSE_DEADLINE_MS, STALE_MS
 from marketdata.timeframes import BASE_MS, TIMEFRAME_MS, InvalidTimeframe, timeframe_ms
 
 HOLD_MS = 5_000
-"""So long a request is held at a close (docs/design.md 5.1)."""
+"""How long a request is held at a close (docs/design.md 5.1)."""
 
 CONFIRMED_BY_MS = 7_000
-"""A collector has a candle confirmed by REST 4 s after its close. So long we leave it that, before we ask ourselves."""
+"""A collector asks REST to confirm a candle 4 s after its close. We leave it this much time before we ask ourselves."""
 
 FRAME_SECONDS = 3.0
-"""So long a request waits for the exchange's forming candle, where no collector tells."""
+"""How long a request waits for the exchange's forming candle while no collector is streaming."""
 
 _FORWARDED_MS = {"1m": 60_000, "5m": 300_000}
 
@@ -36,7 +36,7 @@ _DEFAULT_LIMIT = 500
 
 
 class Klines:
-    """The route of candles. `streaming` says whether any collector tells us of candles now."""
+    """The route for candles. `streaming` returns whether any collector is streaming candles now."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Klines:
             forming = (await self._history.series(state, info, grid, 1)).forming(state, now_ms)
             rows = rows if forming is None else [*rows, forming][-limit:]
         if not rows and wanted_ms >= final_ms:
-            raise not_now("the candles asked for are not final yet", 2)
+            raise not_now("the requested candles are not final yet", 2)
         if not reaches_now:
             return Answer(body(rows), state="history")
         return Answer(body(rows), 200, self._age_ms(state, now_ms), "live" if final_ms == last_ms else "behind")
@@ -125,7 +125,7 @@ class Klines:
     async def _forward_from(
         self, state: PairState, info: Instrument, grid: Grid, first_ms: int, stop_ms: int, limit: int
     ) -> list[Row]:
-        """The first `limit` windows from `first_ms` on; those the exchange does not have count towards no limit."""
+        """The first `limit` windows from `first_ms` on; those the exchange does not have do not count."""
         rows: list[Row] = []
         while first_ms < stop_ms and len(rows) < limit:
             until_ms = min(first_ms + (limit - len(rows)) * grid.length_ms, stop_ms)
@@ -145,7 +145,7 @@ class Klines:
         return rows
 
     async def _hold(self, state: PairState, info: Instrument, grid: Grid) -> None:
-        """Wait until the window that ended last is final; raises Refused if what is known is too old to be served."""
+        """Wait until the window that ended last is final; raises Refused if the known data is too old to be served."""
         began_ms = self._memory.exchange_time_ms()
         ended_ms = grid.open_of(began_ms)
         if state.next_open_ms >= ended_ms:
@@ -165,10 +165,10 @@ class Klines:
             final = False
         too_old = began_ms - state.next_open_ms - BASE_MS > AGE_LIMIT_MS
         if not final and too_old and not self._catch_up.has_ended(state.symbol):
-            raise not_now("newer candles of this symbol cannot be had", 5)
+            raise not_now("newer candles of this symbol are not available", 5)
 
     async def _caught_up(self, state: PairState, info: Instrument, ended_ms: int, until_ms: int) -> bool:
-        """Have the stores and the exchange asked for what is missing; False if it is not there in time."""
+        """Ask the stores and the exchange for what is missing; False if it does not arrive in time."""
         left_seconds = (until_ms - self._memory.exchange_time_ms()) / 1000
         try:
             async with asyncio.timeout(max(left_seconds, 0)):
@@ -178,7 +178,7 @@ class Klines:
         return state.next_open_ms >= ended_ms
 
     async def _frame(self, state: PairState) -> None:
-        """Without a collector nobody tells of the forming candle, and bots take the last row for it."""
+        """Get the forming candle: without a collector nobody reports it, and bots take the last row for it."""
         try:
             async with asyncio.timeout(FRAME_SECONDS):
                 await self._catch_up.frame(state)
@@ -186,14 +186,14 @@ class Klines:
             return
 
     async def _known(self, info: Instrument) -> PairState | None:
-        """What is known of a pair that is collected. With no collector to say so, each one that could be is."""
+        """What is known about a collected pair. Without a collector to tell, every pair that could be collected is."""
         state = self._memory.pair_state(info.symbol)
         if state is None and not self._streaming() and info.ours and info.state == "trading":
             return await self._catch_up.adopt(info)
         return state
 
     async def _forwarded(self, query: Query, symbol: str, interval: str, end_ms: int | None) -> Answer:
-        """What is not stored: asked once for all bots, and again when the next candle is over and final."""
+        """The response for what is not stored: fetched once for all bots, and again once the next candle is final."""
         now_ms = self._memory.exchange_time_ms()
         length_ms = _FORWARDED_MS.get(interval, BASE_MS)
         final_ms = now_ms - now_ms % length_ms + CLOSE_DEADLINE_MS
@@ -214,7 +214,7 @@ class Klines:
 
     @staticmethod
     def _age_ms(state: PairState, now_ms: int) -> int:
-        """How old the newest of the answer is: the forming candle's frame, or the last final candle's close."""
+        """How old the newest part of the response is: the forming candle's frame, or the last final candle's close."""
         newest_ms = max(state.next_open_ms, max((frame.event_time_ms for frame in state.unfinished()), default=0))
         return max(now_ms - newest_ms, 0)
 
@@ -224,7 +224,7 @@ class Klines:
 
 
 def _grid(interval: str) -> Grid | None:
-    """Return the windows of an interval that 3m candles make, None for 1m, 5m, 3d and 1M."""
+    """Return the windows of an interval that can be built from 3m candles, None for 1m, 5m, 3d and 1M."""
     try:
         length_ms = timeframe_ms(interval)
     except InvalidTimeframe:

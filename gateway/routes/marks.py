@@ -1,4 +1,4 @@
-"""/fapi/v1/markPriceKlines: hourly candles from the store, the forming one from samples; other intervals on request."""
+"""/fapi/v1/markPriceKlines: hours from the store, the forming one from samples; other intervals from the exchange."""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ STORED_INTERVAL = "1h"
 
 _NAMES = ("interval", "startTime", "endTime", "limit")
 _DEFAULT_LIMIT = 500
-#: The last column but three counts the seconds that were seen (60 a minute in Binance's own example).
+#: The fourth column from the end is the number of seconds seen (60 a minute in Binance's own example).
 _SECONDS_AN_HOUR = 3_600
-#: The collector stores an hour within eleven minutes of its end. Until then it is asked for, once.
+#: The collector stores an hour within eleven minutes of its end. Until then it is requested from the exchange, once.
 _UNSTORED_MS = 15 * 60_000
 _UNFINISHED_MS = 2_000
 
@@ -42,7 +42,7 @@ type Row = list[Any]
 
 
 class MarkKlines:
-    """The route of the mark price's candles."""
+    """The route for the mark price's candles."""
 
     def __init__(
         self, memory: Memory, upstream: Upstream, market: AsyncMarketData | None, contracts: Contracts
@@ -62,7 +62,7 @@ class MarkKlines:
         start_ms, end_ms = params.span(query)
         now_ms = self._memory.exchange_time_ms()
         if interval == STORED_INTERVAL and info is not None and self._memory.pair_state(symbol) is not None:
-            # A mark price comes before the first trade, and the exchange's date may be later than both.
+            # Mark prices start before the first trade, and the exchange's date may be later than both.
             info = self._contracts.told(info)
             opens = hours(min(info.onboard_ms, info.begins_ms), start_ms, end_ms, limit, now_ms)
             rows = await self._rows(info, opens, now_ms)
@@ -70,14 +70,14 @@ class MarkKlines:
                 history = not rows or rows[-1][6] < now_ms - HOUR_MS
                 age_ms = None if not rows else max(now_ms - rows[-1][6], 0)
                 return Answer(json_bytes(rows), age_ms=age_ms, state="history" if history else "live")
-            if start_ms is not None:  # and no end, as freqtrade asks for a pair's first hours before each download
+            if start_ms is not None:  # without an end, as freqtrade requests a pair's first hours before each download
                 end_ms = opens[-1] + HOUR_MS - 1
         return await forward(
             self._upstream, limits.MARK_PRICE_KLINES, query, _NAMES, symbol=symbol, now_ms=now_ms, end_ms=end_ms
         )
 
     async def _rows(self, info: Instrument, opens: range, now_ms: int) -> list[Row] | None:
-        """The rows of hours that open at `opens`, None if the store or the collector lacks one."""
+        """The rows of the hours that open at `opens`, None if the store or the collector lacks one."""
         if not opens:
             return []
         if self._market is None:
@@ -121,7 +121,7 @@ class MarkKlines:
         return _ROWS.decode(answer.body)
 
     async def _forming(self, market: AsyncMarketData, info: Instrument, open_ms: int) -> list[Row] | None:
-        """The forming hour: samples are the first frame of each ten seconds, so its open is exact."""
+        """The forming hour: samples are the first frame of every ten seconds, so its open is exact."""
         mark = self._memory.mark_of(info.symbol)
         if mark is None or self._memory.exchange_time_ms() - mark.event_time_ms > STALE_MS:
             return None
@@ -135,7 +135,7 @@ class MarkKlines:
 
 
 def hours(begins_ms: int, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int) -> range:
-    """Return the open times that the exchange would answer."""
+    """Return the open times that the exchange would return."""
     last_ms = now_ms if end_ms is None else min(end_ms, now_ms)
     listed_ms = begins_ms // HOUR_MS * HOUR_MS
     newest_ms = last_ms // HOUR_MS * HOUR_MS
@@ -146,7 +146,7 @@ def hours(begins_ms: int, start_ms: int | None, end_ms: int | None, limit: int, 
 
 
 def forming_row(open_ms: int, mark: Mark, sampled: Sequence[float]) -> Row:
-    """Return the row of the hour that opened at `open_ms`, of its samples (first, highest, lowest) and newest frame."""
+    """Return the row of the hour that opened at `open_ms`: from samples (first, highest, lowest) and newest frame."""
     close = float(mark.mark)
     first, highest, lowest = sampled or (close, close, close)
     row = _row([open_ms, first, max(highest, close), min(lowest, close), close])

@@ -1,4 +1,4 @@
-"""GET /pairlist: the pairs a bot may trade on now, for freqtrade's RemotePairList."""
+"""GET /pairlist: the pairs a bot may trade now, for freqtrade's RemotePairList."""
 
 from gateway.api import params
 from gateway.api.answers import Answer, Query, json_bytes
@@ -6,26 +6,26 @@ from gateway.memory.memory import Memory, PairState
 from gateway.routes.exchange_info import listed
 from marketdata.timeframes import BASE_MS
 
-#: A candle may be missing for so long after its close, and a mark price frame for so long at all: then a pair is stale.
+#: A pair is stale if a candle is missing this long after its close, or if there was no mark price frame for as long.
 STALE_MS = 60_000
 
-#: Startup candles asked for when a bot does not say how many it needs; freqtrade asks for 499 at a time.
+#: Startup candles if a bot does not specify how many it needs; freqtrade requests 499 at a time.
 DEFAULT_CANDLES = 499
-#: So many are in memory soon after a start.
+#: As many are in memory soon after a start.
 MOST_CANDLES = 500
 
-#: freqtrade asks no more often than the answer's `refresh_period` says, whatever its own setting.
+#: freqtrade asks no more often than the response's `refresh_period`, whatever its own setting.
 REFRESH_SECONDS = 60
 
 
 class PairList:
-    """The route of healthy pairs."""
+    """The route for healthy pairs."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
     async def answer(self, query: Query) -> Answer:
-        """Return the pairs that trade, are fresh, and have their newest `limit` 3m candles (500 at most), sorted."""
+        """Return the pairs that trade, are fresh, and have their newest `limit` 3m candles (at most 500), sorted."""
         symbols = listed(self._memory).symbols
         candles = params.limit(query, default=DEFAULT_CANDLES, most=MOST_CANDLES)
         now_ms = self._memory.exchange_time_ms()
@@ -42,11 +42,11 @@ class PairList:
 
 
 def is_fresh(state: PairState, now_ms: int) -> bool:
-    """Whether the newest candle that should be final is, and the mark price lives."""
+    """Whether the newest due candle is final and mark prices keep arriving."""
     candle_is_due_ms = state.next_open_ms + BASE_MS + STALE_MS
     return now_ms <= candle_is_due_ms and state.mark is not None and now_ms - state.mark.event_time_ms <= STALE_MS
 
 
 def is_complete(state: PairState, candles: int) -> bool:
-    """Whether the newest so many candles are there, but for those the exchange itself does not have."""
+    """Whether the newest `candles` candles are there, except for those that the exchange itself does not have."""
     return not state.lacks(state.next_open_ms - candles * BASE_MS, state.next_open_ms)

@@ -1,4 +1,4 @@
-"""/fapi/v1/premiumIndex: mark price, index and running funding rate from the newest frames."""
+"""/fapi/v1/premiumIndex: mark price, index and current funding rate from the newest frames."""
 
 import time
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from gateway.memory.stream_lines import Mark
 from gateway.routes.exchange_info import listed
 from gateway.upstream.upstream import Upstream
 
-#: A frame comes each second. Without one for so long a pair counts as stale, and the exchange is asked.
+#: A frame comes every second. After this long without one a pair is stale, and the exchange is asked.
 STALE_MS = 60_000
 
-#: Frames do not carry the interest rate. It is the contract's, "0.01 % per 8 h" of all but a few ("Introduction to
-#: Binance Futures Funding Rates"); what REST says of a symbol comes before it, and is asked for again after an hour.
+#: Frames do not carry the interest rate. It is a property of the contract, "0.01 % per 8 h" for all but a few
+#: ("Introduction to Binance Futures Funding Rates"). A symbol's rate from REST takes precedence; REST is asked hourly.
 USUAL_INTEREST = "0.00010000"
 _INTEREST_SECONDS = 3_600.0
 
@@ -27,7 +27,7 @@ _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 class Premium:
-    """The route of the premium index."""
+    """The route for the premium index."""
 
     def __init__(self, memory: Memory, upstream: Upstream, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._memory = memory
@@ -38,7 +38,7 @@ class Premium:
         self._rest_due = -float("inf")
 
     async def answer(self, query: Query) -> Answer:
-        """Return one symbol's row; without `symbol` those of all symbols, in the exchange's order."""
+        """Return one symbol's row, or without `symbol` those of all symbols, in the exchange's order."""
         symbol = params.optional_symbol(query, listed(self._memory))
         return await (self._every() if symbol is None else self._one(symbol))
 
@@ -70,7 +70,7 @@ class Premium:
         return self._row(symbol, mark) or rest
 
     def _row(self, symbol: str, mark: Mark) -> dict[str, Any] | None:
-        """A row of a frame and of what REST adds to it; None if a frame lacks what REST never told either."""
+        """A row from a frame and what REST adds to it; None if a frame lacks something that REST never had either."""
         rest = self._rest.get(symbol, {})
         settle = mark.estimated_settle or rest.get("estimatedSettlePrice")
         if settle is None:

@@ -1,4 +1,4 @@
-"""Where a settlement may be missing among those that a store has, by what settled and what frames tell. Pure."""
+"""Where a settlement may be missing among those in a store, judging by past settlements and by frames. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from exchange.settlements import HOUR_MS, INTERVALS_HOURS, Stretch, doubtful, sl
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What mark price frames tell of a symbol, full hours in UTC ms; None: they do not.
+    """What mark price frames reveal about a symbol, as full hours in UTC ms; None: nothing.
 
-    `next_ms` is the next settlement as of the newest frame. `settled_ms` is the newest one, if frames before and after
-    it came: then nothing has settled since.
+    `next_ms` is the next settlement according to the newest frame. `settled_ms` is the newest one, if there were frames
+    before and after it: then nothing has settled since.
     """
 
     next_ms: int | None = None
@@ -19,9 +19,9 @@ class Frames:
 
 
 def wants_interval(times: Iterable[int], frames: Frames, first_ms: int, last_ms: int) -> bool:
-    """Whether from `first_ms` to `last_ms` something can have settled of which neither the store nor a frame tells.
+    """Whether there can be a settlement from `first_ms` to `last_ms` that neither the store nor a frame shows.
 
-    Then fundingInfo has to be asked for the present interval. `times` is what the store has.
+    If so, fundingInfo has to be asked for the current interval. `times` is what the store has.
     """
     newest_ms = max(slot_ms(max(times, default=0)), frames.settled_ms or 0, first_ms - HOUR_MS)
     if frames.next_ms is None or frames.next_ms <= last_ms:
@@ -41,10 +41,10 @@ def lacking(
     last_ms: int,
     unsettled: Collection[int] = (),
 ) -> list[Stretch]:
-    """Return where from `first_ms` to `last_ms`, inclusive, a settlement may be missing; nothing: it is complete.
+    """Return where from `first_ms` to `last_ms`, inclusive, a settlement may be missing; empty if it is complete.
 
-    `times` is what the store has there and around it, `interval_hours` the present interval by fundingInfo (None: not
-    listed, or not known), `unsettled` the slots at which the exchange has none.
+    `times` is what the store has there and around it, `interval_hours` the current interval in fundingInfo (None if not
+    listed, or unknown), `unsettled` the slots for which the exchange has none.
     """
     newest_ms = slot_ms(max(times, default=0))
     due_ms = [at for at in (frames.settled_ms, frames.next_ms) if at is not None and newest_ms < at <= last_ms]

@@ -1,4 +1,4 @@
-"""/fapi/v1/ticker/24hr, price and bookTicker: the exchange's, asked once for all bots and all symbols."""
+"""/fapi/v1/ticker/24hr, price and bookTicker: from the exchange, fetched once for all bots and all symbols."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from gateway.memory.memory import Memory
 from gateway.routes.exchange_info import listed
 from gateway.upstream.upstream import Upstream
 
-#: /ticker/24hr of all symbols costs as much as of so many single ones.
+#: /ticker/24hr for all symbols costs as much as for this many single ones.
 _ALL_24HR_IS_CHEAPER_FROM = 40
 
 
@@ -25,7 +25,7 @@ _SYMBOL = msgspec.json.Decoder(_Row)
 
 
 class Ticker:
-    """One of the three routes. A single symbol's row is taken from the answer for all symbols where that is cheaper."""
+    """One of the three routes. A single symbol's row is taken from the response for all symbols if that is cheaper."""
 
     def __init__(self, route: str, memory: Memory, upstream: Upstream) -> None:
         self._route = route
@@ -45,7 +45,7 @@ class Ticker:
         return await self._upstream.get(self._route, {"symbol": symbol})  # halted or delisted: not among all
 
     async def _every(self) -> Answer | None:
-        """The answer for all symbols, unless a single one's is cheaper. Prices and books of all cost 2 and 5."""
+        """The response for all symbols, unless a single one is cheaper. Prices and books of all cost 2 and 5."""
         if self._route == limits.TICKER_24HR and self._upstream.questions(self._route) < _ALL_24HR_IS_CHEAPER_FROM:
             return self._upstream.peek(self._route, {})
         return await self._upstream.get(self._route, {})

@@ -1,4 +1,4 @@
-"""Questions handed on to the exchange as they came: what is older than the store, or what nobody collects."""
+"""Forwards requests to the exchange unchanged: for data older than the store's, or that nobody collects."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from gateway.api.answers import AGE_LIMIT_MS, Answer, Query
 from gateway.upstream.upstream import Upstream
 from marketdata.thresholds import CLOSE_DEADLINE_MS
 
-#: A candle is final so long after its close (docs/design.md 5.1): a range that ended before is asked for once.
+#: A candle is final this long after its close (docs/design.md 5.1): a range that ended before is fetched once.
 
 
 async def forward(
@@ -21,9 +21,9 @@ async def forward(
     end_ms: int | None,
     fresh_ms: int | None = None,
 ) -> Answer:
-    """Return the exchange's answer to `query`, of which only the parameters `names` are sent, and the `symbol`.
+    """Return the exchange's response to `query`, of which only the parameters `names` are sent, and the `symbol`.
 
-    What `end_ms` puts into the past is history: shared for as long as it may be, and asked after everything else.
+    A range that `end_ms` puts in the past is history: shared for as long as allowed, and requested last of all.
     """
     params = {} if symbol is None else {"symbol": symbol}
     params |= {name: query[name] for name in names if query.get(name)}

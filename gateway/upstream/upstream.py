@@ -1,4 +1,4 @@
-"""What is not stored, asked of the exchange once for all bots: coalesced, shared, and within the budget."""
+"""Requests for what is not stored, sent to the exchange once for all bots: coalesced, shared, and within the budget."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from service.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
-#: How long a request is held for the exchange's answer; ccxt gives up after 10 s. With an older answer at hand that may
-#: be served, one second is enough; while the exchange gives none, such an answer goes out at once.
+#: How long a request waits for the exchange's response; ccxt gives up after 10 s. One second is enough if an older
+#: response may be served; while the exchange gives none, that one is served at once.
 PATIENCE_SECONDS = 5.0
 PATIENCE_WITH_LAST_GOOD_SECONDS = 1.0
-#: So long after a failure the exchange counts as away.
+#: How long after a failure the exchange counts as down.
 AWAY_MS = 5_000
-#: A question that waits for its turn for longer than this is withdrawn; the bots that asked were answered long ago.
+#: A request that waits longer than this for its turn is withdrawn; the bots that sent it were answered long ago.
 LONGEST_SECONDS = 20.0
-#: Bodies kept; the least recently asked for leave first.
+#: Size of the bodies kept; the least recently requested ones are dropped first.
 KEPT_BYTES = 64 * 2**20
 
 _RECOUNT_MS = 1_000
@@ -53,10 +53,10 @@ class _Kept:
 
 
 class Upstream:
-    """One process's questions to the exchange on behalf of the bots.
+    """One process's requests to the exchange on behalf of the bots.
 
-    Give it a client whose circuit has no patience (``patience_seconds=0``): during a ban bots are told at once.
-    `monotonic_ms` is the clock ages are told by.
+    Give it a client whose circuit has no patience (``patience_seconds=0``): during a ban bots are refused at once.
+    `monotonic_ms` is the clock that ages are measured with.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class Upstream:
         age_limit_ms: int | None = None,
         priority: Priority = Priority.UNIVERSE,
     ) -> Answer:
-        """Return the exchange's answer to a GET of `route`, asked now, just now for others, or lately.
+        """Return the exchange's response to a GET of `route`: requested now, just now for others, or recently.
 
-        `fresh_ms` and `age_limit_ms` replace the route's own (`freshness.policy_of`), and such answers are shared for
-        just so long. Raises Refused: the exchange's own 400, or 429 when no answer can be had that is young enough.
+        `fresh_ms` and `age_limit_ms` replace the route's own (`freshness.policy_of`), and such responses are shared for
+        exactly that long. Raises Refused: the exchange's own 400, or 429 if there is no response that is young enough.
         """
         key = _key(route, params)
         policy = policy_of(route)
@@ -115,14 +115,14 @@ class Upstream:
         raise self._refusal(task)
 
     def peek(self, route: str, params: Mapping[str, str]) -> Answer | None:
-        """Return the answer that `get` would share right now, without counting or asking."""
+        """Return the response that `get` would share right now, without counting or sending a request."""
         kept = self._kept.get(_key(route, params))
         if kept is None or self._age_ms(kept) > shared(policy_of(route), self._stretch):
             return None
         return Answer(kept.body, age_ms=self._age_ms(kept), state="upstream")
 
     def questions(self, route: str) -> int:
-        """Return how many different questions bots ask of a route at present."""
+        """Return how many different requests bots send for a route at present."""
         return sum(key[0] == route for key in self._rhythms)
 
     def snapshot(self) -> UpstreamSnapshot:
@@ -130,7 +130,7 @@ class Upstream:
         return UpstreamSnapshot(dict(self._answers_total), len(self._kept), self._bytes, self._stretch)
 
     async def close(self) -> None:
-        """Withdraw what is under way."""
+        """Cancel everything in progress."""
         await self._under_way.close()
 
     def _patience(self, *, servable: bool) -> float:
@@ -145,7 +145,7 @@ class Upstream:
                 body = await self._client.raw(key[0], params, priority=priority)
         except TimeoutError:
             raise Unavailable(
-                f"{key[0]} had no turn within {LONGEST_SECONDS:.0f} s", "see the budget's share"
+                f"{key[0]} did not get a turn within {LONGEST_SECONDS:.0f} s", "check the budget's share"
             ) from None
         self._away_until_ms = -1
         kept = _Kept(body, self._now_ms())
@@ -154,11 +154,11 @@ class Upstream:
 
     def _failed(self, key: Key, error: BaseException) -> None:
         if not isinstance(error, ExchangeError):
-            log.error("the exchange could not be asked route=%s", key[0], exc_info=error)
+            log.error("request to the exchange failed route=%s", key[0], exc_info=error)
             return
         if not isinstance(error, BadRequest):
             self._away_until_ms = self._now_ms() + AWAY_MS
-        log.debug("%s: %s", key[0], error)
+        log.debug('request to the exchange failed route=%s error="%s"', key[0], error)
 
     def _keep(self, key: Key, kept: _Kept) -> None:
         before = self._kept.pop(key, None)
@@ -168,7 +168,7 @@ class Upstream:
             self._bytes -= len(self._kept.popitem(last=False)[1].body)
 
     def _listen(self, key: Key, params: Mapping[str, str]) -> None:
-        """Learn the rhythm of a question, and once a second for how long answers are to be shared."""
+        """Update the rhythm of a request, and once a second how long responses are shared."""
         now = self._now_ms()
         rhythm = self._rhythms.get(key)
         if rhythm is None:
@@ -191,16 +191,16 @@ class Upstream:
         return self._now_ms() - kept.at_ms
 
     def _refusal(self, task: asyncio.Task[_Kept]) -> Refused:
-        """What a bot is told: the exchange's own 400, else 429."""
+        """What a bot receives: the exchange's own 400, else 429."""
         error = task.exception() if task.done() and not task.cancelled() else None
         if isinstance(error, BadRequest):
             return bad_request(error.code, error.reason)
         if isinstance(error, ExchangeRefused):
             return not_now(f"the exchange refuses this address ({error.status})", error.retry_after_seconds)
         if error is not None:
-            return not_now("the exchange gives no answer", AWAY_MS / 1000)
+            return not_now("the exchange does not respond", AWAY_MS / 1000)
         to_next_minute = 60 - self._client.budget.clock.now_ms() / 1000 % 60
-        return not_now("no answer in time: the minute's weight is spent, or the exchange is slow", to_next_minute)
+        return not_now("no response in time: the minute's weight is spent, or the exchange is slow", to_next_minute)
 
 
 def _key(route: str, params: Mapping[str, str]) -> Key:

@@ -77,11 +77,11 @@ async def compared(sides: Sides, folder: Path) -> int:
     return await compare.run(sides[2](folder), folder / "pairs.yml")
 
 
-async def test_equal_answers_end_with_0_and_the_weight_saved(
+async def test_equal_responses_end_with_0_and_the_weight_saved(
     sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await compared(sides, tmp_path) == 0
-    assert capsys.readouterr().out.splitlines()[-1].endswith("asked of it 5000, spent by it 50, 99.0 % saved")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("requested from it 5000, spent by it 50, 99.0 % saved")
 
 
 async def test_a_wrong_candle_is_named_and_ends_with_1(
@@ -97,7 +97,7 @@ async def test_a_missing_candle_ends_with_1(sides: Sides, tmp_path: Path) -> Non
     assert await compared(sides, tmp_path) == 1
 
 
-async def test_a_gateway_that_refuses_is_told_and_ends_with_1(
+async def test_a_gateway_that_refuses_is_reported_and_ends_with_1(
     sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sides[0].status = 429

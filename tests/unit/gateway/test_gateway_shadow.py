@@ -30,7 +30,7 @@ def test_equal_candles_are_equal_and_the_forming_one_is_left_out() -> None:
     assert (tally.rows, tally.equal, tally.right) == (2, 2, True)
 
 
-def test_a_number_in_other_text_is_told_and_is_not_wrong() -> None:
+def test_a_number_in_different_text_is_counted_but_not_wrong() -> None:
     tally = compared([row(0, volume="5.000")], [row(0, volume="5.0")])
     assert (tally.written, tally.different, tally.right) == (1, 0, True)
 
@@ -41,12 +41,12 @@ def test_a_wrong_field_is_named_with_both_values() -> None:
     assert tally.examples == [f"BTCUSDT {FIRST_MS}: close 1.01 is 1.02 there"]
 
 
-def test_missing_and_invented_candles_are_wrong_and_what_only_one_was_asked_for_is_neither() -> None:
+def test_missing_and_extra_candles_are_wrong_unless_outside_the_common_span() -> None:
     tally = compared([row(1), row(3)], [row(0), row(1), row(2)])
     assert (tally.rows, tally.missing, tally.extra) == (3, 1, 1)
 
 
-def test_no_answer_at_all_is_missing() -> None:
+def test_no_response_at_all_counts_as_missing() -> None:
     assert compared([], [row(0), row(1)]).missing == 2
 
 
@@ -56,7 +56,7 @@ def test_funding_that_settled_a_moment_ago_may_not_be_stored_yet() -> None:
     assert ours == theirs == {old["fundingTime"]: old}
 
 
-def test_prices_that_run_on_are_near_and_the_next_settlement_is_the_same() -> None:
+def test_prices_that_move_on_are_near_and_the_next_settlement_is_the_same() -> None:
     assert near("markPrice", "100.0", "101.0")
     assert not near("markPrice", "100.0", "110.0")
     assert not near("nextFundingTime", 1, 2)
@@ -78,7 +78,7 @@ def test_pairs_are_read_from_a_list_a_pairs_file_and_a_bots_configuration(tmp_pa
 
 
 @pytest.mark.parametrize("text", ["", "a: b", "[1, 2]", "{", "[]"])
-def test_a_file_without_pairs_is_told_in_one_line(tmp_path: Path, text: str) -> None:
+def test_a_file_without_pairs_is_reported_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "pairs"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(PairsFileError) as caught:
@@ -89,4 +89,4 @@ def test_a_file_without_pairs_is_told_in_one_line(tmp_path: Path, text: str) -> 
 def test_the_table_ends_with_the_weight_saved() -> None:
     lines = table({"klines 3m": compared([row(0)], [row(0)])}, 1, (2_000.0, 20.0)).splitlines()
     assert lines[2].split() == ["klines", "3m", "1", "1", "1", "0", "0", "0", "0", "0"]
-    assert lines[-1].endswith("asked of it 2000, spent by it 20, 99.0 % saved")
+    assert lines[-1].endswith("requested from it 2000, spent by it 20, 99.0 % saved")
