@@ -1,4 +1,4 @@
-"""The client against a local server that answers as the exchange does on its bad days, and as it was recorded."""
+"""The client against a local server that responds like the exchange on its bad days, and as recorded."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Venue:
-    """A server whose answers are given one by one: a recorded answer's name, an HTTP response, or a handler."""
+    """A server with a queue of responses: the name of a recorded one, an HTTP response, or a handler."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -83,7 +83,7 @@ async def test_a_recorded_kline_keeps_the_exchanges_own_decimals(client: Binance
     assert venue.asked[0].query_string == "symbol=BTCUSDT&interval=1m&limit=2"
 
 
-async def test_the_recorded_answers_of_the_other_routes_are_read(client: BinanceClient, venue: Venue) -> None:
+async def test_the_recorded_responses_of_the_other_routes_are_read(client: BinanceClient, venue: Venue) -> None:
     venue.say("time.json", "funding_rate.json", "funding_rate_2019.json", "premium_index.json", "klines.json")
     venue.say("exchange_info.json")
     assert await client.server_time_ms() == 1791383675683
@@ -117,7 +117,7 @@ async def test_the_recorded_funding_intervals_are_read_and_a_row_without_one_is_
 
 
 @pytest.mark.parametrize("name", ["depth.json", "ticker_24hr.json", "exchange_info.json"])
-async def test_an_answer_to_pass_on_comes_byte_by_byte(client: BinanceClient, venue: Venue, name: str) -> None:
+async def test_a_response_to_pass_on_is_unchanged_byte_for_byte(client: BinanceClient, venue: Venue, name: str) -> None:
     venue.say(name)
     assert await client.raw("/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": 5}) == (RECORDED / name).read_bytes()
     assert venue.asked[0].query_string == "symbol=BTCUSDT&limit=5"
@@ -131,7 +131,7 @@ async def test_a_refusal_to_pass_on_keeps_the_exchanges_own_text(client: Binance
     assert (caught.value.code, caught.value.reason) == (-1121, "Invalid symbol.")
 
 
-async def test_what_is_not_json_is_not_passed_on(client: BinanceClient, venue: Venue) -> None:
+async def test_anything_but_json_is_not_passed_on(client: BinanceClient, venue: Venue) -> None:
     venue.say(answer(200, "<html>log in to the hotel's network</html>"))
     with pytest.raises(Unavailable):
         await client.raw("/fapi/v1/depth", {"symbol": "BTCUSDT"})
@@ -145,14 +145,14 @@ async def test_a_chinese_symbol_is_sent_percent_encoded(client: BinanceClient, v
     )
 
 
-async def test_a_compressed_answer_is_asked_for_and_read(client: BinanceClient, venue: Venue) -> None:
+async def test_a_compressed_response_is_requested_and_read(client: BinanceClient, venue: Venue) -> None:
     packed = gzip.compress((RECORDED / "exchange_info.json").read_bytes())
     venue.say(web.Response(body=packed, headers={"Content-Encoding": "gzip"}))
     assert (await client.listing()).answer["futuresType"] == "U_MARGINED"
     assert venue.asked[0].headers["Accept-Encoding"] == "gzip"
 
 
-async def test_the_exchanges_refusal_of_a_symbol_is_a_bad_request_and_not_repeated(
+async def test_the_exchanges_rejection_of_a_symbol_is_a_bad_request_and_not_repeated(
     client: BinanceClient, venue: Venue
 ) -> None:
     venue.say(answer(400, {"code": -1121, "msg": "Invalid symbol."}))
@@ -208,7 +208,7 @@ async def test_requests_wait_out_a_short_refusal_and_one_goes_first(client: Bina
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-async def test_a_passing_trouble_of_the_exchange_is_asked_again(
+async def test_a_request_is_repeated_after_temporary_trouble_at_the_exchange(
     client: BinanceClient, venue: Venue, status: int
 ) -> None:
     venue.say(answer(status, "Service Unavailable."), answer(status, "Service Unavailable."), "klines.json")
@@ -228,7 +228,7 @@ async def test_a_passing_trouble_of_the_exchange_is_asked_again(
     ],
     ids=["503", "html", "nested", "redirect", "damaged gzip"],
 )
-async def test_a_lasting_trouble_is_unavailable_after_four_attempts(
+async def test_lasting_trouble_is_unavailable_after_four_attempts(
     client: BinanceClient, venue: Venue, bad: web.Response
 ) -> None:
     venue.say(bad)
@@ -246,7 +246,7 @@ async def test_json_that_is_not_what_the_exchange_documents_is_unavailable(
         await client.klines("BTCUSDT", "3m", limit=1)
 
 
-async def test_an_impossible_row_takes_no_other_row_of_its_answer_with_it(client: BinanceClient, venue: Venue) -> None:
+async def test_an_impossible_row_spoils_no_other_row_of_its_response(client: BinanceClient, venue: Venue) -> None:
     good = json.loads((RECORDED / "klines.json").read_text(encoding="utf-8"))
     bad = [[1791383580000, None, "2", "1", 1.5, "9", 1791383759999, "9", "7", "1", "1", "0"]]
     venue.say(answer(200, bad + good[1:]))
@@ -271,7 +271,7 @@ async def test_a_server_that_hangs_is_unavailable(venue: Venue) -> None:
     gone.set()
 
 
-async def test_a_connection_cut_in_the_answer_is_unavailable_and_its_weight_header_counts(
+async def test_a_connection_cut_in_the_response_is_unavailable_and_its_weight_header_counts(
     client: BinanceClient, venue: Venue
 ) -> None:
     async def cut(request: web.Request) -> web.StreamResponse:
@@ -304,13 +304,13 @@ async def test_a_name_that_does_not_resolve_is_unreachable() -> None:
 
 
 @pytest.mark.parametrize("url", ["fapi.binance.com", "", "wss://fstream.binance.com"])
-def test_a_rest_url_that_is_none_is_refused_at_once(url: str) -> None:
+def test_an_invalid_rest_url_is_rejected_at_once(url: str) -> None:
     with pytest.raises(ExchangeError, match="rest_url"):
         BinanceClient(url, Budget())
 
 
 @pytest.mark.parametrize("content", [None, "", "not a certificate"])
-def test_a_ca_file_that_cannot_be_used_is_refused_at_once(tmp_path: Path, content: str | None) -> None:
+def test_an_unusable_ca_file_is_rejected_at_once(tmp_path: Path, content: str | None) -> None:
     ca_file = tmp_path / "ca.pem"
     if content is not None:
         ca_file.write_text(content, encoding="utf-8")
@@ -318,7 +318,7 @@ def test_a_ca_file_that_cannot_be_used_is_refused_at_once(tmp_path: Path, conten
         BinanceClient("https://127.0.0.1", Budget(), ca_file=ca_file)
 
 
-async def test_a_cancelled_request_gives_its_place_back(client: BinanceClient, venue: Venue) -> None:
+async def test_a_cancelled_request_gives_up_its_place(client: BinanceClient, venue: Venue) -> None:
     first = asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -339,7 +339,7 @@ async def test_a_cancelled_request_gives_its_place_back(client: BinanceClient, v
     await client.ping()
 
 
-async def test_requests_that_wait_when_the_client_closes_end_in_an_exchange_error(venue: Venue) -> None:
+async def test_requests_waiting_when_the_client_closes_fail_with_an_exchange_error(venue: Venue) -> None:
     gone = asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -357,7 +357,9 @@ async def test_requests_that_wait_when_the_client_closes_end_in_an_exchange_erro
     gone.set()
 
 
-async def test_a_range_is_paged_for_the_least_weight_and_comes_back_whole(client: BinanceClient, venue: Venue) -> None:
+async def test_a_range_is_paged_for_the_least_weight_and_comes_back_complete(
+    client: BinanceClient, venue: Venue
+) -> None:
     start_ms, step_ms = 1_791_374_400_000, 180_000
     listed_ms = start_ms + 20 * step_ms
 
@@ -377,7 +379,7 @@ async def test_a_range_is_paged_for_the_least_weight_and_comes_back_whole(client
     assert client.snapshot().budget.weight_total[Priority.CONFIRM] == 4
 
 
-async def test_an_empty_range_asks_nothing(client: BinanceClient, venue: Venue) -> None:
+async def test_an_empty_range_sends_no_request(client: BinanceClient, venue: Venue) -> None:
     assert await client.klines_range("BTCUSDT", "3m", 2_000, 1_000) == []
     assert venue.asked == []
 
@@ -389,6 +391,6 @@ async def test_rows_that_go_backwards_end_the_range_instead_of_looping(client: B
         await client.klines_range("BTCUSDT", "3m", 1_791_374_400_000, 1_791_374_400_000)
 
 
-async def test_an_interval_that_is_none_is_a_bad_request(client: BinanceClient) -> None:
+async def test_an_invalid_interval_is_a_bad_request(client: BinanceClient) -> None:
     with pytest.raises(BadRequest, match="7m"):
         await client.klines_range("BTCUSDT", "7m", 0, 1)

@@ -1,4 +1,4 @@
-"""Where a symbol's candles begin, whatever date the exchange gives for it: asked once, remembered on disk."""
+"""Where a symbol's candles begin, whatever its date at the exchange: requested once, remembered on disk."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,27 +43,27 @@ async def test_a_date_that_is_not_after_the_first_candle_costs_one_request(tmp_p
     assert exchange.asked == [{"symbol": "BTCUSDT", "interval": "3m", "startTime": "0", "limit": "1"}]
 
 
-async def test_candles_that_go_on_up_to_a_later_date_are_of_the_same_contract(tmp_path: Path) -> None:
+async def test_candles_that_continue_up_to_a_later_date_belong_to_the_same_contract(tmp_path: Path) -> None:
     exchange = DatedExchange([(FIRST_MS, NOW_MS)])
     async with first_candles(exchange, tmp_path) as firsts:
         assert (await firsts.find(listed(FIRST_MS + 3 * DAY_MS))).begins_ms == FIRST_MS
     assert len(exchange.asked) == 2
 
 
-async def test_a_ticker_used_again_begins_with_its_own_listing(tmp_path: Path) -> None:
+async def test_a_reused_ticker_begins_with_its_own_listing(tmp_path: Path) -> None:
     exchange = DatedExchange([(FIRST_MS - YEAR_MS, FIRST_MS - YEAR_MS // 2), (FIRST_MS, NOW_MS)])
     async with first_candles(exchange, tmp_path) as firsts:
         assert (await firsts.find(listed(FIRST_MS + 60_000))).begins_ms == FIRST_MS
     assert len(exchange.asked) == 3
 
 
-async def test_a_hole_of_hours_before_the_date_is_no_other_contract(tmp_path: Path) -> None:
+async def test_a_hole_of_hours_before_the_date_does_not_mean_another_contract(tmp_path: Path) -> None:
     exchange = DatedExchange([(FIRST_MS, FIRST_MS + DAY_MS), (FIRST_MS + DAY_MS + 5 * 3_600_000, NOW_MS)])
     async with first_candles(exchange, tmp_path) as firsts:
         assert (await firsts.find(listed(FIRST_MS + DAY_MS + 5 * 3_600_000))).begins_ms == FIRST_MS
 
 
-async def test_a_symbol_without_a_candle_keeps_its_date_and_is_asked_about_again(tmp_path: Path) -> None:
+async def test_a_symbol_without_a_candle_keeps_its_date_and_is_looked_up_again(tmp_path: Path) -> None:
     exchange = DatedExchange([])
     async with first_candles(exchange, tmp_path) as firsts:
         info = listed(FIRST_MS)
@@ -72,7 +72,7 @@ async def test_a_symbol_without_a_candle_keeps_its_date_and_is_asked_about_again
         assert (await firsts.find(info)).begins_ms == FIRST_MS + BASE_MS
 
 
-async def test_what_one_process_learned_the_next_one_knows(tmp_path: Path) -> None:
+async def test_the_next_process_knows_what_one_has_learned(tmp_path: Path) -> None:
     exchange = DatedExchange([(FIRST_MS, NOW_MS)])
     infos = [listed(FIRST_MS - DAY_MS), listed(FIRST_MS - DAY_MS, "ETHUSDT")]
     async with first_candles(exchange, tmp_path) as firsts:
@@ -82,7 +82,7 @@ async def test_what_one_process_learned_the_next_one_knows(tmp_path: Path) -> No
     assert len(exchange.asked) == 2
 
 
-async def test_another_date_is_looked_into_again(tmp_path: Path) -> None:
+async def test_a_changed_date_is_looked_up_again(tmp_path: Path) -> None:
     exchange = DatedExchange([(FIRST_MS, NOW_MS)])
     async with first_candles(exchange, tmp_path) as firsts:
         await firsts.find(listed(FIRST_MS - DAY_MS))
@@ -93,7 +93,7 @@ async def test_another_date_is_looked_into_again(tmp_path: Path) -> None:
         assert (await firsts.find(relisted)).begins_ms == relisted.onboard_ms
 
 
-async def test_what_was_learned_before_the_exchange_went_away_is_kept(tmp_path: Path) -> None:
+async def test_what_was_learned_before_the_exchange_went_down_is_kept(tmp_path: Path) -> None:
     exchange = DatedExchange([(FIRST_MS, NOW_MS)])
     known, unknown = listed(FIRST_MS), listed(FIRST_MS, "ETHUSDT")
     async with first_candles(exchange, tmp_path) as firsts:
@@ -106,9 +106,7 @@ async def test_what_was_learned_before_the_exchange_went_away_is_kept(tmp_path: 
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"BTCUSDT": 1}', '{"BTCUSDT": {"onboard_ms": "x", "first_ms": 1}}'])
-async def test_a_file_that_cannot_be_read_says_nothing(
-    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_unreadable_file_counts_as_empty(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / FILE).write_text(text)
     exchange = DatedExchange([(FIRST_MS, NOW_MS)])
     async with first_candles(exchange, tmp_path) as firsts:

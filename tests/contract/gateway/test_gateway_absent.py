@@ -1,6 +1,6 @@
-"""What the exchange lacks, or has as a row that cannot be: shown by nobody, asked for again, served when it comes late.
+"""Candles the exchange lacks or has an impossible row for: never served, requested again, served when they come late.
 
-No store answers here and no collector tells: the gateway asks the exchange itself.
+No store responds here and no collector is streaming: the gateway asks the exchange itself.
 """
 
 import json
@@ -61,7 +61,7 @@ def unreadable(row: list[Any]) -> list[Any] | None:
 
 @dataclass
 class Exchange:
-    """One symbol of which every candle is the same, but for what `tells` makes of the one at `BAD`."""
+    """One symbol whose candles are all the same, except for the one at `BAD`, which `tells` decides."""
 
     now_ms: int = at(20) + 10_000
     tells: Callable[[list[Any]], list[Any] | None] | None = None
@@ -86,7 +86,7 @@ class Exchange:
 
 @dataclass
 class Desk:
-    """The route of candles, and the hands of its clock."""
+    """The route for candles, and control over its clock."""
 
     exchange: Exchange
     klines: Klines
@@ -95,7 +95,7 @@ class Desk:
     history: History
 
     async def opens(self, interval: str, first: int, last: int) -> list[int]:
-        """The windows answered of a range, by the number of their first candle."""
+        """Return the windows served for a range, by the number of their first candle."""
         span = {"startTime": str(at(first)), "endTime": str(at(last)), "limit": "499"}
         answer = await self.klines.answer({"symbol": "BTCUSDT", "interval": interval, **span})
         return [(row[0] - START_MS) // BASE_MS for row in json.loads(answer.body)]
@@ -141,7 +141,7 @@ async def test_a_row_that_cannot_be_a_candle_is_never_served_and_neither_is_a_wi
     assert 0 not in await desk.newest("15m", 5)
 
 
-async def test_a_newest_close_that_cannot_be_a_candle_holds_nothing_back(desk: Desk) -> None:
+async def test_an_impossible_row_for_the_newest_close_holds_nothing_back(desk: Desk) -> None:
     desk.exchange.tells = impossible
     desk.exchange.now_ms = at(BAD + 1) + 10_000
     assert (await desk.newest("3m", 3))[-2:] == [1, 3]
@@ -150,7 +150,7 @@ async def test_a_newest_close_that_cannot_be_a_candle_holds_nothing_back(desk: D
 
 
 @pytest.mark.parametrize("tells", [impossible, lacking])
-async def test_a_candle_that_comes_late_is_served_though_it_was_remembered_as_absent(
+async def test_a_late_candle_is_served_although_it_was_remembered_as_absent(
     desk: Desk, tells: Callable[[list[Any]], list[Any] | None]
 ) -> None:
     desk.exchange.tells = tells
@@ -169,8 +169,8 @@ async def test_a_candle_that_comes_late_is_served_though_it_was_remembered_as_ab
     assert await desk.opens("15m", 0, 14) == [0, 5, 10]
 
 
-async def test_a_chunk_of_history_that_lacks_a_candle_is_asked_for_again_ever_more_rarely(desk: Desk) -> None:
-    desk.exchange.now_ms = at(2_000) + 10_000  # beyond what memory holds
+async def test_a_chunk_of_history_that_lacks_a_candle_is_fetched_again_less_and_less_often(desk: Desk) -> None:
+    desk.exchange.now_ms = at(2_000) + 10_000  # beyond the reach of memory
     desk.exchange.tells = lacking
 
     async def requests(minutes: int) -> int:
@@ -192,7 +192,7 @@ async def test_a_chunk_of_history_that_lacks_a_candle_is_asked_for_again_ever_mo
 
 
 @pytest.mark.parametrize("closed", [20, 2_000], ids=["in memory", "older than memory"])
-async def test_windows_over_a_late_candle_are_read_again_once_the_stores_have_rolled_them(
+async def test_windows_over_a_late_candle_are_read_again_once_the_stores_have_re_rolled_them(
     desk: Desk, closed: int
 ) -> None:
     desk.exchange.now_ms = at(closed) + 10_000
@@ -208,6 +208,6 @@ async def test_windows_over_a_late_candle_are_read_again_once_the_stores_have_ro
     taker = {"taker_buy_volume": "0", "taker_buy_quote_volume": "0"}
     told = {"type": "final", "seq": 0, "pair": "BTC/USDT:USDT", "origin": "rest", **late, **times, **taker}
     desk.memory.apply("collector-1", msgspec.convert(told, FinalEvent))
-    hours.append([], until_ms)  # as if the windows were read before they are rolled
+    hours.append([], until_ms)  # as if the windows were read before they are re-rolled
     assert hours.until_ms == until_ms
     await eventually_async(lambda: hours.until_ms <= at(0), what="the windows are read again")

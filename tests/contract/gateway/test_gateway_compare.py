@@ -1,4 +1,4 @@
-"""`gateway compare` against local servers that answer alike, and not."""
+"""`gateway compare` against local servers with equal and with different responses."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +32,7 @@ type Sides = tuple[Side, Side, Callable[[Path], Config]]
 
 
 class Side:
-    """Answers every route; `klines` may be changed, and a status given."""
+    """Serves every route; `klines` and the status can be changed."""
 
     def __init__(self) -> None:
         self.klines = rows()

@@ -1,4 +1,4 @@
-"""A symbol that the exchange lists and we cannot read is the exchange's to answer, on every route."""
+"""Requests for a symbol that the exchange lists but we cannot read are left to the exchange, on every route."""
 
 import json
 from collections.abc import AsyncIterator
@@ -54,14 +54,14 @@ ASKED = {
 
 @dataclass
 class Desk:
-    """Every route that takes a symbol, and what reached the exchange."""
+    """Every route that takes a symbol, and the requests that reached the exchange."""
 
     memory: Memory
     routes: dict[str, Handler] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """The exchange: rows of all symbols without the odd ones, else a row that says what was asked for."""
+        """The exchange: rows of all symbols except the odd ones, else a row that shows the request."""
         query = dict(request.query)
         self.asked.append((request.path, query))
         return web.json_response({"of": query["symbol"]} if "symbol" in query else [])
@@ -104,7 +104,7 @@ async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 
 @pytest.mark.parametrize("route", ASKED)
 @pytest.mark.parametrize("symbol", [row["symbol"] for row in UNREADABLE])
-async def test_what_is_listed_in_a_row_that_cannot_be_read_is_forwarded_as_it_came(
+async def test_a_request_for_a_symbol_in_an_unreadable_row_is_forwarded_unchanged(
     desk: Desk, route: str, symbol: str
 ) -> None:
     asked = {"symbol": symbol, **ASKED[route]}
@@ -114,14 +114,14 @@ async def test_what_is_listed_in_a_row_that_cannot_be_read_is_forwarded_as_it_ca
 
 
 @pytest.mark.parametrize("route", ASKED)
-async def test_what_is_collected_and_can_be_read_no_longer_is_forwarded_too(desk: Desk, route: str) -> None:
+async def test_a_collected_symbol_that_becomes_unreadable_is_forwarded_too(desk: Desk, route: str) -> None:
     desk.memory.adopt("T$USDT", "T$/USDT:USDT", START_MS)
     answer = await desk.routes[route]({"symbol": "T$USDT", **ASKED[route]})
     assert json.loads(answer.body) == {"of": "T$USDT"}
 
 
 @pytest.mark.parametrize("route", ASKED)
-async def test_what_is_not_listed_is_no_symbol_and_nobody_is_asked(desk: Desk, route: str) -> None:
+async def test_an_unlisted_symbol_is_invalid_and_nothing_is_requested(desk: Desk, route: str) -> None:
     with pytest.raises(Refused) as refused:
         await desk.routes[route]({"symbol": "T$$USDT", **ASKED[route]})
     assert (refused.value.status, refused.value.code) == (400, -1121)

@@ -1,4 +1,4 @@
-"""Candles while nobody can be asked: stores and exchange are addresses where nobody listens."""
+"""Candles while nothing can be requested: nobody listens at the addresses of stores and exchange."""
 
 import json
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ QUERY = {"symbol": "btcusdt", "interval": "3m"}
 
 @dataclass
 class Desk:
-    """The route, and the hand of its clock."""
+    """The route, and control over its clock."""
 
     klines: Klines
     memory: Memory
@@ -83,11 +83,11 @@ async def test_memory_alone_answers_while_it_is_fresh(desk: Desk) -> None:
     assert [one[0] for one in json.loads(answer.body)] == [START_MS + n * BASE_MS for n in range(15, 20)]
 
 
-async def test_what_is_stale_is_served_until_the_age_limit_and_refused_after_it(desk: Desk) -> None:
+async def test_stale_candles_are_served_until_the_age_limit_and_refused_after_it(desk: Desk) -> None:
     desk.now_ms += BASE_MS + STALE_MS + 1
     answer = await desk.klines.answer(QUERY)
     assert (answer.status, answer.state) == (200, "behind")
-    assert len(json.loads(answer.body)) == CANDLES, "nothing that is neither final nor forming"
+    assert len(json.loads(answer.body)) == CANDLES, "only final and forming candles"
     desk.now_ms = START_MS + (CANDLES + 1) * BASE_MS + AGE_LIMIT_MS + STALE_MS
     with pytest.raises(Refused) as refused:
         await desk.klines.answer(QUERY)
@@ -110,7 +110,7 @@ async def test_a_span_before_the_listing_or_in_the_future_has_no_candles(desk: D
         assert (await desk.klines.answer(query)).body == b"[]"
 
 
-async def test_a_range_in_memory_asks_nobody(desk: Desk) -> None:
+async def test_a_range_in_memory_needs_no_request(desk: Desk) -> None:
     span = {"startTime": str(START_MS + 1), "endTime": str(START_MS + 3 * BASE_MS)}
     answer = await desk.klines.answer({**QUERY, **span})
     assert [one[0] for one in json.loads(answer.body)] == [START_MS + n * BASE_MS for n in (1, 2, 3)]

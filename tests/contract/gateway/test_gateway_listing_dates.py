@@ -1,4 +1,4 @@
-"""Candles of a symbol whose onboardDate is wrong: the gateway asks once where they begin, and answers what exists."""
+"""Candles of a symbol whose onboardDate is wrong: the gateway asks once where they begin, and serves what exists."""
 
 import json
 from collections.abc import AsyncIterator
@@ -33,14 +33,14 @@ NOW_MS = FIRST_MS + 10 * DAY_MS + BASE_MS // 2
 
 @dataclass
 class Desk:
-    """The route of one symbol, whose store is away and which no collector tells of; and the exchange behind it."""
+    """The route for a symbol whose store is down and that no collector streams, and the exchange behind it."""
 
     exchange: DatedExchange
     url: str
     folder: Path
 
     async def ask(self, onboard_ms: int, *queries: dict[str, int]) -> list[list[int]]:
-        """Ask a new gateway in turn; returns the open times it answers."""
+        """Send these requests to a new gateway, one by one; return the open times in the responses."""
         token = self.folder / "token"
         token.write_text("t")
         clock = ExchangeClock(monotonic_ms=lambda: NOW_MS, wall_ms=lambda: NOW_MS)
@@ -87,13 +87,13 @@ def opens(first_ms: int, count: int) -> list[int]:
     return list(range(first_ms, first_ms + count * BASE_MS, BASE_MS))
 
 
-async def test_a_range_from_the_beginning_is_found_at_once_though_the_date_is_288_days_early(desk: Desk) -> None:
+async def test_a_range_from_the_beginning_is_found_at_once_although_the_date_is_288_days_early(desk: Desk) -> None:
     (answer,) = await desk.ask(FIRST_MS - 288 * DAY_MS, {"startTime": 0, "limit": 499})
     assert answer == opens(FIRST_MS, 499)
     assert len(desk.exchange.asked) <= 1 + 3, "where it begins, and the aligned chunks that hold 499 candles"
 
 
-async def test_candles_before_a_late_date_are_answered(desk: Desk) -> None:
+async def test_candles_before_a_late_date_are_served(desk: Desk) -> None:
     date_ms = FIRST_MS + 3 * DAY_MS
     before = {"startTime": FIRST_MS + DAY_MS, "endTime": FIRST_MS + DAY_MS + 4 * BASE_MS}
     answers = await desk.ask(date_ms, before, {"startTime": 0, "limit": 3}, {"endTime": FIRST_MS + BASE_MS})
@@ -107,22 +107,22 @@ async def test_the_newest_candles_reach_before_a_late_date(desk: Desk) -> None:
     assert len(answer) >= 99
 
 
-async def test_before_the_first_candle_there_is_nothing_and_nobody_is_asked_twice(desk: Desk) -> None:
+async def test_before_the_first_candle_there_is_nothing_and_it_is_looked_up_once(desk: Desk) -> None:
     nothing = {"startTime": FIRST_MS - 9 * DAY_MS, "endTime": FIRST_MS - 1}
     assert await desk.ask(FIRST_MS - 288 * DAY_MS, nothing, nothing) == [[], []]
     assert len(desk.exchange.asked) == 1
-    assert await desk.ask(FIRST_MS - 288 * DAY_MS, nothing) == [[]]  # the next process has it from the disk
+    assert await desk.ask(FIRST_MS - 288 * DAY_MS, nothing) == [[]]  # the next process reads it from disk
     assert len(desk.exchange.asked) == 1
 
 
-async def test_a_range_before_the_date_is_refused_while_nobody_can_say_what_is_there(desk: Desk) -> None:
+async def test_a_range_before_the_date_is_refused_while_its_content_is_unknown(desk: Desk) -> None:
     desk.exchange.refuses = True
     with pytest.raises(Refused) as refused:
         await desk.ask(FIRST_MS + 3 * DAY_MS, {"startTime": FIRST_MS, "endTime": FIRST_MS + DAY_MS})
     assert refused.value.status == 429
 
 
-async def test_a_ticker_used_again_begins_with_its_present_contract(desk: Desk) -> None:
+async def test_a_reused_ticker_begins_with_its_present_contract(desk: Desk) -> None:
     desk.exchange.spans.insert(0, (FIRST_MS - 400 * DAY_MS, FIRST_MS - 200 * DAY_MS))
     (answer,) = await desk.ask(FIRST_MS, {"startTime": 0, "limit": 5})
     assert answer == opens(FIRST_MS, 5)

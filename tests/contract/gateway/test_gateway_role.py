@@ -1,4 +1,4 @@
-"""What the role gateway renders is what the gateway reads."""
+"""The gateway reads the configuration that the role gateway renders."""
 
 import json
 import os
@@ -17,7 +17,7 @@ STORE = {"name": "main", "url": "http://192.0.2.1:8086", "token_server": "store1
 
 
 def rendered(folder: Path, template: str, **variables: Any) -> Path:
-    """A template of the role, with one store."""
+    """A template of the role, rendered with one store."""
     return role_rendered(folder, "gateway", template, {"gateway_stores": [STORE], **variables})
 
 

@@ -1,4 +1,4 @@
-"""Settled funding through the gateway while the exchange changes a pair's interval and the store lacks a settlement."""
+"""Settled funding from the gateway while the exchange changes a pair's interval and the store lacks a settlement."""
 
 import json
 import time
@@ -34,7 +34,7 @@ T0 = 1_791_331_200_000
 """A midnight."""
 
 CHANGED = (-16, -8, 0, 8, 12, 16, 20, 21, 22, 23)
-"""Hours of settlements: each 8 h, each 4 h from 08:00 on, each hour from 20:00 on."""
+"""Hours of settlements: every 8 h, every 4 h from 08:00 on, hourly from 20:00 on."""
 
 
 def row(hour: int) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def row(hour: int) -> dict[str, Any]:
 
 @dataclass
 class Servers:
-    """The exchange and the store in one: which hours settled there, and which of them are stored."""
+    """The exchange and the store in one: the hours of settlements, and which of them are stored."""
 
     settled: tuple[int, ...] = ()
     stored: tuple[int, ...] = ()
@@ -62,7 +62,7 @@ class Servers:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         answer = await self.answer(request)
-        answer.headers["Date"] = formatdate(self.now_ms() / 1000, usegmt=True)  # clients tell the time by it
+        answer.headers["Date"] = formatdate(self.now_ms() / 1000, usegmt=True)  # clients take the time from it
         return answer
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -90,7 +90,7 @@ class Servers:
 
 
 class Gateway:
-    """The route, as bots ask it at an hour."""
+    """The route, requested by bots at a given hour."""
 
     def __init__(
         self, servers: Servers, memory: Memory, upstream: Upstream, market: AsyncMarketData, contracts: Contracts
@@ -102,11 +102,11 @@ class Gateway:
 
     @property
     def now_ms(self) -> int:
-        """The time goes on: the client paces its requests by it."""
+        """Time advances: the client paces its requests by it."""
         return self._begin_ms + (time.monotonic_ns() - self._begin) // 1_000_000
 
     def it_is(self, hour: float, *, next_hour: int) -> None:
-        """A frame comes at this hour."""
+        """A frame arrives at this hour."""
         self._begin_ms, self._begin = int(T0 + hour * HOUR_MS), time.monotonic_ns()
         mark = (self._begin_ms, "83140.0", "83165.1", "83143.7", None, "0.0001", T0 + next_hour * HOUR_MS)
         if self.memory.pair_state(SYMBOL) is None:
@@ -148,17 +148,17 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
             await upstream.close()
 
 
-async def test_the_newest_settlement_after_a_change_of_the_interval_is_answered_before_it_is_stored(
+async def test_the_newest_settlement_after_a_change_of_the_interval_is_served_before_it_is_stored(
     gateway: Gateway,
 ) -> None:
-    """Changed from 8 h to 4 h: by the settlements before, nothing would be due until 24:00."""
+    """Changed from 8 h to 4 h: judging by the earlier settlements, nothing would be due until 24:00."""
     gateway.servers.settled, gateway.servers.stored = (-8, 0, 8, 16, 20), (-8, 0, 8, 16)
     gateway.servers.interval_hours = 4
     gateway.it_is(20.5, next_hour=24)
     assert await gateway.hours(startTime=T0) == [0, 8, 16, 20]
 
 
-async def test_a_settlement_that_frames_told_is_answered_before_it_is_stored_whatever_funding_info_says(
+async def test_a_settlement_shown_by_frames_is_served_before_it_is_stored_whatever_funding_info_has(
     gateway: Gateway,
 ) -> None:
     gateway.servers.settled, gateway.servers.stored = (-8, 0, 8, 16, 20), (-8, 0, 8, 16)
@@ -170,7 +170,7 @@ async def test_a_settlement_that_frames_told_is_answered_before_it_is_stored_wha
 
 @pytest.mark.parametrize("lost", [8, 12, 16, 20, 21, 22])
 @pytest.mark.parametrize("query", [{"startTime": T0 - 1}, {"limit": 7}, {"startTime": T0 - 1, "limit": 5}])
-async def test_a_settlement_of_any_interval_that_the_store_lost_is_answered(
+async def test_a_settlement_of_any_interval_that_the_store_lost_is_served(
     gateway: Gateway, lost: int, query: dict[str, int]
 ) -> None:
     gateway.servers.settled, gateway.servers.interval_hours = CHANGED, 1
@@ -181,7 +181,7 @@ async def test_a_settlement_of_any_interval_that_the_store_lost_is_answered(
     assert await gateway.hours(**query) == expected
 
 
-async def test_a_change_of_the_interval_is_asked_about_once(gateway: Gateway) -> None:
+async def test_a_change_of_the_interval_causes_one_request(gateway: Gateway) -> None:
     gateway.servers.settled = gateway.servers.stored = CHANGED
     gateway.servers.interval_hours = 1
     gateway.it_is(23.5, next_hour=24)
@@ -194,23 +194,23 @@ async def test_a_change_of_the_interval_is_asked_about_once(gateway: Gateway) ->
     assert len(gateway.servers.rates_asked) == 1
 
 
-async def test_an_interval_that_became_longer_is_asked_about_a_bounded_number_of_times(gateway: Gateway) -> None:
-    """Each 4 h before, and the symbol has left fundingInfo: from 08:00 on each 8 h."""
+async def test_an_interval_that_became_longer_causes_a_bounded_number_of_requests(gateway: Gateway) -> None:
+    """Every 4 h before; then the symbol leaves fundingInfo: every 8 h from 08:00 on."""
     gateway.servers.settled = gateway.servers.stored = (-8, -4, 0, 4, 8)
-    for minute in range(1, 4 * 60):  # all bots together ask once a minute
+    for minute in range(1, 4 * 60):  # all bots together send one request a minute
         gateway.it_is(12 + minute / 60, next_hour=16)
         assert await gateway.hours(startTime=T0) == [0, 4, 8]
     assert len(gateway.servers.rates_asked) <= 25
 
 
-async def test_what_settles_in_this_hour_is_asked_for_once_for_all_symbols(gateway: Gateway) -> None:
+async def test_settlements_of_this_hour_are_requested_once_for_all_symbols(gateway: Gateway) -> None:
     gateway.servers.settled, gateway.servers.stored = (0, 8, 16), (0, 8)
     gateway.it_is(16.005, next_hour=24)
     assert await gateway.hours(startTime=T0) == [0, 8, 16]
     assert gateway.servers.rates_asked == [f"fundingRate?startTime={T0 + 16 * HOUR_MS}&limit=1000"]
 
 
-async def test_while_the_exchange_is_down_what_it_may_have_settled_long_ago_is_not_left_out_in_silence(
+async def test_while_the_exchange_is_down_a_possible_old_settlement_is_not_silently_left_out(
     gateway: Gateway,
 ) -> None:
     gateway.servers.settled, gateway.servers.stored = CHANGED, CHANGED[:5] + CHANGED[6:]
@@ -221,7 +221,7 @@ async def test_while_the_exchange_is_down_what_it_may_have_settled_long_ago_is_n
     assert refused.value.status == 429
 
 
-async def test_while_the_exchange_is_down_what_settled_some_minutes_ago_may_be_left_out(gateway: Gateway) -> None:
+async def test_while_the_exchange_is_down_a_settlement_of_some_minutes_ago_may_be_left_out(gateway: Gateway) -> None:
     gateway.servers.stored = (0, 8)
     gateway.servers.down = True
     gateway.it_is(16.1, next_hour=24)

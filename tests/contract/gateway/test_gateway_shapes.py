@@ -1,4 +1,4 @@
-"""Each route's answer has the shape of Binance's recorded one: the same keys in the same order, the same types."""
+"""Each route's response has the shape of Binance's recorded one: the same keys in the same order, the same types."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ def recorded(name: str) -> Any:
 
 @dataclass
 class Servers:
-    """The exchange and the store in one: recorded answers, and series for queries."""
+    """The exchange and the store in one: recorded responses, and series for queries."""
 
     asked: list[str] = field(default_factory=list)
     down: bool = False
@@ -104,7 +104,7 @@ async def routes(tmp_path: Path) -> AsyncIterator[Routes]:
 
 
 def shape(value: Any) -> Any:
-    """Keys in order and types; of a list what its elements have in common, of text whether it is a number."""
+    """Keys in order, and types; for a list what its elements have in common, for text whether it is a number."""
     if isinstance(value, dict):
         return [(key, shape(item)) for key, item in value.items()]
     if isinstance(value, list):
@@ -116,7 +116,7 @@ def row_of(name: str, symbol: str) -> Any:
     return next(row for row in recorded(name) if row["symbol"] == symbol)
 
 
-async def test_a_premium_index_of_the_stream_has_the_shape_of_rest(routes: Routes) -> None:
+async def test_a_premium_index_from_the_stream_has_the_shape_of_rest(routes: Routes) -> None:
     row = await routes.ask(Premium(routes.memory, routes.upstream).answer, symbol="btcusdt")
     assert shape(row) == shape(row_of("premium_index", "BTCUSDT"))
     assert (row["markPrice"], row["time"], row["interestRate"]) == ("83140.00000000", NOW_MS, "0.00010000")
@@ -136,7 +136,7 @@ async def test_a_premium_index_is_served_while_the_exchange_is_down(routes: Rout
     assert row["interestRate"] == "0.00010000"
 
 
-async def test_settled_funding_of_the_store_has_the_shape_and_text_of_rest(routes: Routes) -> None:
+async def test_settled_funding_from_the_store_has_the_shape_and_text_of_rest(routes: Routes) -> None:
     rows = [row for row in recorded("funding_rate") if row["symbol"] == "BTCUSDT"]
     values = [[row["fundingTime"], float(row["fundingRate"]), float(row["markPrice"])] for row in rows]
     routes.servers.series = [{"columns": ["time", "rate", "mark_price"], "values": values}]
@@ -145,13 +145,13 @@ async def test_settled_funding_of_the_store_has_the_shape_and_text_of_rest(route
     assert routes.servers.asked == []
 
 
-async def test_what_the_store_lacks_of_settled_funding_is_asked_of_the_exchange(routes: Routes) -> None:
+async def test_settled_funding_that_the_store_lacks_is_requested_from_the_exchange(routes: Routes) -> None:
     handler = FundingRates(routes.memory, routes.upstream, routes.market, routes.contracts).answer
     assert await routes.ask(handler, symbol="BTCUSDT", startTime="1791302400000") == recorded("funding_rate")
     assert len([path for path in routes.servers.asked if "symbol=BTCUSDT&startTime=1791302400000" in path]) == 1
 
 
-async def test_a_mark_price_candle_of_the_store_has_the_columns_of_a_candle(routes: Routes) -> None:
+async def test_a_mark_price_candle_from_the_store_has_the_columns_of_a_candle(routes: Routes) -> None:
     opened = NOW_MS // HOUR_MS * HOUR_MS - HOUR_MS
     columns = ["time", "open", "high", "low", "close"]
     routes.servers.series = [{"columns": columns, "values": [[opened, 83134.6172971, 83200.5, 83100.25, 83140.0]]}]
@@ -163,7 +163,7 @@ async def test_a_mark_price_candle_of_the_store_has_the_columns_of_a_candle(rout
     assert row[5:] == ["0", opened + HOUR_MS - 1, "0", 3600, "0", "0", "0"]
 
 
-async def test_an_order_book_is_asked_for_once_and_cut_to_each_bots_levels(routes: Routes) -> None:
+async def test_an_order_book_is_requested_once_and_cut_to_each_bots_levels(routes: Routes) -> None:
     handler = Depth(routes.memory, routes.upstream).answer
     assert await routes.ask(handler, symbol="BTCUSDT", limit="50") == recorded("depth")
     five, twenty = [await routes.ask(handler, symbol="BTCUSDT", limit=limit) for limit in ("5", "20")]
@@ -172,7 +172,7 @@ async def test_an_order_book_is_asked_for_once_and_cut_to_each_bots_levels(route
     assert routes.servers.asked == ["/fapi/v1/depth?symbol=BTCUSDT&limit=50"]
 
 
-async def test_single_tickers_are_cut_from_the_answer_for_all_while_that_is_fresh(routes: Routes) -> None:
+async def test_single_tickers_are_taken_from_the_response_for_all_while_that_is_fresh(routes: Routes) -> None:
     handler = Ticker("/fapi/v1/ticker/24hr", routes.memory, routes.upstream).answer
     assert await routes.ask(handler) == recorded("ticker_24hr")
     assert await routes.ask(handler, symbol="BTCUSDT") == row_of("ticker_24hr", "BTCUSDT")
@@ -184,7 +184,7 @@ async def test_time_and_funding_intervals_have_their_recorded_shapes(routes: Rou
     assert await routes.ask(FundingInfo(routes.upstream).answer) == recorded("funding_info")
 
 
-async def test_exchange_info_is_the_exchanges_but_for_the_time(routes: Routes) -> None:
+async def test_exchange_info_is_the_exchanges_except_for_the_time(routes: Routes) -> None:
     routes.memory.exchange_info = None
     answer = await routes.ask(routes.info().answer)
     assert list(answer) == list(recorded("exchange_info"))

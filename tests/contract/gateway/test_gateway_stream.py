@@ -1,4 +1,4 @@
-"""What the gateway makes of GET /stream: the documented lines, gaps, silence, other protocols."""
+"""How the gateway handles GET /stream: the documented lines, gaps, silence, other protocols."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ LIVE = line("live", seq=5, exchange_time_ms=OPEN_MS)
 
 @asynccontextmanager
 async def reading(*answers: list[bytes]) -> AsyncIterator[tuple[CollectorStream, Memory]]:
-    """A collector that gives these answers one after the other; after the last it is silent."""
+    """A collector that sends these responses one after the other, and goes silent after the last."""
     left = list(answers)
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -69,7 +69,7 @@ def test_every_documented_line_is_read(example: str) -> None:
     assert told.__struct_config__.tag == json.loads(example)["type"]
 
 
-def test_unknown_keys_and_types_are_ignored_and_wrong_lines_are_told() -> None:
+def test_unknown_keys_and_types_are_ignored_and_wrong_lines_are_reported() -> None:
     assert parse(b'{"type":"weather","rain":true}') is None
     assert isinstance(parse(PAIR.replace(b'"seq"', b'"new_key":1,"seq"', 1)), PairTold)
     for wrong in (b"", b"{", b'{"seq":1}', b'{"type":"live","seq":"five"}'):
@@ -87,7 +87,7 @@ async def test_a_snapshot_fills_the_memory_wherever_the_chunks_are_cut() -> None
         assert memory.exchange_time_ms() >= OPEN_MS
 
 
-async def test_a_gap_in_seq_has_everything_read_anew() -> None:
+async def test_after_a_gap_in_seq_everything_is_read_again() -> None:
     gap = line("left", seq=7, pair="ETH/USDT:USDT")
     async with reading([HELLO, PAIR, LIVE, gap], [HELLO, PAIR, LIVE]) as (reader, _):
         await eventually_async(lambda: reader.broken_total["gap"] == 1 and reader.live)
@@ -104,7 +104,7 @@ async def test_silence_ends_a_connection(monkeypatch: pytest.MonkeyPatch) -> Non
     async with reading([HELLO, PAIR, LIVE]) as (reader, memory):
         await eventually_async(lambda: reader.broken_total["silent"] >= 1)
         assert not reader.live
-        assert memory.pair_state("BTCUSDT") is not None, "what is known stays known"
+        assert memory.pair_state("BTCUSDT") is not None, "known data stays"
 
 
 async def test_another_protocol_is_not_read() -> None:
@@ -113,7 +113,7 @@ async def test_another_protocol_is_not_read() -> None:
         await eventually_async(lambda: reader.broken_total["protocol"] == 1 and reader.live)
 
 
-async def test_a_collector_of_another_exchange_is_not_taken_for_one_of_ours() -> None:
+async def test_a_collector_of_another_exchange_is_not_used() -> None:
     other = HELLO.replace(EXCHANGE.encode(), b"BYBIT")
     async with reading([other, PAIR, LIVE], [HELLO, LIVE]) as (reader, memory):
         await eventually_async(lambda: reader.live)
@@ -129,7 +129,7 @@ async def test_a_check_names_a_collector_of_another_exchange(
 
     (tmp_path / "token").write_text("t", encoding="utf-8")
     async with http_server(handle) as url:
-        # Store and exchange are this server too: what is wrong with them is not what is looked for.
+        # Store and exchange are this server, too: their problems do not matter here.
         config = Config.model_validate(
             {
                 "gateway": {"name": "g", "state_dir": str(tmp_path)},

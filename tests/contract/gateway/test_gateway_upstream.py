@@ -1,4 +1,4 @@
-"""What bots get of a local server that answers as the exchange does on good and bad days."""
+"""What bots get from a local server that responds like the exchange on good and bad days."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ BOOK = {"symbol": "BTCUSDT", "limit": "50"}
 
 
 class Exchange:
-    """Counts what it is asked and answers with the number of the question, or as told."""
+    """Counts its requests and responds with the request's number, or as set."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -71,7 +71,7 @@ async def test_many_bots_that_ask_at_once_cost_one_request(upstream: Upstream, e
     assert upstream.snapshot().answers_total == {(DEPTH, "asked"): 1, (DEPTH, "coalesced"): 11}
 
 
-async def test_an_answer_is_shared_while_it_is_fresh_and_says_its_age(
+async def test_a_response_is_shared_while_it_is_fresh_and_shows_its_age(
     upstream: Upstream, exchange: Exchange, clock: Clock
 ) -> None:
     assert (await upstream.get(DEPTH, BOOK)).age_ms == 0
@@ -98,7 +98,7 @@ async def test_in_trouble_the_last_good_book_is_served_marked_for_half_a_minute_
     assert caught.value.retry_after_seconds
 
 
-async def test_while_the_exchange_is_away_the_last_good_answer_goes_out_at_once(
+async def test_while_the_exchange_is_down_the_last_good_response_is_served_at_once(
     upstream: Upstream, exchange: Exchange, clock: Clock
 ) -> None:
     await upstream.get(DEPTH, BOOK)
@@ -109,13 +109,13 @@ async def test_while_the_exchange_is_away_the_last_good_answer_goes_out_at_once(
     exchange.may_answer.clear()
     clock.now += 3_000
     answer = asyncio.create_task(upstream.get(DEPTH, BOOK))
-    for _ in range(100):  # turns of the loop: time plays no part
+    for _ in range(100):  # turns of the loop: time does not matter
         await asyncio.sleep(0)
     assert answer.done()
     assert answer.result().state == "last-good"
 
 
-async def test_a_ban_is_told_with_the_time_it_lasts_and_nothing_more_is_sent(
+async def test_a_ban_is_reported_with_its_duration_and_nothing_more_is_sent(
     upstream: Upstream, exchange: Exchange
 ) -> None:
     exchange.status, exchange.headers = 418, {"Retry-After": "120"}
@@ -147,7 +147,9 @@ async def test_a_silent_exchange_holds_a_bot_for_the_patience_and_no_longer(
     assert caught.value.status == 429
 
 
-async def test_memory_is_bounded_and_the_least_asked_for_leaves_first(upstream: Upstream, exchange: Exchange) -> None:
+async def test_memory_is_bounded_and_the_least_requested_is_dropped_first(
+    upstream: Upstream, exchange: Exchange
+) -> None:
     exchange.body = json.dumps("x" * 70)
     for symbol in ("A", "B", "A", "C"):
         await upstream.get(DEPTH, {"symbol": symbol})
@@ -156,7 +158,9 @@ async def test_memory_is_bounded_and_the_least_asked_for_leaves_first(upstream: 
     assert upstream.peek(DEPTH, {"symbol": "B"}) is None
 
 
-async def test_what_a_caller_wants_kept_longer_is(upstream: Upstream, exchange: Exchange, clock: Clock) -> None:
+async def test_a_response_is_kept_for_as_long_as_the_caller_wants(
+    upstream: Upstream, exchange: Exchange, clock: Clock
+) -> None:
     route, params = "/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1m"}
     await upstream.get(route, params, fresh_ms=60_000)
     clock.now += 59_000

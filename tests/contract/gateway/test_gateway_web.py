@@ -48,7 +48,7 @@ async def told(response: aiohttp.ClientResponse) -> tuple[int, int, str]:
     return response.status, body["code"], body["msg"]
 
 
-async def test_an_answer_has_its_age_its_state_and_the_weight_spent() -> None:
+async def test_a_response_has_its_age_its_state_and_the_weight_spent() -> None:
     async with serving() as (_, client):
         answer = await client.get(KLINES, headers={"Accept-Encoding": "identity"})
         assert (answer.status, await answer.read()) == (200, LONG)
@@ -58,7 +58,7 @@ async def test_an_answer_has_its_age_its_state_and_the_weight_spent() -> None:
         assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "7"
 
 
-async def test_an_answer_is_compressed_for_who_asks() -> None:
+async def test_a_response_is_compressed_on_request() -> None:
     async with serving() as (_, client):
         answer = await client.get(KLINES, headers={"Accept-Encoding": "gzip, deflate"})
         assert answer.headers["Content-Encoding"] == "gzip"
@@ -72,7 +72,7 @@ async def test_refusals_are_the_exchanges_own() -> None:
         assert await told(await client.get(f"{KLINES}?symbol=BAD")) == (400, -1121, "Invalid symbol.")
 
 
-async def test_trouble_of_ours_is_429_with_a_time_to_come_back() -> None:
+async def test_trouble_of_ours_is_429_with_a_retry_time() -> None:
     async with serving() as (_, client):
         late = await client.get(f"{KLINES}?symbol=LATE")
         assert (late.status, late.headers["Retry-After"]) == (429, "4")
@@ -101,7 +101,7 @@ async def test_other_apis_are_refused_with_the_url_to_leave_alone() -> None:
             assert url in message
 
 
-async def test_only_networks_that_are_allowed_are_answered() -> None:
+async def test_only_allowed_networks_are_served() -> None:
     async with serving(allow=(ip_network("10.0.0.0/8"),)) as (_, client):
         status, code, message = await told(await client.get(KLINES))
         assert (status, code) == (401, -2015)
@@ -123,7 +123,7 @@ async def test_requests_and_the_weight_they_would_have_cost_are_counted_by_route
         assert f'marketdata_gateway_asked_weight_total{{route="{KLINES}"}} 3.0' in text
 
 
-async def test_what_comes_by_the_path_of_a_bot_is_answered_as_ever_and_counted_by_its_name() -> None:
+async def test_a_request_under_a_bots_path_is_answered_as_usual_and_counted_by_name() -> None:
     async with serving() as (_, client):
         plain = await (await client.get(f"{KLINES}?limit=99")).read()
         assert await (await client.get(f"/bots/feeder75-a{KLINES}?limit=99")).read() == plain
@@ -135,7 +135,7 @@ async def test_what_comes_by_the_path_of_a_bot_is_answered_as_ever_and_counted_b
         assert f'marketdata_gateway_asked_weight_total{{route="{KLINES}"}} 2.0' in text
 
 
-async def test_what_is_refused_or_has_no_bots_name_is_no_bots_request() -> None:
+async def test_requests_that_are_refused_or_have_no_bots_name_are_not_counted_for_bots() -> None:
     async with serving() as (_, client):
         assert (await told(await client.get("/bots/a/fapi/v1/order")))[0] == 404
         assert (await told(await client.get(f"/bots/a{KLINES}?signature=x")))[0] == 401
@@ -151,7 +151,7 @@ async def test_what_is_refused_or_has_no_bots_name_is_no_bots_request() -> None:
         assert "bot_requests_total{" not in await (await client.get("/metrics")).text()
 
 
-async def test_names_of_bots_are_bounded() -> None:
+async def test_the_number_of_bot_names_is_bounded() -> None:
     async with serving() as (_, client):
         for number in range(MOST_BOTS + 2):
             await client.get(f"/bots/b{number}{KLINES}")
@@ -163,7 +163,7 @@ async def test_names_of_bots_are_bounded() -> None:
 
 
 async def test_a_bot_is_counted_when_it_asks_not_when_it_is_answered() -> None:
-    """What an ended bot has left behind is answered later, and must not count for the one that follows it."""
+    """Requests that an ended bot left behind are answered later, and must not count for its successor."""
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def held(_: Query) -> Answer:
@@ -183,7 +183,7 @@ async def test_a_bot_is_counted_when_it_asks_not_when_it_is_answered() -> None:
             assert 'marketdata_gateway_bot_requests_total{bot="a"} 1.0' in text
 
 
-async def test_who_is_not_ready_says_why_and_who_stops_sends_clients_away() -> None:
+async def test_readyz_shows_why_it_is_not_ready_and_a_stop_turns_clients_away() -> None:
     reasons = ["memory is stale"]
     async with serving(not_ready=lambda: reasons) as (own, client):
         answer = await client.get("/readyz")

@@ -1,4 +1,4 @@
-"""No program of ours takes a proxy of the environment: each way to open a connection says so, or does so by default."""
+"""None of our programs uses a proxy of the environment: every way to connect disables it, or does so by default."""
 
 import ast
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ import yaml
 from tests.contract.repository.test_repository import ROOT, imports, tracked_and_new
 
 DOWNLOADS = {"tools/bootstrap/vendor.py"}
-"""Set-up fetches from the internet as pip, uv and apt do: through the proxy of who runs it."""
+"""Set-up downloads from the internet like pip, uv and apt: through the proxy of whoever runs it."""
 
 FORBIDDEN = {"urlopen", "urlretrieve"}
-"""urllib's way through the proxies of the environment; `build_opener(ProxyHandler({}))` is the other."""
+"""urllib's calls that use the proxies of the environment; `build_opener(ProxyHandler({}))` does not."""
 
 
 def takes_the_environments_proxy(call: ast.Call, module_names: dict[str, str]) -> bool:
-    """Whether a call opens connections through what the environment names."""
+    """Whether a call opens connections through a proxy named in the environment."""
     root, dot, rest = ast.unparse(call.func).partition(".")
     full = module_names.get(root, "") + dot + rest
     keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
@@ -31,12 +31,12 @@ def takes_the_environments_proxy(call: ast.Call, module_names: dict[str, str]) -
     if full in {"httpx.Client", "httpx.AsyncClient", "httpx.get", "httpx.post"}:
         return keywords.get("trust_env") != "False"
     if full.startswith("websockets.") and full.endswith(".connect"):
-        return "proxy" not in keywords and None not in keywords  # **options: of `exchange.binance.feed`
+        return "proxy" not in keywords and None not in keywords  # **options: those of `exchange.binance.feed`
     return keywords.get("trust_env") == "True"
 
 
 def names_of(tree: ast.Module) -> dict[str, str]:
-    """What the names that a module imports stand for."""
+    """What the names imported by a module refer to."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -47,7 +47,7 @@ def names_of(tree: ast.Module) -> dict[str, str]:
 
 
 def offenders(source: str) -> list[int]:
-    """Lines of the calls in a module that would take a proxy of the environment."""
+    """Lines of a module with calls that would use a proxy of the environment."""
     tree = ast.parse(source)
     names = names_of(tree)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -75,19 +75,19 @@ def test_no_module_opens_a_connection_through_a_proxy_of_the_environment() -> No
         "from websockets.asyncio.client import connect\nconnect(url, ssl=context)",
     ],
 )
-def test_each_way_through_a_proxy_of_the_environment_is_seen(source: str) -> None:
+def test_every_way_to_use_a_proxy_of_the_environment_is_detected(source: str) -> None:
     assert offenders(source) == [2]
 
 
 def tasks(node: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping in a file of tasks or plays."""
+    """Every mapping in a file with tasks or plays."""
     if isinstance(node, dict):
         yield node
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         yield from tasks(child)
 
 
-def test_plays_ask_our_servers_without_a_proxy_of_the_environment() -> None:
+def test_plays_reach_our_servers_without_a_proxy_of_the_environment() -> None:
     files = [file for file in tracked_and_new("ansible/**.yml") if "builtin.uri:" in file.read_text(encoding="utf-8")]
     through = [
         f"{file.relative_to(ROOT)}: {task.get('name')}"
@@ -99,17 +99,17 @@ def test_plays_ask_our_servers_without_a_proxy_of_the_environment() -> None:
     assert through == []
 
 
-def test_modules_of_ansible_ask_nobody_by_the_helper_that_takes_proxies() -> None:
+def test_ansible_modules_do_not_use_the_helper_that_takes_proxies() -> None:
     helpers = {"fetch_url", "open_url"}
     files: list[Path] = tracked_and_new("ansible/plugins/**.py")
     assert [file for file in files for _, name in imports(file) if name.split(".")[-1] in helpers] == []
 
 
 CALLS = {"ADAPTERS[exchange.id].client", "BinanceClient", "Feeds", "connect"}
-"""How a service gets at an exchange."""
+"""How a service connects to an exchange."""
 
 
-def test_every_service_asks_the_exchange_by_the_configured_proxy() -> None:
+def test_every_service_uses_the_configured_proxy_for_the_exchange() -> None:
     calls = [
         (f"{file.relative_to(ROOT)}:{node.lineno}", {keyword.arg for keyword in node.keywords})
         for folder in ("collector", "gateway")

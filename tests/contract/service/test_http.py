@@ -1,4 +1,4 @@
-"""What every service answers, and what becomes of its address: on real sockets."""
+"""The HTTP routes of every service, and its address, on real sockets."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ async def fetched(session: aiohttp.ClientSession, server: Server, path: str) -> 
         return answer.status, await answer.text()
 
 
-async def test_metrics_health_and_readiness_are_answered_before_the_services_own_routes() -> None:
+async def test_metrics_health_and_readiness_take_precedence_over_own_routes() -> None:
     registry, reasons = CollectorRegistry(), ["the store is away", "no frame yet"]
     Counter("things", "Things.", registry=registry).inc()
 
@@ -37,7 +37,7 @@ async def test_metrics_health_and_readiness_are_answered_before_the_services_own
         assert await fetched(session, server, "/other") == (200, "own /other")
 
 
-async def test_an_address_that_is_taken_is_a_line_that_names_the_key() -> None:
+async def test_an_address_in_use_is_reported_in_one_line_that_names_the_key() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         app, cleaned = application(CollectorRegistry()), asyncio.Event()

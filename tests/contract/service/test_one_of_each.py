@@ -1,4 +1,4 @@
-"""What service/ has one of is written nowhere else: a second one would differ from it in time."""
+"""What service/ provides is implemented nowhere else: a second implementation would drift apart in time."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.contract.repository.test_repository import ROOT, tracked_and_new
 PACKAGES = ("collector", "exchange", "gateway", "sentinel")
 
 ELSEWHERE = {"exchange/circuit.py"}
-"""The circuit's time depends on the status it was opened by, and is a moment and no wait."""
+"""The circuit's time depends on the status that opened it, and is a point in time, not a wait."""
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ ELSEWHERE = {"exchange/circuit.py"}
         ("an event loop", r"asyncio\.run\(|asyncio\.Runner"),
     ],
 )
-def test_what_service_has_one_of_is_written_nowhere_else(what: str, pattern: str) -> None:
+def test_what_service_provides_is_written_nowhere_else(what: str, pattern: str) -> None:
     found = [
         f"{file.relative_to(ROOT)} has {what} of its own"
         for package in PACKAGES

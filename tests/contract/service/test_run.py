@@ -1,4 +1,4 @@
-"""A service's life, as a process that gets real signals and talks to a real socket in systemd's place."""
+"""A service's life, as a process that gets real signals and talks to a real socket in place of systemd's."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from service.run import Service, run_service
 
 def step(name):
     async def run():
-        await asyncio.sleep(0)  # the work has its turn, if it was cancelled already
+        await asyncio.sleep(0)  # lets the work run, if it was cancelled already
         print(name, flush=True)
     return run
 
@@ -83,7 +83,7 @@ def test_a_stop_drains_then_ends_the_work_then_closes_then_unwinds(started: Star
     assert the_rest(process) == (0, ["drained", "work ends", "closed", "unwound"], "")
 
 
-def test_a_stop_while_the_service_is_built_is_a_stop(started: Started) -> None:
+def test_a_stop_during_the_build_stops_the_service(started: Started) -> None:
     process = started(build='print("building", flush=True); await asyncio.to_thread(input)')
     assert first_line(process) == "building"
     process.send_signal(signal.SIGTERM)
@@ -101,13 +101,13 @@ def test_work_that_ends_without_a_stop_ends_the_process_with_its_error(started: 
     assert error in errors
 
 
-def test_what_the_building_refuses_is_raised_and_nothing_runs(started: Started) -> None:
+def test_an_error_in_the_build_is_raised_and_nothing_runs(started: Started) -> None:
     code, lines, errors = the_rest(started(build="raise ValueError('wrong configuration')"))
     assert (code, lines) == (1, [])
     assert "wrong configuration" in errors
 
 
-def test_systemd_learns_of_start_and_stop(started: Started, tmp_path: Path) -> None:
+def test_systemd_is_notified_of_start_and_stop(started: Started, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(30 * BUSY)

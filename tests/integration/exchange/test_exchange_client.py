@@ -23,7 +23,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture(scope="module")
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """One simulator with its usual market for all tests that read only."""
+    """One simulator with its usual market, for all tests that only read."""
     with simulator_process(tmp_path_factory.mktemp("venue")) as simulator:
         yield simulator
 
@@ -49,7 +49,7 @@ async def symbols_of(client: BinanceClient) -> list[str]:
     return [info.symbol for info in select((await client.listing()).universe, "all").symbols]
 
 
-async def test_the_listed_universe_is_whole_and_holds_the_pairs_that_were_asked_for(
+async def test_the_listed_universe_is_complete_and_has_the_requested_pairs(
     client: BinanceClient, venue: Simulator
 ) -> None:
     universe = (await client.listing()).universe
@@ -58,7 +58,7 @@ async def test_the_listed_universe_is_whole_and_holds_the_pairs_that_were_asked_
     assert len(universe.symbols) > len(universe.eligible())
 
 
-async def test_49_hours_of_candles_come_back_whole_and_as_the_simulator_knows_them(
+async def test_49_hours_of_candles_come_back_complete_and_as_the_simulator_has_them(
     client: BinanceClient, venue: Simulator
 ) -> None:
     end_ms = await client.server_time_ms() // BASE_MS * BASE_MS - BASE_MS
@@ -70,13 +70,13 @@ async def test_49_hours_of_candles_come_back_whole_and_as_the_simulator_knows_th
     assert [list(candle) for candle in candles] == [row[:11] for row in truth]
 
 
-async def test_a_pair_with_a_chinese_name_is_asked_for_by_it(client: BinanceClient) -> None:
+async def test_a_pair_with_a_chinese_name_is_requested_by_it(client: BinanceClient) -> None:
     chinese = [symbol for symbol in await symbols_of(client) if not symbol.isascii()]
     assert chinese
     assert len(await client.klines(chinese[0], "3m", limit=3)) == 3
 
 
-async def test_funding_mark_prices_and_premium_index_are_answered(client: BinanceClient) -> None:
+async def test_funding_mark_prices_and_premium_index_are_returned(client: BinanceClient) -> None:
     symbol = (await symbols_of(client))[0]
     now_ms = await client.server_time_ms()
     await client.ping()
@@ -108,14 +108,14 @@ async def test_a_symbol_that_is_not_listed_is_a_bad_request(client: BinanceClien
     assert caught.value.code == -1121
 
 
-async def test_without_the_simulators_authority_nothing_is_asked_twice(venue: Simulator) -> None:
+async def test_without_the_simulators_authority_nothing_is_requested_twice(venue: Simulator) -> None:
     async with BinanceClient(venue.url, Budget()) as client:
         with pytest.raises(Untrusted, match="ca_file"):
             await client.ping()
         assert client.snapshot().requests_total == {"/fapi/v1/ping": 1}
 
 
-async def test_a_refused_client_stays_away_as_long_as_it_was_told_and_then_goes_on(simulator: Simulator) -> None:
+async def test_a_refused_client_stays_away_as_long_as_required_and_then_continues(simulator: Simulator) -> None:
     async with BinanceClient(simulator.url, Budget(), ca_file=simulator.ca_file) as client:
         symbol = (await symbols_of(client))[0]
         control(simulator, "faults", {"kind": "rest_status", "status": 429, "retry_after_seconds": 2})
@@ -131,7 +131,7 @@ async def test_a_refused_client_stays_away_as_long_as_it_was_told_and_then_goes_
 async def test_two_greedy_clients_stay_within_their_shares_of_every_minute_and_can_still_confirm(
     simulator: Simulator,
 ) -> None:
-    share = 48  # 2 % of 2,400, of which 4 are kept for confirmations
+    share = 48  # 2 % of 2,400, of which 4 are reserved for confirmations
     budgets = [Budget(2, requests_per_second=50) for _ in range(2)]
     async with (
         BinanceClient(simulator.url, budgets[0], ca_file=simulator.ca_file) as one,

@@ -1,4 +1,4 @@
-"""A few hundred questions to gateway and exchange: the same status and body, or a documented difference."""
+"""A few hundred requests to gateway and exchange: the same status and body, or a documented difference."""
 
 import ssl
 import subprocess
@@ -37,7 +37,7 @@ class Sides:
 def sides(influx: InfluxStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     """An exchange, a collector that has filled the store, and a gateway that is ready."""
     folder = tmp_path_factory.mktemp("conformance")
-    # With fewer pairs none is in Chinese.
+    # With fewer pairs, none of them is Chinese.
     with simulator_process(folder, "--pairs", "164", "--seed", "77", "--base", "T$") as simulator:
         simulator.fetch("/_control/faults", {"kind": "unreadable_row", "symbol": UNREADABLE})
         pairs = [symbol.removesuffix("USDT") + "/USDT:USDT" for symbol in collected(simulator)]
@@ -62,7 +62,7 @@ def symbols_of(simulator: Simulator) -> Symbols:
 
 
 def collected(simulator: Simulator) -> list[str]:
-    """What the collector is to watch: some, the odd ones last."""
+    """The pairs for the collector: a selection, the odd ones last."""
     symbols = simulator.fetch("/_control/state")["pairs"]
     return [*symbols[:5], next(symbol for symbol in symbols if not symbol.isascii()), "T$USDT"]
 
@@ -74,7 +74,7 @@ async def asked(session: aiohttp.ClientSession, base: str, row: Row) -> tuple[in
 
 async def test_the_gateway_answers_as_the_exchange_does_or_as_documented(sides: Sides) -> None:
     trust = ssl.create_default_context(cafile=str(sides.simulator.ca_file))
-    # An address of its own: what is asked here is not charged to the gateway's.
+    # It has its own address, so that these requests are not charged to the gateway's.
     direct = aiohttp.TCPConnector(ssl=trust, local_addr=("127.0.0.2", 0))
     verdicts: Counter[str] = Counter()
     wrong = []
@@ -89,7 +89,7 @@ async def test_the_gateway_answers_as_the_exchange_does_or_as_documented(sides: 
             return now if QUIET_MS[0] < now % CANDLE_MS < QUIET_MS[1] else 0
 
         async def served(row: Row) -> tuple[int, bytes] | None:
-            """The gateway's answer; a whole table at once may spend the minute's weight, and 429 is then right."""
+            """The gateway's response; a whole table at once may spend the minute's weight, and then 429 is right."""
             answer = await asked(bots, sides.gateway, row)
             return None if answer[0] == 429 else answer
 
@@ -124,7 +124,7 @@ def compared(sides: Sides, folder: Path, pairs: str, *options: str) -> subproces
     return subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=120 * BUSY)
 
 
-def test_shadow_mode_finds_no_difference_and_tells_the_weight_saved(sides: Sides, tmp_path: Path) -> None:
+def test_shadow_mode_finds_no_difference_and_reports_the_weight_saved(sides: Sides, tmp_path: Path) -> None:
     pairs = "pairs: [BTC/USDT:USDT, ETH/USDT:USDT, 币安人生/USDT:USDT]"
     done = compared(sides, tmp_path, pairs, "--timeframes", "3m,15m,1h")
     print(done.stdout)
@@ -135,7 +135,7 @@ def test_shadow_mode_finds_no_difference_and_tells_the_weight_saved(sides: Sides
     assert "weight since the gateway's start" in done.stdout
 
 
-def test_shadow_mode_takes_no_file_without_pairs(sides: Sides, tmp_path: Path) -> None:
+def test_shadow_mode_rejects_a_file_without_pairs(sides: Sides, tmp_path: Path) -> None:
     done = compared(sides, tmp_path, "bots: 3")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

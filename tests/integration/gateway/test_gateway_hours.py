@@ -1,4 +1,4 @@
-"""An hour of the mark price and a settlement are answered as soon as they are over, long before the store has them."""
+"""Mark prices of an hour and settlements are served as soon as they are over, long before the store has them."""
 
 import json
 import time
@@ -33,12 +33,12 @@ class Platform:
         return self.simulator.now_ms()
 
     def ask(self, path: str) -> tuple[Any, str]:
-        """A gateway's answer, and its state."""
+        """A gateway's response, and its state."""
         with urllib.request.urlopen(self.gateway + path, timeout=REQUEST_SECONDS) as answer:
             return json.load(answer), answer.headers["X-Data-State"]
 
     def requests(self, route: str) -> float:
-        """What the gateway has asked of the exchange."""
+        """How many requests the gateway has sent to the exchange."""
         with urllib.request.urlopen(f"{self.gateway}/metrics", timeout=REQUEST_SECONDS) as answer:
             text = answer.read().decode()
         return sum(
@@ -53,7 +53,7 @@ class Platform:
 def platform(
     start_simulator: Callable[..., Simulator], fresh_influx: InfluxStack, tmp_path: Path
 ) -> Iterator[Platform]:
-    """A gateway that is ready a while before 08:00 UTC, when every contract settles: else that of the day after."""
+    """A gateway that is ready a while before 08:00 UTC, when every contract settles, if need be on the next day."""
     midnight_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
     for days_ago, lead in ((2, lead_seconds()), (1, LONG_SECONDS)):
         settlement_ms = midnight_ms - days_ago * DAY_MS + 8 * HOUR_MS
@@ -72,7 +72,7 @@ def platform(
 
 def test_the_hour_and_the_settlement_that_just_ended_are_answered_at_once(platform: Platform) -> None:
     symbols = platform.simulator.fetch("/_control/state")["pairs"]
-    for symbol in symbols:  # as a bot asks that has opened a trade a moment ago
+    for symbol in symbols:  # the requests of a bot that has just opened a trade
         assert platform.ask(f"/fapi/v1/fundingRate?symbol={symbol}&startTime={platform.now_ms() - 5_000}")[0] == []
     assert platform.requests("/fapi/v1/fundingRate") == 0
     eventually(lambda: platform.now_ms() > platform.settlement_ms + 6_000, 400, what="the settlement")
@@ -89,5 +89,5 @@ def test_the_hour_and_the_settlement_that_just_ended_are_answered_at_once(platfo
         assert rows[:-1] == real[:-1]
         assert rows[-2][0] == platform.settlement_ms - HOUR_MS
         assert state == "live"
-    assert platform.requests("/fapi/v1/fundingRate") <= 1, "one question for all symbols"
+    assert platform.requests("/fapi/v1/fundingRate") <= 1, "one request for all symbols"
     assert platform.requests("/fapi/v1/markPriceKlines") <= len(symbols)

@@ -25,7 +25,7 @@ from tests.support import eventually
 CANDLE_MS = 180_000
 MIDDAY_MS = 1_791_374_400_000  # 2026-10-07 12:00 UTC
 BOTS_PATIENCE_SECONDS = 10.0
-"""ccxt gives up a request after this time."""
+"""After this time ccxt gives up a request."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Platform:
         return self.simulator.now_ms()
 
     def ask(self, path: str) -> Answered:
-        """Ask the gateway as a bot does."""
+        """Send the gateway a request like a bot's."""
         began = time.monotonic()
         request = urllib.request.Request(f"{self.gateway.url}{path}", headers={"Accept-Encoding": "gzip"})
         try:
@@ -66,7 +66,7 @@ class Platform:
         return Answered(answer.status, dict(answer.headers), json.loads(body), time.monotonic() - began)
 
     def klines(self, symbol: str = "BTCUSDT", query: str = "interval=3m&limit=499") -> Answered:
-        """Ask for candles."""
+        """Request candles."""
         return self.ask(f"/fapi/v1/klines?symbol={symbol}&{query}")
 
     def truth(self, symbol: str, first_ms: int, last_ms: int) -> list[Any]:
@@ -76,7 +76,7 @@ class Platform:
         return rows
 
     def fault(self, **order: object) -> None:
-        """Have the exchange misbehave."""
+        """Make the exchange misbehave."""
         self.simulator.fetch("/_control/faults", order)
 
     def after_next_close(self) -> int:
@@ -114,7 +114,7 @@ def platform(
 
 
 def assert_final(platform: Platform, symbol: str, rows: list[Any], last_final_ms: int) -> None:
-    """Every row but the forming one is the exchange's, text by text, up to the candle that has just closed."""
+    """Every row except the forming one is the exchange's, text for text, up to the candle that has just closed."""
     final = [row for row in rows if row[0] <= last_final_ms]
     assert len(rows) - len(final) <= 1
     assert final == platform.truth(symbol, final[0][0], last_final_ms)
@@ -122,7 +122,7 @@ def assert_final(platform: Platform, symbol: str, rows: list[Any], last_final_ms
 
 
 def settled(platform: Platform, symbol: str, close_ms: int) -> Answered:
-    """Ask until the candle that closed is there, as bots do; each answer must be one they can live with."""
+    """Repeat the request until the closed candle is there, as bots do; they must be able to live with each response."""
 
     def asked() -> list[Answered]:
         answer = platform.klines(symbol)
@@ -154,7 +154,7 @@ def test_while_the_exchange_bans_us_candles_come_and_books_grow_old_until_429(pl
     assert late.body["code"] == -1003
 
 
-def test_while_the_exchange_is_down_an_answer_ends_before_the_candle_nobody_has(platform: Platform) -> None:
+def test_while_the_exchange_is_down_a_response_ends_before_the_candle_nobody_has(platform: Platform) -> None:
     eventually(lambda: platform.now_ms() % CANDLE_MS < CANDLE_MS - 5_000, 20, what="a moment away from a close")
     before = platform.klines()
     platform.fault(kind="connection_cut")
@@ -189,11 +189,11 @@ def test_without_a_collector_the_gateway_asks_the_exchange_itself(platform: Plat
     for symbol in ("BTCUSDT", "ETHUSDT"):
         answer = settled(platform, symbol, close_ms)
         assert_final(platform, symbol, answer.body, close_ms - CANDLE_MS)
-    assert 1 <= platform.weight()["/fapi/v1/klines"] - spent <= 4, "one cheap request a pair and candle"
-    platform.gateway.wait_until_ready()  # what it serves is fresh
+    assert 1 <= platform.weight()["/fapi/v1/klines"] - spent <= 4, "one cheap request per pair and candle"
+    platform.gateway.wait_until_ready()  # its data is fresh
 
 
-def test_without_any_collector_the_store_is_polled_and_the_forming_candle_asked_for(
+def test_without_any_collector_the_store_is_polled_and_the_forming_candle_requested(
     platform: Platform, tmp_path: Path
 ) -> None:
     platform.gateway.stop()
@@ -205,7 +205,7 @@ def test_without_any_collector_the_store_is_polled_and_the_forming_candle_asked_
         close_ms = platform.after_next_close()
         answer = settled(platform, "BTCUSDT", close_ms)
         assert_final(platform, "BTCUSDT", answer.body, close_ms - CANDLE_MS)
-        assert answer.body[-1][0] == close_ms, "bots take the last row for the one that forms"
+        assert answer.body[-1][0] == close_ms, "bots take the last row for the forming one"
 
 
 def test_while_influxdb_is_down_new_candles_come_and_older_ones_are_fetched_once(platform: Platform) -> None:
@@ -215,16 +215,18 @@ def test_while_influxdb_is_down_new_candles_come_and_older_ones_are_fetched_once
     close_ms = platform.after_next_close()
     answer = settled(platform, "BTCUSDT", close_ms)
     assert_final(platform, "BTCUSDT", answer.body, close_ms - CANDLE_MS)
-    assert platform.weight().get("/fapi/v1/klines", 0) == spent, "nothing that is in memory was asked for"
+    assert platform.weight().get("/fapi/v1/klines", 0) == spent, "nothing that is in memory was requested"
 
     first_ms = close_ms - 3_000 * CANDLE_MS
     old = [platform.klines("BTCUSDT", f"interval=3m&limit=499&startTime={first_ms}") for _ in range(3)]
     assert [one.status for one in old] == [200] * 3
     assert old[0].body == platform.truth("BTCUSDT", first_ms, first_ms + 498 * CANDLE_MS)
-    assert 2 <= platform.weight()["/fapi/v1/klines"] - spent <= 5, "fetched once, for all who ask; and where it begins"
+    assert 2 <= platform.weight()["/fapi/v1/klines"] - spent <= 5, (
+        "fetched once for all bots, and where the pair begins"
+    )
 
 
-def test_a_gateway_that_starts_while_influxdb_is_down_serves_all_the_same(platform: Platform) -> None:
+def test_a_gateway_that_starts_while_influxdb_is_down_serves_anyway(platform: Platform) -> None:
     platform.gateway.stop()
     platform.influx.server.stop()
     platform.gateway.start()

@@ -1,4 +1,4 @@
-"""The gateway's memory from a real store: what collectors no longer tell of after an absence of all of them."""
+"""The gateway's memory from a real store: what collectors no longer report after all of them were down."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ LISTING = {
     "onboardDate": NOW - 900 * STEP,
 }
 BEFORE, AFTER = 600, 640
-"""The candles of the truth that came before the absence, and those told after it; between them the store's."""
+"""The candles from before the absence, and those reported after it; those in between are in the store."""
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +75,17 @@ def row(candle: Candle) -> bytes:
 
 
 def told(memory: Memory, truth: list[Candle]) -> PairState:
-    """A pair whose candles collectors told, but for those between BEFORE and AFTER."""
+    """A pair whose candles were reported by collectors, except for those between BEFORE and AFTER."""
     state = memory.adopt(SYMBOL, PAIR, truth[BEFORE].time)
     memory.learn_rows(state, [(candle.time, row(candle)) for candle in truth[AFTER:]], TOLD)
     assert state.next_open_ms == truth[BEFORE].time
     return state
 
 
-async def test_what_no_collector_remembers_after_an_absence_is_read_from_the_store(
+async def test_candles_that_no_collector_remembers_after_an_absence_are_read_from_the_store(
     memory: Memory, market: AsyncMarketData, truth: list[Candle]
 ) -> None:
-    """Else nothing newer than the hole would ever be shown: collectors tell their last candles alone."""
+    """Otherwise nothing newer than the hole would ever be served: collectors only report their last candles."""
     state = told(memory, truth)
     async with fed(memory, market, streaming=lambda: True):
         await eventually_async(lambda: state.next_open_ms == truth[-1].time + STEP, 20, what="the hole's end")
@@ -95,7 +95,7 @@ async def test_what_no_collector_remembers_after_an_absence_is_read_from_the_sto
     ]
 
 
-async def test_a_pair_that_is_known_is_given_the_candles_before_it_too(
+async def test_a_known_pair_gets_the_candles_before_it_too(
     memory: Memory, market: AsyncMarketData, truth: list[Candle]
 ) -> None:
     state = memory.adopt(SYMBOL, PAIR, truth[-1].time + STEP)
@@ -113,7 +113,7 @@ async def test_without_collectors_the_pairs_themselves_come_from_the_store(
 
 
 @pytest.mark.parametrize("precisions", [(3, 3), (1, 0), (5, 4)], ids=["as traded", "smaller since", "larger since"])
-async def test_a_symbols_precision_of_today_takes_no_digit_from_what_is_stored(
+async def test_todays_precision_of_a_symbol_removes_no_stored_digit(
     influx: InfluxStack, market: AsyncMarketData, truth: list[Candle], precisions: tuple[int, int]
 ) -> None:
     hours = aggregated(truth, HOUR)

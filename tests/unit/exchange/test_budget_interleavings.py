@@ -1,4 +1,4 @@
-"""The budget against an exchange that counts: any interleaving of requests, answers and losses."""
+"""The budget against an exchange that counts: any interleaving of requests, responses and losses."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class UnderWay:
 
 
 class BudgetMachine(RuleBasedStateMachine):
-    """One process against an exchange that counts what arrives by its own clock, as others spend from the same address.
+    """One process and an exchange that counts what arrives, by its own clock, while others use the same address, too.
 
-    Requests and answers take half a second to arrive, sometimes nine, a request that was given up may arrive all the
-    same, the host's clock is wrong by any amount, and all the budget learns is a rounded `Date` and the weight header.
+    Requests and responses take half a second to arrive, sometimes nine; a request that was given up may still arrive;
+    the host's clock is wrong by any amount; and all the budget learns is a rounded `Date` and the weight header.
     """
 
     SHARE_PERCENT, IP_LIMIT = 2, 2400
@@ -89,7 +89,7 @@ class BudgetMachine(RuleBasedStateMachine):
 
     @rule(left=st.integers(-5, 40))
     def others_spend(self, left: int) -> None:
-        """They leave that much below the stop, or are beyond it."""
+        """Others leave that much below the stop, or exceed it."""
         self.others[self.minute] = max(self.others[self.minute], self.STOP - self.ours[self.minute] - left)
 
     @precondition(lambda self: self.under_way)
@@ -101,7 +101,7 @@ class BudgetMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(which=st.integers(0, 100), early_ms=st.sampled_from([0, 500, 9_000]))
     def lose(self, which: int, early_ms: int) -> None:
-        """It is given up, and may arrive that much later."""
+        """A request is given up, and may arrive that much later."""
         lost = self.under_way.pop(which % len(self.under_way))
         self.monotonic_ms = max(self.monotonic_ms, lost.arrives_ms - early_ms)
         self.budget.finish(lost.ticket, None)
@@ -133,12 +133,12 @@ class BudgetMachine(RuleBasedStateMachine):
             assert len(recent) <= 500 * self.SHARE_PERCENT // 100
 
     def teardown(self) -> None:
-        """Nobody starves: when the exchange answers again and nobody asks more, all that wait leave in bounded time."""
+        """Nothing starves: once the exchange responds and no more requests come, all are sent in bounded time."""
         if not hasattr(self, "budget"):
             return
         weights = sum(ticket.weight for ticket in self.waiting)
         fundings = sum(ticket.funding for ticket in self.waiting)
-        # The circuit's longest wait by default, minutes in which a large request did not fit the rest, funding windows.
+        # The circuit's longest default wait, minutes in which a large request did not fit, funding windows.
         allowed_ms = 1_900_000 + (weights // 30 + 3) * MINUTE_MS + (fundings // 9 + 2) * 312_000
         deadline_ms = self.monotonic_ms + allowed_ms
         while self.waiting or self.under_way:
@@ -165,7 +165,7 @@ class BudgetMachine(RuleBasedStateMachine):
             self.ours[arrival_minute] += ticket.weight
             if not ticket.funding:
                 known = self.told[arrival_minute] + self.since_told[arrival_minute] + ticket.weight
-                assert known <= self.STOP, "sent although the header said that the address is at its stop"
+                assert known <= self.STOP, "sent although the header reported that the address is at its stop"
             self.since_told[arrival_minute] += ticket.weight
             if ticket.funding:
                 self.funding_ms.append(arrival.arrives_ms)
@@ -188,14 +188,14 @@ TestAnyInterleaving = BudgetMachine.TestCase
 
 
 def begun(*, phase_ms: int, wrong_ms: int) -> BudgetMachine:
-    """A machine for a sequence that a search once found; its invariants are checked by `lawful`."""
+    """A machine for a sequence that a search has found; its invariants are checked by `lawful`."""
     machine = BudgetMachine()
     machine.begin(phase_ms=phase_ms, wrong_ms=wrong_ms)
     return machine
 
 
 def told(*, phase_ms: int, way_ms: int = 0) -> BudgetMachine:
-    """The same after the first answer, which told the exchange's time; `way_ms` is how long it came back."""
+    """The same after the first response, which revealed the exchange's time; `way_ms` is its travel time."""
     machine = begun(phase_ms=phase_ms, wrong_ms=0)
     machine.ask(Priority.CONFIRM, weight=1, count=1)
     machine.send_what_may_leave(way_ms=0)
@@ -210,7 +210,7 @@ def lawful(machine: BudgetMachine) -> None:
     machine.teardown()
 
 
-def test_requests_lost_before_the_first_answer_count_in_the_minute_that_it_tells() -> None:
+def test_requests_lost_before_the_first_response_count_in_the_minute_it_reveals() -> None:
     machine = begun(phase_ms=0, wrong_ms=-700)
     machine.ask(Priority.CONFIRM, weight=5, count=12)
     machine.send_what_may_leave(way_ms=0)
@@ -235,7 +235,7 @@ def test_a_request_lost_just_after_the_minute_began_counts_in_it_however_late_th
     lawful(machine)
 
 
-def test_a_first_answer_that_comes_back_slowly_leaves_the_minutes_begin_unsure() -> None:
+def test_a_slow_first_response_leaves_the_start_of_the_minute_uncertain() -> None:
     machine = told(phase_ms=50_000, way_ms=9_000)  # the budget's clock is nine seconds behind from now on
     machine.time_passes(1_000)
     machine.ask(Priority.CONFIRM, weight=5, count=9)
@@ -248,7 +248,7 @@ def test_a_first_answer_that_comes_back_slowly_leaves_the_minutes_begin_unsure()
     lawful(machine)
 
 
-def test_a_request_that_arrives_after_it_was_given_up_counts_where_it_arrives() -> None:
+def test_a_request_that_arrives_after_it_was_given_up_counts_when_it_arrives() -> None:
     machine = told(phase_ms=50_000)
     machine.ask(Priority.CONFIRM, weight=5, count=18)
     machine.time_passes(1_000)

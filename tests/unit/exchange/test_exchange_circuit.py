@@ -1,4 +1,4 @@
-"""Refusals: what an answer says, how long nothing leaves, and how it goes on."""
+"""Refusals: what a response reports, how long nothing is sent, and how requests resume."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def test_a_ban_names_its_end_in_the_body() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 408, 500, 503])
-def test_other_answers_refuse_nothing(status: int) -> None:
+def test_other_responses_are_not_refusals(status: int) -> None:
     assert read_refusal(status, "10", "", NOW_MS) is None
 
 
@@ -68,7 +68,7 @@ def test_the_weight_header_and_the_date_are_read() -> None:
     assert (limits.used_weight, limits.date_ms, limits.refusal) == (1234, NOW_MS, None)
 
 
-def test_nothing_leaves_until_the_time_the_exchange_named_is_up(circuit: Circuit, hands: Hands) -> None:
+def test_nothing_is_sent_until_the_time_named_by_the_exchange_is_over(circuit: Circuit, hands: Hands) -> None:
     circuit.refused(Refusal(429, 17), probe=False)
     assert (circuit.state, circuit.wait_ms()) == (CircuitState.OPEN, 17_000)
     hands.now_ms = 16_999
@@ -86,7 +86,7 @@ def test_an_answered_probe_closes_the_circuit(circuit: Circuit, hands: Hands) ->
     assert (circuit.state, circuit.probing, circuit.status) == (CircuitState.CLOSED, False, None)
 
 
-def test_an_answer_from_before_the_refusal_does_not_close_it(circuit: Circuit) -> None:
+def test_a_response_from_before_the_refusal_does_not_close_it(circuit: Circuit) -> None:
     circuit.refused(Refusal(418, None), probe=False)
     circuit.answered(probe=False)
     assert circuit.state is CircuitState.OPEN
@@ -104,14 +104,14 @@ def test_each_refused_probe_doubles_the_wait_up_to_half_an_hour(circuit: Circuit
     assert circuit.opened_total == 1
 
 
-def test_a_burst_of_refusals_is_one_refusal(circuit: Circuit, hands: Hands) -> None:
+def test_a_burst_of_refusals_counts_as_one(circuit: Circuit, hands: Hands) -> None:
     for _ in range(20):
         hands.now_ms += 10
         circuit.refused(Refusal(403, None), probe=False)
     assert (circuit.wait_ms(), circuit.opened_total) == (60_000, 1)
 
 
-def test_a_shorter_time_does_not_shorten_a_longer_one(circuit: Circuit) -> None:
+def test_a_shorter_wait_does_not_replace_a_longer_one(circuit: Circuit) -> None:
     circuit.refused(Refusal(418, 300), probe=False)
     circuit.refused(Refusal(429, 5), probe=False)
     assert circuit.wait_ms() == 300_000
@@ -126,6 +126,6 @@ def test_a_probe_without_an_answer_is_repeated_after_a_moment(circuit: Circuit, 
 
 
 @pytest.mark.parametrize(("named", "seconds"), [(0, 1), (-20, 1), (10**9, 3 * 86_400)])
-def test_a_time_that_makes_no_sense_is_bounded(circuit: Circuit, named: float, seconds: int) -> None:
+def test_an_implausible_time_is_bounded(circuit: Circuit, named: float, seconds: int) -> None:
     circuit.refused(Refusal(429, named), probe=False)
     assert circuit.wait_ms() == seconds * 1000

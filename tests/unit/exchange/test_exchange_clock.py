@@ -9,7 +9,7 @@ NOW_MS = 1_790_000_000_000
 
 
 class Monotonic:
-    """A monotonic clock that tests turn by hand."""
+    """A monotonic clock that tests move by hand."""
 
     def __init__(self) -> None:
         self.ns = 5_000_000_000
@@ -18,13 +18,13 @@ class Monotonic:
         return self.ns
 
 
-def test_it_knows_no_time_before_the_exchange_spoke() -> None:
+def test_the_time_is_unknown_before_the_exchange_reports_it() -> None:
     clock = ExchangeClock(Monotonic())
     assert not clock.is_set
     assert clock.now_ms() == 0
 
 
-def test_it_goes_on_by_monotonic_time_between_frames() -> None:
+def test_it_advances_by_monotonic_time_between_frames() -> None:
     monotonic = Monotonic()
     clock = ExchangeClock(monotonic)
     clock.observe(NOW_MS)
@@ -50,7 +50,7 @@ def test_a_jump_is_followed_once_enough_frames_agree_on_it() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-10 * JUMP_MS, 10 * JUMP_MS), st.integers(0, 5_000))))
-def test_it_never_goes_back(steps: list[tuple[int, int]]) -> None:
+def test_it_never_goes_backwards(steps: list[tuple[int, int]]) -> None:
     monotonic = Monotonic()
     clock = ExchangeClock(monotonic)
     clock.observe(NOW_MS)

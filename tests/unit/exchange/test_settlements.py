@@ -1,4 +1,4 @@
-"""Which settlements there are to be missed, judged by what settled, whatever the exchange does to the intervals."""
+"""Which settlements may be missing, inferred from past ones, whatever the exchange does to the intervals."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ def at(*hours: int) -> list[int]:
 
 
 def slots_of(stretches: list[Stretch]) -> set[int]:
-    """In hours from T0."""
+    """Hours since T0."""
     return {(slot - T0) // HOUR_MS for stretch in stretches for slot in stretch.slots}
 
 
@@ -37,7 +37,7 @@ def judged(times: list[int], first: int, last: int, interval_hours: int | None =
 
 @dataclass(frozen=True)
 class Schedule:
-    """What settled, as the exchange dates it, and the interval at the end."""
+    """Settlements, as dated by the exchange, and the interval at the end."""
 
     times: list[int]
     interval_hours: int
@@ -49,7 +49,7 @@ class Schedule:
 
 @st.composite
 def schedules(draw: st.DrawFn, changes: int = 5) -> Schedule:
-    """Any number of intervals, each for at least four settlements, changed at any hour before the next one was due."""
+    """Any number of intervals, each for at least four settlements, changed at any hour before the next one is due."""
     hour, hours, interval = draw(st.integers(0, 23)), [], 8
     for interval in draw(st.lists(st.sampled_from((8, 4, 2, 1)), min_size=1, max_size=changes)):
         for _ in range(draw(st.integers(4, 12))):
@@ -70,7 +70,7 @@ def test_a_missing_settlement_of_any_interval_is_found(schedule: Schedule, liste
 
 
 @given(schedule=schedules(), listed=st.booleans())
-def test_one_answer_leaves_nothing_in_doubt_where_nothing_is_missing(schedule: Schedule, listed: bool) -> None:
+def test_one_response_leaves_nothing_in_doubt_if_nothing_is_missing(schedule: Schedule, listed: bool) -> None:
     def open_stretches(answered: set[int]) -> list[Stretch]:
         interval = schedule.interval_hours if listed else None
         first_ms, last_ms = schedule.slots[0], schedule.times[-1]
@@ -83,16 +83,14 @@ def test_one_answer_leaves_nothing_in_doubt_where_nothing_is_missing(schedule: S
 
 
 @given(schedule=schedules(changes=1), listed=st.booleans())
-def test_settlements_of_one_interval_are_complete_without_a_question(schedule: Schedule, listed: bool) -> None:
+def test_settlements_of_one_interval_are_complete_without_a_request(schedule: Schedule, listed: bool) -> None:
     interval = schedule.interval_hours if listed else None
     first_ms, last_ms = schedule.slots[0], schedule.times[-1]
     assert not doubtful(schedule.times, interval_hours=interval, listed_ms=0, first_ms=first_ms, last_ms=last_ms)
 
 
 @given(schedule=schedules(), first=st.integers(0, 400), length=st.integers(0, 100))
-def test_only_hours_of_the_span_at_which_nothing_settled_are_asked_about(
-    schedule: Schedule, first: int, length: int
-) -> None:
+def test_only_hours_of_the_span_without_a_settlement_are_doubtful(schedule: Schedule, first: int, length: int) -> None:
     first_ms, last_ms = at(first, first + length)
     for stretch in doubtful(schedule.times, interval_hours=None, listed_ms=0, first_ms=first_ms, last_ms=last_ms):
         assert stretch.slots <= set(stretch.hours)
@@ -100,8 +98,8 @@ def test_only_hours_of_the_span_at_which_nothing_settled_are_asked_about(
         assert not set(stretch.hours) & set(schedule.slots)
 
 
-def test_the_hours_around_a_change_are_asked_about_up_to_the_settlement_on_either_side() -> None:
-    day = at(-16, -8, 0, 8, 12, 16, 20, 21, 22, 23, 24)  # each 8 h, each 4 h from 08:00 on, each hour from 20:00 on
+def test_the_hours_around_a_change_are_doubtful_up_to_the_settlement_on_either_side() -> None:
+    day = at(-16, -8, 0, 8, 12, 16, 20, 21, 22, 23, 24)  # every 8 h, every 4 h from 08:00 on, hourly from 20:00 on
     assert judged(day, -16, 24) == {4, 17, 18, 19}
 
 
@@ -114,7 +112,7 @@ def test_the_hours_around_a_change_are_asked_about_up_to_the_settlement_on_eithe
         ((0, 2, 4, 8, 10), {6}),
         ((0, 4, 8, 24, 28), {12, 16, 20}),
         ((0, 8, 24, 32), {16}),
-        ((8, 11, 13, 16), {9, 10, 12, 14, 15}),  # 11:00 is a settlement of each hour
+        ((8, 11, 13, 16), {9, 10, 12, 14, 15}),  # 11:00 means hourly settlements
     ],
 )
 def test_a_gap_wider_than_its_neighbors_or_than_the_hour_allows_may_have_a_hole(
@@ -126,15 +124,15 @@ def test_a_gap_wider_than_its_neighbors_or_than_the_hour_allows_may_have_a_hole(
 @pytest.mark.parametrize(
     ("interval_hours", "settled", "now", "due"),
     [
-        (4, (0, 8, 16), 21, {20}),  # changed by now, or since 16:00 already
-        (8, (8, 12, 16), 23, set()),  # changed back: at 20:00 nothing is due
-        (None, (8, 12, 16), 21, {20}),  # not listed, but what settled says so
+        (4, (0, 8, 16), 21, {20}),  # changed just now, or at 16:00 already
+        (8, (8, 12, 16), 23, set()),  # changed back: nothing is due at 20:00
+        (None, (8, 12, 16), 21, {20}),  # not listed, but past settlements show it
         (None, (0, 8, 16), 23, set()),
         (None, (), 17, {0, 8, 16}),
         (1, (), 3, {0, 1, 2, 3}),
     ],
 )
-def test_what_is_due_since_the_newest_settlement_is_fundingInfos_to_say_and_then_what_settled_says(  # noqa: N802
+def test_funding_info_and_then_past_settlements_decide_what_is_due_since_the_newest(
     interval_hours: int | None, settled: tuple[int, ...], now: int, due: set[int]
 ) -> None:
     assert {hour for hour in judged(at(*settled), 0, now, interval_hours) if hour > max(settled, default=-1)} == due
@@ -149,11 +147,11 @@ def test_nothing_is_due_before_the_listing() -> None:
     assert slots_of(found) == {12}
 
 
-def test_what_settled_around_the_span_is_what_it_is_judged_by() -> None:
+def test_a_span_is_judged_by_the_settlements_around_it() -> None:
     around = at(-8, -4, 0, 8, 12, 16)
     assert judged(around, 1, 7) == {4}
     assert judged(at(0, 8), 1, 7) == set()
 
 
-def test_a_rate_that_the_exchange_dates_minutes_late_is_that_of_its_hour() -> None:
+def test_a_rate_that_the_exchange_dates_minutes_late_belongs_to_its_hour() -> None:
     assert judged([*at(0), at(4)[0] + 5 * 60_000, *at(8)], 0, 8, 4) == set()

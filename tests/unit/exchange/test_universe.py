@@ -1,4 +1,4 @@
-"""exchangeInfo of 2021, of 2026 and of no year at all; and what the operator's pairs come to."""
+"""exchangeInfo of 2021, of 2026 and of no year at all, and the result of the operator's pairs."""
 
 import json
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_symbols_of_another_kind_or_status_never_slip_in(other: dict[str, Any]) 
     assert universe.invalid == ()
 
 
-def test_indices_are_collected_by_option_only() -> None:
+def test_indices_are_collected_only_with_the_option() -> None:
     universe = listing(BTC, coin("BTCDOM", underlyingType="INDEX"))
     assert pairs(universe.eligible()) == ["BTC/USDT:USDT"]
     assert pairs(universe.eligible(include_index=True)) == ["BTC/USDT:USDT", "BTCDOM/USDT:USDT"]
@@ -120,7 +120,7 @@ def test_indices_are_collected_by_option_only() -> None:
 
 @pytest.mark.parametrize("field", sorted(set(BTC) - {"symbol", "pair"}))
 @pytest.mark.parametrize("damage", ["missing", None, [], -1])
-def test_a_row_of_ours_with_a_damaged_field_is_reported_and_spoils_no_other(field: str, damage: Any) -> None:
+def test_a_row_of_ours_with_a_damaged_field_is_reported_and_affects_no_other(field: str, damage: Any) -> None:
     broken = coin("ETH", **{field: damage})
     if damage == "missing":
         del broken[field]
@@ -130,20 +130,20 @@ def test_a_row_of_ours_with_a_damaged_field_is_reported_and_spoils_no_other(fiel
     assert field in universe.invalid[0].reason
 
 
-def test_a_damaged_row_of_another_kind_is_none_of_our_business() -> None:
+def test_a_damaged_row_of_another_kind_is_ignored() -> None:
     universe = listing(BTC, {"symbol": "XAUUSDT", "contractType": "TRADIFI_PERPETUAL"})
     assert universe.invalid == ()
     assert set(universe.symbols) == {"BTCUSDT"}
 
 
-def test_a_symbol_that_its_pair_would_not_lead_back_to_is_reported() -> None:
+def test_a_symbol_that_its_pair_does_not_lead_back_to_is_reported() -> None:
     universe = listing(coin("ETH", symbol="ETH2USDT"))
     assert universe.eligible() == []
     assert universe.invalid[0].symbol == "ETH2USDT"
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, {"symbols": None}, {"symbols": {}}, "exchangeInfo"])
-def test_an_answer_that_is_no_exchange_info_is_an_empty_universe_that_says_so(answer: object) -> None:
+def test_a_response_that_is_not_exchange_info_is_an_empty_universe_with_the_reason(answer: object) -> None:
     assert parse(answer) == Universe({}, (InvalidRow("", "exchangeInfo has no list of symbols"),))
 
 
@@ -167,7 +167,7 @@ json_values = st.recursive(
         ("CLOSE", "ended"),
     ],
 )
-def test_a_status_says_whether_a_symbol_trades_now_later_or_never_again(status: str, state: str) -> None:
+def test_the_status_decides_whether_a_symbol_trades_now_later_or_never_again(status: str, state: str) -> None:
     assert listing({**BTC, "status": status}).symbols["BTCUSDT"].state == state
 
 
@@ -177,7 +177,7 @@ damaged_rows = st.dictionaries(st.sampled_from(sorted(BTC)), json_values, max_si
 
 
 @given(rows=st.lists(json_values | damaged_rows, max_size=6), place=st.integers(0, 6))
-def test_whatever_else_is_listed_a_good_row_is_found_and_nothing_raises(rows: list[Any], place: int) -> None:
+def test_a_good_row_is_found_whatever_else_is_listed_and_nothing_raises(rows: list[Any], place: int) -> None:
     good = coin("SOL")
     universe = listing(*rows[:place], good, *rows[place:])
     assert "SOL/USDT:USDT" in pairs(universe.eligible())
@@ -208,22 +208,22 @@ def test_all_means_every_eligible_pair() -> None:
     assert select(MARKET, "all").symbols == tuple(MARKET.eligible())
 
 
-def test_a_list_is_taken_in_its_order_and_once() -> None:
+def test_a_list_keeps_its_order_without_duplicates() -> None:
     wanted = ["ETH/USDT:USDT", "BTC/USDT:USDT", "ETH/USDT:USDT"]
     assert pairs(select(MARKET, wanted).symbols) == ["ETH/USDT:USDT", "BTC/USDT:USDT"]
 
 
-def test_include_and_exclude_are_patterns_on_the_pair() -> None:
+def test_include_and_exclude_are_patterns_for_pairs() -> None:
     selection = select(MARKET, "all", include=["1000*", "币*"], exclude=["*PEPE*"])
     assert pairs(selection.symbols) == ["1000SHIB/USDT:USDT", "币安人生/USDT:USDT"]
     assert selection.unmatched == ()
 
 
-def test_a_pattern_that_fits_nothing_is_named() -> None:
+def test_a_pattern_that_matches_nothing_is_reported() -> None:
     assert select(MARKET, "all", include=["*", "BTS/*"]).unmatched == ("BTS/*",)
 
 
-def test_a_delisted_pair_of_the_list_does_not_stop_the_others() -> None:
+def test_a_delisted_pair_in_the_list_does_not_stop_the_others() -> None:
     selection = select(MARKET, ["BTC/USDT:USDT", "OMG/USDT:USDT"])
     assert pairs(selection.symbols) == ["BTC/USDT:USDT"]
     assert pairs(selection.not_trading) == ["OMG/USDT:USDT"]
@@ -240,7 +240,7 @@ def test_a_delisted_pair_of_the_list_does_not_stop_the_others() -> None:
         ("币安/USDT:USDT", "币安人生/USDT:USDT"),
     ],
 )
-def test_an_unknown_pair_is_named_with_the_nearest_real_ones(written: str, meant: str) -> None:
+def test_an_unknown_pair_is_reported_with_the_nearest_real_ones(written: str, meant: str) -> None:
     with pytest.raises(UnknownPair) as caught:
         select(MARKET, [written])
     assert caught.value.pair == written
@@ -250,12 +250,12 @@ def test_an_unknown_pair_is_named_with_the_nearest_real_ones(written: str, meant
 
 
 @pytest.mark.parametrize("pair", ["XAU/USDT:USDT", "DEFI/USDT:USDT"])
-def test_a_pair_of_a_kind_we_do_not_collect_is_refused_with_the_reason(pair: str) -> None:
+def test_a_pair_of_a_kind_we_do_not_collect_is_rejected_with_the_reason(pair: str) -> None:
     with pytest.raises(UnknownPair, match="not collected"):
         select(MARKET, [pair])
 
 
-def test_an_index_can_be_asked_for_when_indices_are_on() -> None:
+def test_an_index_can_be_named_if_indices_are_enabled() -> None:
     assert pairs(select(MARKET, ["DEFI/USDT:USDT"], include_index=True).symbols) == ["DEFI/USDT:USDT"]
 
 

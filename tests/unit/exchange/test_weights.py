@@ -1,4 +1,4 @@
-"""The weight table, and the size of the pages that buy the most history."""
+"""The weight table, and the page size that gets the most history."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from exchange.binance.limits import KLINES, MAX_KLINES, page_limit, weight
     ("limit", "expected"), [(1, 1), (99, 1), (100, 2), (499, 2), (500, 5), (1000, 5), (1001, 10), (1500, 10)]
 )
 @pytest.mark.parametrize("route", ["/fapi/v1/klines", "/fapi/v1/markPriceKlines"])
-def test_klines_cost_by_their_limit(route: str, limit: int, expected: int) -> None:
+def test_the_cost_of_klines_depends_on_their_limit(route: str, limit: int, expected: int) -> None:
     assert weight(route, {"symbol": "BTCUSDT", "interval": "3m", "limit": limit}) == expected
 
 
@@ -22,7 +22,7 @@ def test_klines_without_a_limit_cost_as_much_as_the_exchange_charges() -> None:
 @pytest.mark.parametrize(
     ("limit", "expected"), [(5, 2), (10, 2), (20, 2), (50, 2), (100, 5), (500, 10), (1000, 20), (None, 10)]
 )
-def test_an_order_book_costs_by_its_levels(limit: int | None, expected: int) -> None:
+def test_the_cost_of_an_order_book_depends_on_its_levels(limit: int | None, expected: int) -> None:
     params = {"symbol": "BTCUSDT"} | ({} if limit is None else {"limit": str(limit)})
     assert weight("/fapi/v1/depth", params) == expected
 
@@ -36,13 +36,13 @@ def test_an_order_book_costs_by_its_levels(limit: int | None, expected: int) -> 
         ("/fapi/v1/ticker/bookTicker", 2, 5),
     ],
 )
-def test_a_question_about_all_symbols_costs_more_than_one_about_one(route: str, one: int, every: int) -> None:
+def test_a_request_for_all_symbols_costs_more_than_for_a_single_one(route: str, one: int, every: int) -> None:
     assert weight(route, {"symbol": "BTCUSDT"}) == one
     assert weight(route, {}) == every
 
 
 @pytest.mark.parametrize("route", ["/fapi/v1/ping", "/fapi/v1/time", "/fapi/v1/exchangeInfo"])
-def test_general_questions_cost_one(route: str) -> None:
+def test_general_requests_cost_one(route: str) -> None:
     assert weight(route, {}) == 1
 
 
@@ -51,14 +51,14 @@ def test_funding_costs_no_weight(route: str) -> None:
     assert weight(route, {}) == 0
 
 
-def test_a_route_of_unknown_weight_is_not_asked() -> None:
+def test_a_route_of_unknown_weight_is_not_requested() -> None:
     with pytest.raises(ValueError, match="/fapi/v1/order"):
         weight("/fapi/v1/order", {"symbol": "BTCUSDT"})
 
 
 @pytest.fixture(scope="module")
 def least_weight() -> list[int]:
-    """The least weight of any mix of pages for 0, 1, 2 .. rows, by dynamic programming over the exchange's steps."""
+    """The least weight of any mix of pages for 0, 1, 2 .. rows, by dynamic programming over the exchange's tiers."""
     steps = ((99, 1), (499, 2), (1000, 5), (1500, 10))
     least = [0]
     for rows in range(1, 4_001):
@@ -67,7 +67,7 @@ def least_weight() -> list[int]:
 
 
 @given(rows=st.integers(1, 4_000))
-def test_pages_buy_a_range_for_the_least_weight_any_mix_of_limits_could(rows: int, least_weight: list[int]) -> None:
+def test_pages_fetch_a_range_for_the_least_weight_of_any_mix_of_limits(rows: int, least_weight: list[int]) -> None:
     spent, left = 0, rows
     while left > 0:
         limit = page_limit(left)

@@ -58,7 +58,7 @@ def test_networks_and_intervals_are_read(tmp_path: Path) -> None:
         ("[gateway\n", "is not TOML"),
     ],
 )
-def test_a_wrong_file_is_told_in_one_line_and_exit_code_2(
+def test_a_wrong_file_is_reported_in_one_line_with_exit_code_2(
     tmp_path: Path, text: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, text)
@@ -71,9 +71,7 @@ def test_a_wrong_file_is_told_in_one_line_and_exit_code_2(
         assert error.count("\n") == 1
 
 
-def test_a_token_that_is_not_there_is_told_before_anybody_is_asked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_token_is_reported_before_any_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, GOOD.replace("/etc/marketdata/reader", str(tmp_path / "none")))
     for arguments in (["run"], ["check"], ["check", "--offline"]):
         assert main([*arguments, "--config", str(path)]) == 2

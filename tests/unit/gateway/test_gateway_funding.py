@@ -1,4 +1,4 @@
-"""Whether stored funding is all there is, by what settled and what frames tell, and how stored numbers are written."""
+"""Whether stored funding is complete, judging by settlements and frames, and how stored numbers are written."""
 
 import pytest
 from hypothesis import given
@@ -67,14 +67,14 @@ def test_a_change_of_the_interval_is_complete_once_the_exchange_has_nothing_in_b
     assert covers(changed, T0, T0 + 18 * HOUR_MS, unsettled=(4, 13, 14, 15))
 
 
-def test_the_jitter_of_settlement_times_is_no_hole() -> None:
+def test_the_jitter_of_settlement_times_is_not_a_hole() -> None:
     assert covers([T0 + 3, T0 + 8 * HOUR_MS + 2, T0 + 16 * HOUR_MS], T0 + 1, T0 + 24 * HOUR_MS - 1)
 
 
 @pytest.mark.parametrize(
     ("frames", "interval_hours", "complete"),
     [
-        (Frames(), None, True),  # nothing but what settled, each 8 h
+        (Frames(), None, True),  # only past settlements, every 8 h
         (Frames(), 4, False),  # fundingInfo: changed to 4 h
         (Frames(next_ms=T0 + 24 * HOUR_MS), 4, False),
         (Frames(next_ms=T0 + 24 * HOUR_MS), 8, True),
@@ -83,16 +83,16 @@ def test_the_jitter_of_settlement_times_is_no_hole() -> None:
         (Frames(next_ms=T0 + 24 * HOUR_MS, settled_ms=T0 + 16 * HOUR_MS), None, True),  # nothing settled since 16:00
     ],
 )
-def test_the_newest_settlement_is_missed_by_what_frames_and_funding_info_tell(
+def test_frames_and_funding_info_show_whether_the_newest_settlement_is_missing(
     frames: Frames, interval_hours: int | None, complete: bool
 ) -> None:
-    """It is 21:00, and the store has 00:00, 08:00 and 16:00."""
+    """It is 21:00, and the store has the settlements of 00:00, 08:00 and 16:00."""
     times, until_ms = at(0, 8, 16), T0 + 21 * HOUR_MS
     assert covers(times, T0, until_ms, frames=frames, interval_hours=interval_hours) == complete
 
 
-def test_nothing_is_due_by_what_settled_before_if_frames_told_the_newest_settlement_and_the_next() -> None:
-    """Each 4 h before, each 8 h since 16:00; it is 21:00."""
+def test_past_settlements_make_nothing_due_if_frames_showed_the_newest_and_the_next() -> None:
+    """Every 4 h before 16:00, every 8 h since; it is 21:00."""
     times, until_ms = at(4, 8, 12, 16), T0 + 21 * HOUR_MS
     assert not covers(times, at(4)[0], until_ms)
     assert covers(times, at(4)[0], until_ms, frames=Frames(next_ms=at(24)[0], settled_ms=at(16)[0]))
@@ -101,15 +101,15 @@ def test_nothing_is_due_by_what_settled_before_if_frames_told_the_newest_settlem
 @pytest.mark.parametrize(
     ("frames", "first", "now", "wanted"),
     [
-        (Frames(next_ms=T0 + 24 * HOUR_MS), 0, 19, False),  # each 4 h: the next would be 20:00
+        (Frames(next_ms=T0 + 24 * HOUR_MS), 0, 19, False),  # every 4 h: the next would be at 20:00
         (Frames(next_ms=T0 + 24 * HOUR_MS), 0, 20, True),
-        (Frames(next_ms=T0 + 24 * HOUR_MS), 21, 21, False),  # 20:00 is not asked for
+        (Frames(next_ms=T0 + 24 * HOUR_MS), 21, 21, False),  # 20:00 is not in the request
         (Frames(next_ms=T0 + 24 * HOUR_MS, settled_ms=T0 + 16 * HOUR_MS), 0, 23, False),
         (Frames(), 0, 16, False),
         (Frames(), 0, 17, True),
     ],
 )
-def test_funding_info_is_asked_only_when_neither_store_nor_frames_tell(
+def test_funding_info_is_requested_only_if_neither_store_nor_frames_decide(
     frames: Frames, first: int, now: int, wanted: bool
 ) -> None:
     assert wants_interval(at(0, 8, 16), frames, T0 + first * HOUR_MS, T0 + now * HOUR_MS) == wanted

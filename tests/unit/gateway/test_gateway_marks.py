@@ -1,4 +1,4 @@
-"""Which hours of the mark price are answered, and the one that is forming."""
+"""Which hours of the mark price are returned, and the one that is forming."""
 
 import pytest
 
@@ -41,13 +41,13 @@ def test_nothing_is_expected_before_the_listing() -> None:
     assert opens(0, None, 500, onboard_ms=T0 + 98 * HOUR_MS + 900_000) == [98, 99, 100]
 
 
-def test_the_forming_hour_is_of_its_samples_and_the_newest_frame() -> None:
+def test_the_forming_hour_is_built_from_its_samples_and_the_newest_frame() -> None:
     mark = Mark(T0 + 90_000, "101.50000000", "101.4", None, None, "0.0001", T0 + HOUR_MS)
     row = forming_row(T0, mark, [100.0, 101.0, 99.5])
     assert row[:7] == [T0, "100.00000000", "101.50000000", "99.50000000", "101.50000000", "0", T0 + HOUR_MS - 1]
     assert row[8] == 91
 
 
-def test_without_a_sample_the_newest_frame_is_all_prices() -> None:
+def test_without_a_sample_the_newest_frame_gives_all_prices() -> None:
     mark = Mark(T0 + 2_000, "101.50000000", "101.4", None, None, "0.0001", T0 + HOUR_MS)
     assert set(forming_row(T0, mark, [])[1:5]) == {"101.50000000"}

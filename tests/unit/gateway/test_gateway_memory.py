@@ -1,4 +1,4 @@
-"""The memory as the union of several collectors: n before n+1, corrections, waiting, leaving."""
+"""The memory as the union of several collectors: n before n+1, corrections, waiting, pairs that leave."""
 
 import asyncio
 
@@ -75,7 +75,7 @@ def closes(memory: Memory) -> dict[int, str]:
     return {(open_ms - START_MS) // BASE_MS: decode(row).close for open_ms, row in shown}
 
 
-def test_a_candle_is_shown_only_after_every_older_one_is_final(memory: Memory) -> None:
+def test_a_candle_is_served_only_after_every_older_one_is_final(memory: Memory) -> None:
     memory.apply("a", told(1, 0))
     memory.apply("a", final(2))
     memory.apply("a", frame(3))
@@ -92,7 +92,7 @@ def test_an_absent_candle_holds_nothing_back(memory: Memory) -> None:
     assert list(closes(memory)) == [0, 2]
 
 
-def test_a_late_candle_is_shown_and_who_derived_from_its_absence_is_told(memory: Memory) -> None:
+def test_a_late_candle_is_served_and_whatever_depends_on_its_absence_is_notified(memory: Memory) -> None:
     changed: list[int] = []
     memory.apply("a", told(1, 0))
     memory.apply("a", AbsentEvent(0, PAIR, at(1)))
@@ -103,14 +103,14 @@ def test_a_late_candle_is_shown_and_who_derived_from_its_absence_is_told(memory:
     assert changed == [at(1)]
 
 
-def test_of_an_impossible_row_longer_windows_know_until_it_is_mended(memory: Memory) -> None:
+def test_longer_windows_know_of_an_impossible_row_until_it_is_corrected(memory: Memory) -> None:
     changed: list[int] = []
     memory.apply("a", told(1, 0))
     memory.apply("a", AbsentEvent(0, PAIR, at(1)))
     memory.changed = lambda _state, open_ms: changed.append(open_ms)
     memory.apply("a", AbsentEvent(0, PAIR, at(1), invalid=True))
     state = state_of(memory)
-    assert changed == [at(1)], "it was absent, and is impossible now"
+    assert changed == [at(1)], "it was absent and is now impossible"
     assert state.next_open_ms == at(2)
     assert (state.spoils(at(0), at(2)), state.spoils(at(0), at(1)), state.spoils(at(2), at(4))) == (True, False, False)
     memory.apply("a", final(1))
@@ -118,12 +118,12 @@ def test_of_an_impossible_row_longer_windows_know_until_it_is_mended(memory: Mem
     assert list(closes(memory)) == [0, 1]
 
 
-def test_what_a_joining_gateway_is_told_of_impossible_rows_counts_as_absent(memory: Memory) -> None:
+def test_impossible_rows_in_a_snapshot_count_as_absent(memory: Memory) -> None:
     memory.apply("a", msgspec.structs.replace(told(2, 1), absent=[at(0)], invalid=(at(0),)))
     assert state_of(memory).invalid == {at(0)}
 
 
-def test_a_mended_row_that_memory_is_too_short_for_is_told_to_who_derived_from_it(memory: Memory) -> None:
+def test_a_corrected_row_older_than_memory_notifies_whatever_depends_on_it(memory: Memory) -> None:
     changed: list[int] = []
     memory.apply("a", told(KEPT + 50))
     state = state_of(memory)
@@ -134,15 +134,15 @@ def test_a_mended_row_that_memory_is_too_short_for_is_told_to_who_derived_from_i
     assert not state.invalid
 
 
-def test_what_one_collector_lacks_another_tells(memory: Memory) -> None:
+def test_another_collector_provides_what_one_lacks(memory: Memory) -> None:
     memory.apply("a", told(3, 0, 1, 2))
-    memory.apply("b", told(6, 4, 5))  # it began to watch after candle 3
+    memory.apply("b", told(6, 4, 5))  # it started watching after candle 3
     assert list(closes(memory)) == [0, 1, 2]
     memory.apply("a", final(3))
     assert list(closes(memory)) == [0, 1, 2, 3, 4, 5]
 
 
-def test_the_exchanges_own_word_is_not_overwritten_by_a_frame(memory: Memory) -> None:
+def test_a_row_confirmed_by_the_exchange_is_not_overwritten_by_a_frame(memory: Memory) -> None:
     memory.apply("a", told(1, 0))
     memory.apply("a", final(1, "5.0"))
     memory.apply("a", final(1, "5.5", origin="rest", corrected=True))
@@ -152,20 +152,20 @@ def test_the_exchanges_own_word_is_not_overwritten_by_a_frame(memory: Memory) ->
     assert closes(memory)[1] == "5.5"
 
 
-def test_what_the_store_had_is_replaced_by_the_exchanges_text(memory: Memory) -> None:
+def test_a_stored_row_is_replaced_by_the_exchanges_text(memory: Memory) -> None:
     state = memory.adopt(SYMBOL, PAIR, at(0))
     memory.learn_rows(state, [(at(0), b"from the store")], FROM_STORE)
     memory.apply("a", final(0, "7.0"))
     assert closes(memory)[0] == "7.0"
 
 
-def test_a_correction_is_told_to_who_derived_from_the_candle(memory: Memory) -> None:
+def test_a_correction_notifies_whatever_depends_on_the_candle(memory: Memory) -> None:
     changed: list[int] = []
     memory.changed = lambda _state, open_ms: changed.append(open_ms)
     memory.apply("a", told(2, 0, 1))
     changed.clear()
     memory.apply("a", final(1, "5.0"))
-    assert changed == [], "nothing is different"
+    assert changed == [], "nothing has changed"
     memory.apply("a", final(1, "6.0", corrected=True))
     memory.apply("a", final(2))
     assert changed == [at(1)]
@@ -181,7 +181,7 @@ def test_a_pair_stays_while_any_collector_has_it(memory: Memory) -> None:
     assert memory.pair_state(SYMBOL) is None
 
 
-def test_a_collector_that_comes_back_keeps_what_it_tells_again(memory: Memory) -> None:
+def test_a_collector_that_comes_back_keeps_what_it_reports_again(memory: Memory) -> None:
     memory.apply("a", told(1, 0))
     memory.apply("a", told(1, 0, pair="ETH/USDT:USDT"))
     memory.begin("a")
@@ -200,7 +200,7 @@ def test_old_candles_leave_the_memory(memory: Memory) -> None:
     assert len(state.rows) == KEPT
 
 
-def test_late_and_doubled_frames_of_the_forming_candle_are_dropped(memory: Memory) -> None:
+def test_late_and_duplicate_frames_of_the_forming_candle_are_dropped(memory: Memory) -> None:
     memory.apply("a", told(1, 0))
     memory.apply("a", frame(1, "5.0"))
     memory.apply("a", frame(2, "6.0"))
@@ -208,7 +208,7 @@ def test_late_and_doubled_frames_of_the_forming_candle_are_dropped(memory: Memor
     assert [one.close for one in state_of(memory).unfinished()] == ["5.0", "6.0"]
 
 
-def test_the_newest_mark_price_stays(memory: Memory) -> None:
+def test_the_newest_mark_price_is_kept(memory: Memory) -> None:
     memory.apply("a", told(1, 0))
     newer = MarkEvent(2_000, "2.0", "2.0", None, None, "0.1", 0, 0, PAIR)
     memory.apply("a", newer)
@@ -217,7 +217,7 @@ def test_the_newest_mark_price_stays(memory: Memory) -> None:
 
 
 def mark_at(minutes: int, next_hour: int) -> MarkEvent:
-    """A frame so many minutes after a full hour, which is hour 0."""
+    """A frame this many minutes after a full hour, which is hour 0."""
     hour_ms = 3_600_000
     zero_ms = START_MS // hour_ms * hour_ms
     event_ms, next_ms = zero_ms + minutes * 60_000, zero_ms + next_hour * hour_ms
@@ -231,7 +231,7 @@ def mark_at(minutes: int, next_hour: int) -> MarkEvent:
         ([(59, 1), (60, 5), (119, 5)], 1),
         ([(59, 8), (61, 4)], None),  # the interval was changed, nothing settled
         ([(59, 2), (61, 8)], None),
-        ([(59, 1), (61, 8), (62, 4), (200, 8)], None),  # frames lacked for hours: something may have settled
+        ([(59, 1), (61, 8), (62, 4), (200, 8)], None),  # no frames for hours: something may have settled
         ([(59, 1), (61, 8), (62, 4), (239, 4), (240, 8)], 4),
         ([(59, 1), (61, 2), (100, 2), (121, 3), (150, 3)], 2),
         ([(59, 1), (61, 0)], 1),  # the last one of a contract
@@ -248,7 +248,7 @@ def test_the_newest_settlement_is_known_from_frames_before_and_after_it(
     assert (None if told_ms is None else (told_ms - START_MS // 3_600_000 * 3_600_000) // 3_600_000) == settled
 
 
-async def test_all_who_wait_are_woken_by_one_candle(memory: Memory) -> None:
+async def test_one_candle_wakes_all_waiters(memory: Memory) -> None:
     memory.apply("a", told(1, 0))
     state = state_of(memory)
     deadline_ms = memory.exchange_time_ms() + 30_000
@@ -261,13 +261,13 @@ async def test_all_who_wait_are_woken_by_one_candle(memory: Memory) -> None:
     assert await asyncio.gather(*waiting) == [True] * 12
 
 
-async def test_who_waits_longer_than_the_deadline_is_told_so(memory: Memory) -> None:
+async def test_waiting_beyond_the_deadline_returns_false(memory: Memory) -> None:
     memory.apply("a", told(1, 0))
     assert not await memory.wait_final(state_of(memory), at(1), memory.exchange_time_ms() + 20)
     assert await memory.wait_final(state_of(memory), at(0), 0)
 
 
-def test_a_frame_from_rest_is_taken_where_no_collector_tells(memory: Memory) -> None:
+def test_a_frame_from_rest_is_used_while_no_collector_is_streaming(memory: Memory) -> None:
     state = memory.adopt(SYMBOL, PAIR, at(1))
     memory.learn_frame(state, msgspec.convert(values(1, "8.0"), Candle))
     assert [one.close for one in state.unfinished()] == ["8.0"]

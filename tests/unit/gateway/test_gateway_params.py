@@ -30,12 +30,12 @@ def test_a_wrong_limit_is_refused_with_the_exchanges_code(query: dict[str, str],
     assert code_of(lambda: params.limit(query, default=500, most=1500)) == code
 
 
-def test_a_limit_that_is_not_sent_has_its_default() -> None:
+def test_a_missing_limit_has_its_default() -> None:
     assert params.limit({}, default=500, most=1500) == 500
     assert params.limit({"limit": "1500"}, default=500, most=1500) == 1500
 
 
-def test_symbols_are_taken_in_any_case_and_script() -> None:
+def test_symbols_are_accepted_in_any_case_and_script() -> None:
     assert params.symbol({"symbol": "btcUSDT"}, KNOWN) == "BTCUSDT"
     assert params.symbol({"symbol": "币安人生usdt"}, KNOWN) == "币安人生USDT"
     assert code_of(lambda: params.symbol({"symbol": "XUSDT"}, KNOWN)) == -1121
@@ -43,7 +43,7 @@ def test_symbols_are_taken_in_any_case_and_script() -> None:
     assert params.optional_symbol({"symbol": ""}, KNOWN) is None
 
 
-def test_a_symbol_is_found_as_the_exchange_writes_it_before_it_is_put_in_capitals() -> None:
+def test_a_symbol_is_found_as_the_exchange_writes_it_before_it_is_capitalized() -> None:
     known = {"T$USDT", "kBONKUSDT", "STRAßEUSDT", "KBONKUSDT2"}
     for symbol in known:
         assert params.symbol({"symbol": symbol}, known) == symbol
@@ -73,10 +73,10 @@ def test_a_span_may_not_end_before_it_starts() -> None:
 @pytest.mark.parametrize(
     "text", ["1767225600000.0", "1767225600000.5", "1.7e12", "NaN", "true", "-1", " 5", "2026-01-01"]
 )
-def test_a_time_or_limit_is_digits_alone_as_at_the_exchange(name: str, text: str) -> None:
+def test_a_time_or_limit_is_only_digits_as_at_the_exchange(name: str, text: str) -> None:
     assert code_of(lambda: params.integer({name: text}, name)) == -1100
 
 
 def test_a_time_in_another_unit_is_taken_as_milliseconds_as_at_the_exchange() -> None:
-    """It answers from the first candle on; a bot that is told otherwise here would be told otherwise than there."""
+    """The exchange returns candles from the first one on; the gateway must not respond differently."""
     assert params.span({"startTime": "1767225600", "endTime": "1767225600000000"}) == (1767225600, 1767225600000000)

@@ -1,4 +1,4 @@
-"""The newest windows as the bytes of an answer: what is final, what is forming, compressed, corrected."""
+"""The newest windows as the bytes of a response: final, forming, compressed, corrected."""
 
 import gzip
 import json
@@ -57,7 +57,7 @@ def test_only_windows_whose_candles_are_all_final_are_added(length: int) -> None
     assert [row[0] for row in answered(windows, 500)] == [at(n) for n in range(0, 11 // length * length, length)]
 
 
-def test_a_candle_that_memory_lacks_is_told() -> None:
+def test_a_candle_that_memory_lacks_is_reported() -> None:
     state = state_with(1, 2, 3, 4)
     del state.rows[at(1)]
     assert not series(2).extend(state)
@@ -67,7 +67,7 @@ def test_a_candle_that_memory_lacks_is_told() -> None:
     assert [row[4] for row in answered(windows, 500)] == ["1.0", "4.0"]
 
 
-def test_a_window_of_which_the_exchange_has_no_candle_is_no_row() -> None:
+def test_a_window_without_any_candle_at_the_exchange_has_no_row() -> None:
     state = state_with(1, 2, 3)
     state.absent.add(at(1))
     del state.rows[at(1)]
@@ -77,7 +77,7 @@ def test_a_window_of_which_the_exchange_has_no_candle_is_no_row() -> None:
 
 
 @pytest.mark.parametrize("length", [2, 4])
-def test_a_window_over_an_impossible_row_is_no_row_and_the_next_ones_are(length: int) -> None:
+def test_a_window_over_an_impossible_row_has_no_row_but_the_next_ones_do(length: int) -> None:
     state = state_with(1, 2, 3, 4, 5, 6, 7, 8)
     del state.rows[at(1)]
     state.absent.add(at(1))
@@ -92,7 +92,7 @@ def test_a_window_over_an_impossible_row_is_no_row_and_the_next_ones_are(length:
     assert [row[0] for row in answered(windows, 500)] == [at(n) for n in range(0, 8, length)]
 
 
-def test_a_week_over_an_impossible_row_is_no_row() -> None:
+def test_a_week_over_an_impossible_row_has_no_row() -> None:
     a_week, a_day = WEEK_MS // BASE_MS, DAY_MS // BASE_MS
     state = PairState("BTCUSDT", "BTC/USDT:USDT", at(a_week))
     state.invalid.add(at(3))
@@ -103,7 +103,7 @@ def test_a_week_over_an_impossible_row_is_no_row() -> None:
     assert (weeks.until_ms, weeks.rows) == (at(a_week), [])
 
 
-def test_the_newest_rows_are_answered_the_forming_one_among_them() -> None:
+def test_the_newest_rows_include_the_forming_one() -> None:
     state = state_with(1, 2, 3)
     state.open = frame(3, 9)
     windows = series(1)
@@ -115,7 +115,7 @@ def test_the_newest_rows_are_answered_the_forming_one_among_them() -> None:
     assert [row[4] for row in answered(windows, 2)] == ["2.0", "3.0"]
 
 
-def test_no_forming_row_is_shown_before_the_candle_before_it_is_final() -> None:
+def test_no_forming_row_is_served_until_the_previous_candle_is_final() -> None:
     state = state_with(1, 2)
     state.ended, state.open = frame(2, 7), frame(3, 9)
     windows = series(1)
@@ -123,7 +123,7 @@ def test_no_forming_row_is_shown_before_the_candle_before_it_is_final() -> None:
     assert windows.forming(state, at(3) + 5) is None
 
 
-def test_a_longer_window_forms_from_finals_and_frames() -> None:
+def test_a_longer_window_forms_from_final_candles_and_frames() -> None:
     state = state_with(1, 2, 3, 8)
     state.ended, state.open = frame(4, 2), frame(5, 5)
     windows = series(10)
@@ -132,17 +132,17 @@ def test_a_longer_window_forms_from_finals_and_frames() -> None:
     assert (row[0], row[1:5], row[8]) == (at(0), ["1.0", "8.0", "1.0", "5.0"], 6)
 
 
-def test_a_candle_without_a_trade_yet_has_the_last_close_while_the_pair_is_heard() -> None:
+def test_a_candle_without_a_trade_yet_has_the_last_close_unless_the_pair_is_silent() -> None:
     state = state_with(1, 4)
     state.event_ms = at(2) + 100
     windows = series(1)
     windows.extend(state)
     row = json.loads(windows.forming(state, at(2) + 200) or b"")
     assert (row[1:6], row[8]) == (["4.0", "4.0", "4.0", "4.0", "0"], 0)
-    assert windows.forming(state, at(2) + 101 + ALIVE_MS) is None, "nothing is invented"
+    assert windows.forming(state, at(2) + 101 + ALIVE_MS) is None, "nothing is made up"
 
 
-def test_a_correction_has_its_window_and_all_after_it_made_anew() -> None:
+def test_a_correction_rebuilds_its_window_and_all_after_it() -> None:
     state = state_with(1, 2, 3, 4, 5, 6)
     windows = series(2)
     windows.extend(state)
@@ -153,7 +153,7 @@ def test_a_correction_has_its_window_and_all_after_it_made_anew() -> None:
     assert [row[2] for row in answered(windows, 9)] == ["2.0", "7.0", "6.0"]
 
 
-def test_a_week_is_made_of_days() -> None:
+def test_a_week_is_built_from_days() -> None:
     state = state_with(*[5] * 960)
     state.open = frame(960, 9)
     days = Series(Grid("1d", DAY_MS), DIGITS, MONDAY_MS, MONDAY_MS)

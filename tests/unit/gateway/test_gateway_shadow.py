@@ -1,4 +1,4 @@
-"""What `gateway compare` says of two answers, and which files of pairs it takes."""
+"""How `gateway compare` judges two responses, and which files of pairs it accepts."""
 
 import json
 from pathlib import Path

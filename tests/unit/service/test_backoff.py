@@ -1,4 +1,4 @@
-"""Delays double up to the longest and begin anew after a success; jitter draws from the upper half."""
+"""Delays double up to the longest and start again after a success; jitter draws from the upper half."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ def test_delays_double_up_to_the_longest() -> None:
     assert [backoff.next_seconds() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
 
 
-def test_after_a_success_the_first_delay_comes_again() -> None:
+def test_a_success_resets_the_delay_to_the_first_one() -> None:
     backoff = Backoff(0.5, 10.0)
     for _ in range(9):
         backoff.next_seconds()
@@ -28,15 +28,13 @@ def test_after_a_success_the_first_delay_comes_again() -> None:
     assert backoff.failures == 2
 
 
-def test_a_first_delay_of_nothing_stays_nothing() -> None:
+def test_a_first_delay_of_zero_stays_zero() -> None:
     backoff = Backoff(0, 8.0)
     assert [backoff.next_seconds() for _ in range(3)] == [0, 0, 0]
 
 
 @given(FIRST, LONGEST, st.lists(JITTER, min_size=1, max_size=60))
-def test_each_delay_lies_in_the_upper_half_of_what_it_would_be_whole(
-    first: float, longest: float, drawn: list[float]
-) -> None:
+def test_each_delay_is_in_the_upper_half_of_the_full_delay(first: float, longest: float, drawn: list[float]) -> None:
     numbers = iter(drawn)
     whole, jittered = Backoff(first, longest), Backoff(first, longest, lambda: next(numbers))
     for _ in drawn:
@@ -45,7 +43,7 @@ def test_each_delay_lies_in_the_upper_half_of_what_it_would_be_whole(
 
 
 @given(FIRST, LONGEST, st.integers(2, 60))
-def test_whole_delays_never_shrink_and_never_pass_the_longest(first: float, longest: float, count: int) -> None:
+def test_full_delays_never_shrink_or_exceed_the_longest(first: float, longest: float, count: int) -> None:
     backoff = Backoff(first, longest)
     delays = [backoff.next_seconds() for _ in range(count)]
     assert delays[0] == pytest.approx(min(first, longest))
@@ -53,7 +51,7 @@ def test_whole_delays_never_shrink_and_never_pass_the_longest(first: float, long
     assert max(delays) <= longest
 
 
-def test_days_of_failures_overflow_nothing() -> None:
+def test_days_of_failures_do_not_overflow() -> None:
     backoff = Backoff(1.0, 60.0)
     backoff.failures = 10_000
     assert backoff.next_seconds() == 60.0

@@ -11,7 +11,7 @@ from service.config_file import ConfigError
 
 
 class Refusal(Exception):
-    """What a command may be refused with."""
+    """A reason to refuse a command."""
 
 
 async def in_groups(error: Exception) -> int:
@@ -37,7 +37,7 @@ def test_a_commands_own_code_is_the_exit_code(given: int | None, code: int) -> N
 
 
 @pytest.mark.parametrize("error", [ConfigError("store.url is missing"), Refusal("no such pair")])
-def test_a_refusal_is_one_line_and_2_whether_or_not_it_comes_out_of_task_groups(
+def test_a_refusal_is_one_line_and_exit_code_2_even_from_task_groups(
     error: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code("collector", raising(error), Refusal) == 2
@@ -45,17 +45,17 @@ def test_a_refusal_is_one_line_and_2_whether_or_not_it_comes_out_of_task_groups(
     assert capsys.readouterr().err == f"collector: {error}\n" * 2
 
 
-def test_an_error_that_is_no_refusal_is_raised() -> None:
+def test_any_other_error_is_raised() -> None:
     with pytest.raises(Refusal, match="away"):
         exit_code("collector", raising(Refusal("away")))
 
 
-def test_ctrl_c_is_130_and_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_is_exit_code_130_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("gateway", raising(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == "gateway: interrupted\n"
 
 
-def test_every_command_takes_a_configuration_and_check_may_be_offline(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_takes_a_config_file_and_check_takes_offline(capsys: pytest.CaptureFixture[str]) -> None:
     parser, commands = parsers("sentinel", "Watch.", {"run": "watch until stopped", "check": "look"})
     assert set(commands) == {"run", "check"}
     arguments = parser.parse_args(["check", "--config", "a.toml", "--offline"])
@@ -78,7 +78,7 @@ def test_every_command_takes_a_configuration_and_check_may_be_offline(capsys: py
         ),
     ],
 )
-def test_a_check_prints_each_problem_or_what_is_right_and_warnings_fail_nothing(
+def test_a_check_prints_every_problem_or_success_and_warnings_do_not_fail_it(
     problems: list[str], code: int, out: str, err: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check_result("gateway", problems, "all is right") == code

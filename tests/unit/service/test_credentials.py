@@ -1,4 +1,4 @@
-"""A service without its credentials: the message names the cause and where it is, not the way it was started."""
+"""A service without its credentials: the message names the cause and its place, not the way it was started."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ def drop_in(folder: Path, group: str, name: str, text: str = EMPTIES) -> Path:
 
 
 @pytest.mark.parametrize("group", [f"{UNIT}.d", "marketdata-.service.d", "service.d"])
-def test_the_drop_in_that_empties_load_credential_is_named(tmp_path: Path, group: str) -> None:
+def test_the_drop_in_that_resets_load_credential_is_named(tmp_path: Path, group: str) -> None:
     file = drop_in(tmp_path, group, "zzz-lxc-service.conf")
     told = why_without(UNIT, [tmp_path])
     assert f"the drop-in {file} resets LoadCredential=" in told
     assert f"/etc/systemd/system/{UNIT}.d/" in told
 
 
-def test_a_drop_in_that_empties_nothing_or_is_another_services_is_not_blamed(tmp_path: Path) -> None:
+def test_a_drop_in_that_resets_nothing_or_is_another_services_is_not_blamed(tmp_path: Path) -> None:
     drop_in(
         tmp_path, "service.d", "a.conf", "[Service]\n# LoadCredential=\nLoadCredential=x:/etc/x\nImportCredential=\n"
     )
@@ -35,7 +35,7 @@ def test_a_drop_in_that_empties_nothing_or_is_another_services_is_not_blamed(tmp
     assert why_without(UNIT, [tmp_path]) == f"its unit has no LoadCredential= (systemctl cat {UNIT})"
 
 
-def test_a_drop_in_that_one_of_the_same_name_in_etc_replaces_is_not_blamed(tmp_path: Path) -> None:
+def test_a_drop_in_overridden_by_its_namesake_in_etc_is_not_blamed(tmp_path: Path) -> None:
     drop_in(tmp_path / "etc", "service.d", "zzz-lxc-service.conf", "[Service]\n")
     drop_in(tmp_path / "run", "service.d", "zzz-lxc-service.conf")
     assert "has no LoadCredential=" in why_without(UNIT, [tmp_path / "etc", tmp_path / "run"])
@@ -49,7 +49,7 @@ def test_a_drop_in_that_one_of_the_same_name_in_etc_replaces_is_not_blamed(tmp_p
         ({"INVOCATION_ID": "1"}, "0::/user.slice/user-1000.slice/session-3.scope\n", ""),
     ],
 )
-def test_who_is_not_a_service_is_not_told_of_units(
+def test_a_process_that_is_no_service_gets_no_advice_about_units(
     tmp_path: Path, environment: dict[str, str], cgroup: str, unit: str
 ) -> None:
     (tmp_path / "cgroup").write_text(cgroup, encoding="utf-8")
@@ -63,7 +63,7 @@ def test_who_is_not_a_service_is_not_told_of_units(
         (["repair.token"], "the unit only provides repair.token: correct LoadCredential= or the name"),
     ],
 )
-def test_a_credential_that_is_not_there_says_what_is_there_instead(
+def test_the_error_for_a_missing_credential_lists_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: list[str], expected: str
 ) -> None:
     monkeypatch.setattr(systemd, "own_unit", lambda _environment: UNIT)
@@ -76,7 +76,7 @@ def test_a_credential_that_is_not_there_says_what_is_there_instead(
     assert "\n" not in str(error.value)
 
 
-def test_a_service_whose_credentials_were_taken_is_not_told_to_use_another_command(
+def test_a_service_whose_credentials_were_reset_is_not_sent_to_another_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)

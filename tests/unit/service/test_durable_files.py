@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, never half of it, and its folder is made."""
+"""A file is either the old one or the new one, never half of it, and its folder is created."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_what_a_crash_left_half_written_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_a_half_written_file_from_a_crash_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "collector.json"
     path.with_name("collector.json.tmp").write_bytes(b"half")
     write_durably(path, b"whole")
@@ -36,7 +36,7 @@ def test_what_a_crash_left_half_written_is_in_nobodys_way(tmp_path: Path) -> Non
 
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), st.lists(st.integers()) | st.none()))
-def test_a_document_is_read_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, document: object) -> None:
+def test_a_document_is_read_back_unchanged(tmp_path_factory: pytest.TempPathFactory, document: object) -> None:
     path = tmp_path_factory.mktemp("state") / "document.json"
     write_json_durably(path, document)
     assert json.loads(path.read_text(encoding="utf-8")) == document

@@ -1,4 +1,4 @@
-"""uvloop is used only where it works."""
+"""uvloop is used only if it works."""
 
 import asyncio
 from typing import Any

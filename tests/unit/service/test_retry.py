@@ -1,18 +1,18 @@
-"""Asking again: only after the errors named, and only until the patience ends."""
+"""Retries: only after the given errors, and only until the patience is over."""
 
 import pytest
 
 from service.retry import patiently
 
 
-async def test_an_answer_is_returned_at_once() -> None:
+async def test_a_result_is_returned_at_once() -> None:
     async def ask() -> str:
         return "answer"
 
     assert await patiently("a question", ask, OSError) == "answer"
 
 
-async def test_an_error_that_is_not_named_is_raised_at_once() -> None:
+async def test_any_other_error_is_raised_at_once() -> None:
     async def ask() -> str:
         raise ValueError("a mistake")
 
@@ -20,7 +20,7 @@ async def test_an_error_that_is_not_named_is_raised_at_once() -> None:
         await patiently("a question", ask, OSError)
 
 
-async def test_who_has_no_patience_for_the_first_delay_gets_the_error() -> None:
+async def test_a_patience_shorter_than_the_first_delay_raises_the_error() -> None:
     asked = []
 
     async def ask() -> str:

@@ -1,4 +1,4 @@
-"""Work is done once for all who ask meanwhile, and survives each of them."""
+"""Work is done once for everyone who asks in the meantime, and outlives each of them."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from service.single_flight import SingleFlight
 
 
 class Work:
-    """Work that ends when a test lets it, and counts how often it began."""
+    """Work that ends when a test lets it, and counts how often it was started."""
 
     def __init__(self) -> None:
         self.began = 0
@@ -30,7 +30,7 @@ async def fail() -> int:
     raise OSError("away")
 
 
-async def test_all_who_ask_while_it_is_under_way_get_the_result_of_one() -> None:
+async def test_all_callers_during_the_work_share_its_result() -> None:
     work = Work()
     tasks = [work.ask() for _ in range(5)]
     assert "a" in work.flights
@@ -39,20 +39,20 @@ async def test_all_who_ask_while_it_is_under_way_get_the_result_of_one() -> None
     assert work.began == 1
 
 
-async def test_who_asks_after_the_end_begins_anew() -> None:
+async def test_a_caller_after_the_end_starts_new_work() -> None:
     work = Work()
     work.may_end.set()
     assert [await work.ask(), await work.ask()] == [1, 2]
     assert "a" not in work.flights
 
 
-async def test_other_keys_are_other_work() -> None:
+async def test_different_keys_are_different_work() -> None:
     work = Work()
     work.may_end.set()
     assert [await task for task in (work.ask("a"), work.ask("b"))] == [1, 2]
 
 
-async def test_one_who_gives_up_ends_it_for_nobody_else() -> None:
+async def test_a_caller_who_gives_up_does_not_end_the_work_for_others() -> None:
     work = Work()
     first = asyncio.create_task(asyncio.wait({work.ask()}))
     first.cancel()
@@ -61,7 +61,7 @@ async def test_one_who_gives_up_ends_it_for_nobody_else() -> None:
     assert await second == 1
 
 
-async def test_a_failure_is_seen_once_and_raised_to_all_who_wait() -> None:
+async def test_a_failure_is_reported_once_and_raised_to_all_waiters() -> None:
     work = Work()
     one = work.flights.task("a", fail())
     other = work.flights.task("a", fail())
@@ -72,11 +72,11 @@ async def test_a_failure_is_seen_once_and_raised_to_all_who_wait() -> None:
     assert "a" not in work.flights
 
 
-async def test_what_is_under_way_at_the_end_is_cancelled_and_is_no_failure() -> None:
+async def test_closing_cancels_work_in_progress_and_reports_no_failure() -> None:
     work, unhandled = Work(), list[object]()
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
     tasks = [work.ask("a"), work.ask("b")]
     await work.flights.close()
-    await asyncio.sleep(0)  # the callbacks have their turn
+    await asyncio.sleep(0)  # lets the callbacks run
     assert all(task.cancelled() for task in tasks)
     assert (work.failures, unhandled) == ([], [])

@@ -1,4 +1,4 @@
-"""The watchdog is pinged while the parts progress, and the start is told once; systemd's socket is a real one."""
+"""The watchdog is pinged while all parts progress, and READY is sent once; systemd's socket is a real one."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ START_PATIENCE_SECONDS = 30.0
 
 
 class Clock:
-    """A clock that a test turns."""
+    """A clock moved by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Readings:
-    """A supervisor whose readings a test sets."""
+    """A supervisor whose inputs are set by the test."""
 
     def __init__(self, notifier: Notifier, clock: Clock) -> None:
         self.started = False
@@ -79,7 +79,7 @@ def test_without_systemd_nothing_is_sent() -> None:
     assert notifier.watchdog_seconds is None
 
 
-def test_a_systemd_that_does_not_read_holds_nobody_up(systemd: socket.socket) -> None:
+def test_a_systemd_that_does_not_read_blocks_nothing(systemd: socket.socket) -> None:
     notifier = notifier_to(systemd)
     for _ in range(2_000):  # more than any socket's queue
         notifier.tell("STATUS=" + "x" * 1_000)
@@ -98,7 +98,7 @@ def test_the_watchdog_is_ours_only_if_it_names_us(environment: dict[str, str], s
     assert Notifier(environment).watchdog_seconds == seconds
 
 
-def test_the_start_is_told_once_and_when_the_service_has_started(clock: Clock) -> None:
+def test_ready_is_sent_once_when_the_service_has_started(clock: Clock) -> None:
     service = Readings(Notifier({}), clock)
     assert "READY=1" not in service.supervisor.message()
     service.started = True
@@ -106,13 +106,13 @@ def test_the_start_is_told_once_and_when_the_service_has_started(clock: Clock) -
     assert "READY=1" not in service.supervisor.message()
 
 
-def test_others_that_are_away_do_not_keep_the_service_from_starting(clock: Clock) -> None:
+def test_the_service_starts_even_if_others_are_down(clock: Clock) -> None:
     service = Readings(Notifier({}), clock)
     clock.now += START_PATIENCE_SECONDS
     assert "READY=1" in service.supervisor.message()
 
 
-def test_what_is_stuck_stops_the_pings_and_is_what_people_read(clock: Clock) -> None:
+def test_a_stuck_part_stops_the_pings_and_is_shown_in_the_status(clock: Clock) -> None:
     service = Readings(Notifier({}), clock)
     service.not_ready = ["3 pairs are stale"]
     assert service.supervisor.message() == ["WATCHDOG=1", "STATUS=3 pairs are stale"]
