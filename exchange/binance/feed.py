@@ -126,7 +126,7 @@ class ChannelFeed(BinanceFutures):  # type: ignore[misc]  # cryptofeed's classes
             self._sink.invalid(self._channel, "malformed")
         except Exception:
             self._sink.invalid(self._channel, "bug")
-            log.exception('frame handler failed channel=%s frame="%.200r"', self._channel, msg)
+            log.exception("frame handler failed channel=%s frame=%.200r", self._channel, msg)
 
     async def _book(self, msg: Any, pair: str, timestamp: float) -> None:
         """Ignore a stray book frame: cryptofeed would fetch a snapshot by REST, outside every budget."""
