@@ -145,5 +145,5 @@ def test_a_symbol_whose_kind_is_not_told_is_named_once_and_forwarded_and_collect
         assert collector.total("marketdata_pairs_watched") == 2
         assert collector.stop() == 0
     log = collector.log.read_text(encoding="utf-8").splitlines()
-    assert sum("cannot be read" in line and SILENT in line for line in log) == 2, "once for each change"
-    assert sum("can be read again" in line for line in log) == 1
+    assert sum("symbols unreadable" in line and SILENT in line for line in log) == 2, "once for each change"
+    assert sum("symbols readable again" in line for line in log) == 1
