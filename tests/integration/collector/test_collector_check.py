@@ -56,7 +56,7 @@ def test_each_wrong_thing_is_a_line_of_its_own_that_says_what_to_do(
         "is InfluxDB running?": {"url": dead},
         "exchange.rest_url": {"exchange": {"rest_url": dead}},
         "pair 'BTCC/USDT:USDT'": {"exchange": {"pairs": ["BTCC/USDT:USDT"]}},
-        "exchange.major: pattern 'BTCUSDT' fits no collected pair": {"exchange": {"major": ["BTCUSDT", "*"]}},
+        "exchange.major: pattern 'BTCUSDT' matches no collected pair": {"exchange": {"major": ["BTCUSDT", "*"]}},
     }
     said = set()
     for expected, changes in cases.items():
