@@ -23,7 +23,7 @@ class Quarantine:
                 self._rejected.keep_row, pair, timeframe, row.open_time_ms, row, f"{where} {reason}"
             )
         except OSError as error:
-            log.warning('candle row invalid error="%s" %s reason="%s"', error, where, reason)
+            log.warning('candle row invalid %s reason="%s" error="%s"', where, reason, error)
             return
         if path is not None:
-            log.warning('candle row invalid file=%s %s reason="%s"', path, where, reason)
+            log.warning('candle row invalid %s file=%s reason="%s"', where, path, reason)

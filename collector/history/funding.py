@@ -1,7 +1,7 @@
 """Settled funding rates by REST: after each hour those that settled in it, and once an hour any that a store lacks.
 
 The stores report what they hold; `settlement` (pure) finds what they seem to lack and which requests to make. Rates
-take the same way as every point. So a start, an outage and a late rate are handled alike, and repeating a step does no
+take the same path as every point. So a start, an outage and a late rate are handled alike, and repeating a step does no
 harm.
 """
 
@@ -38,7 +38,7 @@ HISTORY_AT_MS = 20 * MINUTE_MS
 """When in the hour the whole history is checked."""
 
 ROUNDS = 4
-"""New rates may show that the neighboring interval lacks some, too: 8 h, then 4, 2 and 1."""
+"""New rates may show that a neighboring stretch lacks some, too: 8 h, then 4, 2 and 1."""
 
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 120.0

@@ -41,7 +41,7 @@ class Coverage:
     def start_ms(self, pair: str, listed_ms: int) -> int:
         """Return the open time of the first candle the store must hold for a pair that was listed at ``listed_ms``."""
         start_ms = self._configured_start_ms if self._configured_start_ms is not None else self._start_ms
-        assert start_ms is not None, "begin comes first"
+        assert start_ms is not None, "begin must be called first"
         return max(min(start_ms, self._extended.get(pair, start_ms)), listed_ms) // CANDLE_MS * CANDLE_MS
 
     def meets(self, pair: str, end_ms: int) -> bool:

@@ -145,7 +145,7 @@ class StoreRepair:
         """Return what a store must hold now: the open of each pair's first candle, and the end of the range."""
         self._coverage.refresh()
         # Without a time limit, a store that is down or hangs would hold up the others.
-        await in_time(self._reader.check(), f"store {self.name} to answer", ANSWER_SECONDS)
+        await in_time(self._reader.check(), f"store {self.name} to respond", ANSWER_SECONDS)
         await self._drained()
         until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - STALE_MS), self._watched_from_ms)
         return {pair: self._coverage.start_ms(pair, info.begins_ms) for pair, info in symbols.items()}, until_ms
