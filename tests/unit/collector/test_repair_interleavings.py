@@ -356,5 +356,26 @@ def test_an_answer_without_a_proof_is_an_answer_and_the_next_time_to_ask_is_wait
         machine.teardown()
 
 
+def test_a_missing_row_before_a_known_hole_is_a_hole_as_well_and_not_open_for_ever() -> None:
+    machine = Repairing()
+    machine.begin(onboard_early=0, comes=False)
+    try:
+        machine.a_long_time_passes(leap_ms=LEAPS_MS[0], rolled=False, then_seconds=5.0)
+        machine.rows_are_missing(pair=FIRST, back=36, count=5, deleted=True, then_seconds=0.0)
+        machine.a_long_time_passes(leap_ms=LEAPS_MS[2], rolled=False, then_seconds=0.0)
+    finally:
+        machine.teardown()
+
+
+def test_an_impossible_row_that_vanishes_before_another_missing_one_is_a_hole() -> None:
+    machine = Repairing()
+    machine.begin(onboard_early=0, comes=False)
+    try:
+        machine.rows_are_impossible(pair=FIRST, back=0, count=1, deleted=False, then_seconds=0.65)
+        machine.rows_are_missing(pair=FIRST, back=0, count=1, deleted=False, then_seconds=0.0)
+    finally:
+        machine.teardown()
+
+
 TestRepairing = Repairing.TestCase
 TestRepairing.settings = settings(max_examples=examples(60), stateful_step_count=25)
