@@ -31,6 +31,7 @@ from collector.publish.spooled import spooled_candles
 from collector.publish.stream import Stream
 from collector.repair.contracts import Contracts
 from collector.repair.coverage import Coverage
+from collector.repair.elsewhere import Elsewhere
 from collector.repair.fill import Fill
 from collector.repair.repair import StoreRepair
 from collector.repair.repairer import Repairer
@@ -232,6 +233,7 @@ class _App:
         watched_from_ms = min(self._ingest.finality.next_open_ms(pair) for pair in symbols)
         fill = Fill(self._client, self._clock, self._pipeline.history)
         windows = OwnWindows(self._clock, fill, most=config.fill.rollup_windows)
+        elsewhere = Elsewhere(self._pipeline.readers, self._ingest, self._writer)
         stores = []
         for name, store in self._pipeline.stores.items():
             try:
@@ -249,6 +251,7 @@ class _App:
                     self._writer,
                     fill,
                     windows,
+                    elsewhere,
                     watched_from_ms=watched_from_ms,
                     again_after_ms=[seconds * 1000 for seconds in config.ledger.ask_again_seconds],
                 )

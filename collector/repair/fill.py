@@ -69,6 +69,9 @@ class Candles(Protocol):
         Raises ExchangeError.
         """
 
+    async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
+        """Return the first ``limit`` candles there are from ``start_ms`` on. Raises ExchangeError."""
+
 
 class Fill:
     """Requests the rows of jobs from the exchange, a few requests at a time."""
@@ -118,5 +121,16 @@ class Fill:
             wanted = [row for row in rows if row.open_time_ms in job.opens and is_final(row, now_ms)]
             job.invalid |= await self._history.store(job.info.pair, wanted, job.series.measurement)
             asked = {open_ms for open_ms in job.opens if first_ms <= open_ms <= last_ms}
-            job.absent |= absent(asked, {row.open_time_ms for row in rows})
+            found = {row.open_time_ms for row in rows}
+            if max(asked - found, default=0) > max(found, default=0):
+                # The row after it is missing as well: the proof is the next one there is, however far away.
+                later = await self._client.klines(
+                    job.info.symbol,
+                    job.series.timeframe,
+                    limit=1,
+                    start_ms=last_ms + 2 * length_ms,
+                    priority=job.priority,
+                )
+                found |= {row.open_time_ms for row in later}
+            job.absent |= absent(asked, found)
         job.answered = True

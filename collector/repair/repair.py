@@ -18,6 +18,7 @@ from collector.ingest.history import QUEUE_HEADROOM
 from collector.ingest.ingest import Ingest, forming_open_ms
 from collector.model.gap import Gap, Reason, reason
 from collector.repair.coverage import Coverage
+from collector.repair.elsewhere import Elsewhere
 from collector.repair.fill import Fill, FillState, Job
 from collector.repair.ledger import Ledger, slices
 from collector.repair.missing import missing, missing_of
@@ -76,6 +77,7 @@ class StoreRepair:
         writer: Outbox,
         fill: Fill,
         windows: OwnWindows,
+        elsewhere: Elsewhere,
         *,
         watched_from_ms: int,
         again_after_ms: Sequence[int] = AGAIN_MS,
@@ -89,6 +91,7 @@ class StoreRepair:
         self._writer = writer
         self._fill = fill
         self._windows = windows
+        self._elsewhere = elsewhere
         self._watched_from_ms = watched_from_ms
         self._whole_due = 0.0
         self._windows_due = 0.0
@@ -246,6 +249,10 @@ class StoreRepair:
     async def _fetch(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
         """Fetch base candles and record what became of each."""
         await self._fill.fetch(jobs, advance)
+        for job in jobs:
+            brought = await self._elsewhere.bring(self.name, job.info.pair, job.absent | job.invalid)
+            job.absent -= brought
+            job.invalid -= brought
         now_ms = self._ingest.clock.now_ms()
         for job in jobs:
             await self._note(self.ledger.note_absent(job.info.pair, job.absent, now_ms))

@@ -1,5 +1,6 @@
 """The queries that repair needs to know what a store holds, and to re-roll. Every method raises StoreError."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from collector.model.gap import Gap
@@ -20,6 +21,11 @@ class StoreView(Protocol):
         self, bucket: str, measurement: str, field: str, pair: str, start_ms: int, end_ms: int
     ) -> set[int]:
         """Return the times of the points of one pair."""
+
+    async def rows(
+        self, bucket: str, measurement: str, fields: Sequence[str], pair: str, start_ms: int, end_ms: int
+    ) -> dict[int, dict[str, float | None]]:
+        """Return the points of one pair by time; None where a point lacks the field."""
 
     async def gaps(self, channel: str, start_ms: int, end_ms: int) -> list[Gap]:
         """Return the gaps of a channel that are not repaired."""

@@ -28,7 +28,7 @@ from exchange.events import CANDLE_MS
 from marketdata.schema import OHLCV_BASE, ROLLUP_TIMEFRAMES
 from marketdata.timeframes import DAY_MS, timeframe_ms
 from tests.support import examples
-from tests.support.markets import Store, candles_of, trades_at, trades_of, true_fields, true_trades
+from tests.support.markets import Store, candles_of, numbers_of, trades_at, trades_of, true_fields, true_trades
 from tests.support.repairing import FIRST, HOUR_MS, OWN_WINDOWS, PAIRS, SECOND, World, symbol
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
@@ -247,7 +247,7 @@ class Repairing(RuleBasedStateMachine):
         """Return the candles that the store lacks, rightly, and what `gaps` record for each."""
         end_ms = self.here.exchange.forming_ms() - CANDLE_MS
         stored = dict(store.items(OHLCV_BASE, pair, start_ms, end_ms))
-        assert all(fields == true_fields(open_ms) for open_ms, fields in stored.items())
+        assert all(numbers_of(fields) == numbers_of(true_fields(open_ms)) for open_ms, fields in stored.items())
         missing = set(range(start_ms, end_ms, CANDLE_MS)) - stored.keys()
         gaps = {gap.open_ms: gap for gap in store.noted(0, end_ms) if gap.pair == pair}
         assert not [gap for gap in gaps.values() if gap.state == "open"]
@@ -325,6 +325,12 @@ class Repairing(RuleBasedStateMachine):
         return self.here.process.repairer.last_pass_seconds[store]
 
 
+class RepairingTwo(Repairing):
+    """Two stores: what one has the other gets."""
+
+    stores = ("main", "second")
+
+
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """These examples log thousands of warnings."""
@@ -333,28 +339,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def test_a_window_with_another_hole_is_fetched_again_when_one_of_its_candles_arrives_late() -> None:
-    machine = Repairing()
-    machine.begin(onboard_early=0, comes=False)
-    try:
-        machine.rows_are_missing(pair=FIRST, back=12, count=4, deleted=True, then_seconds=400.0)
-        machine.the_oldest_rows_that_are_not_there_come(pair=FIRST, count=1, then_seconds=0.0)
-        machine.a_long_time_passes(leap_ms=LEAPS_MS[0], rolled=True, then_seconds=400.0)
-    finally:
-        machine.teardown()
-
-
-def test_a_response_that_proves_nothing_still_counts_and_the_next_request_waits_for_its_time() -> None:
-    machine = Repairing()
-    machine.begin(onboard_early=0, comes=False)
-    try:
-        machine.rows_are_missing(pair=FIRST, back=8, count=2, deleted=True, then_seconds=400.0)
-        machine.the_newest_rows_are_late(rows=20, then_seconds=0.0)
-        machine.a_long_time_passes(leap_ms=LEAPS_MS[0], rolled=True, then_seconds=400.0)
-        machine.what_was_due_to_be_asked_again_was_asked_by_the_last_pass()
-    finally:
-        machine.teardown()
-
-
 TestRepairing = Repairing.TestCase
+TestRepairingTwo = RepairingTwo.TestCase
+TestRepairingTwo.settings = settings(max_examples=examples(30), stateful_step_count=25)
 TestRepairing.settings = settings(max_examples=examples(60), stateful_step_count=25)
