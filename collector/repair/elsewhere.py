@@ -1,7 +1,7 @@
-"""What the exchange no longer has, from the other stores: a candle that one store holds is lost to none.
+"""Copies what the exchange no longer has from the other stores: no store loses a candle that another one has.
 
-Without it the stores would contradict each other: gaps are written to all of them, so a store that has the candle would
-have it noted as repaired for one that lacks it, again each day.
+Otherwise the stores would contradict each other: gaps are written to all of them, so a store that has the candle would
+record it as repaired for one that lacks it, again every day.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Elsewhere:
-    """Copies candles from store to store, through the writer as everything else."""
+    """Copies candles from store to store, through the writer like everything else."""
 
     def __init__(self, stores: Mapping[str, StoreView], ingest: Ingest, writer: Outbox) -> None:
         self._stores = stores
@@ -31,9 +31,9 @@ class Elsewhere:
         self._writer = writer
 
     async def bring(self, store: str, pair: str, opens: Collection[int]) -> set[int]:
-        """Write those of the candles that another store than `store` has; returns their open times.
+        """Write those candles that a store other than `store` has; return their open times.
 
-        A store that does not answer is left out: it is asked when the exchange is asked again.
+        A store that does not respond is left out until the candles are requested from the exchange again.
         """
         brought: set[int] = set()
         for name, other in self._stores.items():
@@ -44,9 +44,9 @@ class Elsewhere:
                 for first_ms, last_ms in spans(sorted(lacking), BASE.length_ms):
                     brought |= await self._copy(other, pair, lacking, first_ms, last_ms)
             except StoreError as error:
-                log.warning("store left out when candles were copied store=%s error=%s", name, error)
+                log.warning('store left out of copy store=%s error="%s"', name, error)
         if brought:
-            log.warning("candles copied from another store store=%s pair=%s candles=%d first_ms=%d",
+            log.warning("candles copied store=%s pair=%s candles=%d first_ms=%d",
                         store, pair, len(brought), min(brought))  # fmt: skip
         return brought
 
@@ -62,7 +62,7 @@ class Elsewhere:
             try:
                 self._ingest.on_history(candle, BASE.measurement)
             except Unserializable as error:
-                log.warning("stored candle is none and is not copied pair=%s open_ms=%d error=%s", pair, open_ms, error)
+                log.warning('stored candle not copied pair=%s open_ms=%d error="%s"', pair, open_ms, error)
             else:
                 brought.add(open_ms)
         return brought
@@ -71,7 +71,7 @@ class Elsewhere:
 def values_of(row: Mapping[str, float | None]) -> CandleValues:
     """Return a stored candle's numbers as text that InfluxDB parses to the same floats. Pure.
 
-    A candle without trades is stored without open, high and low: they are its close.
+    A candle without trades is stored without open, high and low: they equal its close.
     """
     texts = {name: "" if value is None else f"{Decimal(repr(float(value))):f}" for name, value in row.items()}
     close = texts["close"]

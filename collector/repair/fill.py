@@ -70,7 +70,7 @@ class Candles(Protocol):
         """
 
     async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
-        """Return the first ``limit`` candles there are from ``start_ms`` on. Raises ExchangeError."""
+        """Return the first ``limit`` existing candles from ``start_ms`` on. Raises ExchangeError."""
 
 
 class Fill:
@@ -123,7 +123,7 @@ class Fill:
             asked = {open_ms for open_ms in job.opens if first_ms <= open_ms <= last_ms}
             found = {row.open_time_ms for row in rows}
             if max(asked - found, default=0) > max(found, default=0):
-                # The row after it is missing as well: the proof is the next one there is, however far away.
+                # The row after it is missing, too: the next existing row, however far away, is the proof.
                 later = await self._client.klines(
                     job.info.symbol,
                     job.series.timeframe,

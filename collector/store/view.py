@@ -25,7 +25,7 @@ class StoreView(Protocol):
     async def rows(
         self, bucket: str, measurement: str, fields: Sequence[str], pair: str, start_ms: int, end_ms: int
     ) -> dict[int, dict[str, float | None]]:
-        """Return the points of one pair by time; None where a point lacks the field."""
+        """Return the points of one pair by time; None if a point lacks the field."""
 
     async def gaps(self, channel: str, start_ms: int, end_ms: int) -> list[Gap]:
         """Return the gaps of a channel that are not repaired."""

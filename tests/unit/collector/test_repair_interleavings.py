@@ -326,7 +326,7 @@ class Repairing(RuleBasedStateMachine):
 
 
 class RepairingTwo(Repairing):
-    """Two stores: what one has the other gets."""
+    """Two stores: what one has, the other gets."""
 
     stores = ("main", "second")
 
