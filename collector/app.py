@@ -289,7 +289,7 @@ class _App:
         )
         log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
         for pair in gone:
-            log.warning("pair no longer at exchange pair=%s", pair)
+            log.warning('pair no longer at exchange pair=%s hint="remove it from exchange.pairs"', pair)
         for info in selection.not_trading:
             log.warning("pair not trading pair=%s status=%s", info.pair, info.status)
         for pattern in selection.unmatched:

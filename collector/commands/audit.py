@@ -214,7 +214,7 @@ class Audit:
         if self.differences <= TOLD:
             log.warning("%s", describe(finding))
         elif self.differences == TOLD + 1:
-            log.warning("further differences not logged")
+            log.warning('further differences not logged hint="--report FILE has all"')
 
 
 def describe(finding: Finding) -> str:

@@ -287,7 +287,7 @@ class Spool:
             return
         if store not in self._overflowing:
             self._overflowing.add(store)
-            logger.error("spool full store=%s", store)
+            logger.error("points dropped store=%s reason=spool_full", store)
         while index.files > self._max_files or index.size_bytes > self._max_bytes:
             oldest = index.oldest_unclaimed()
             if oldest is None or oldest == spare:

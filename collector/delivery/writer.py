@@ -68,7 +68,7 @@ class Writer:
                 counters.refused(1)
             if not self._refusing:
                 self._refusing = True
-                logger.error("queue full")
+                logger.error("points dropped reason=queue_full")
             return False
         if not self._queue:
             self._stepped_ns = self._clock_ns()
@@ -144,7 +144,7 @@ class Writer:
             counters.batched(moved)
         if self._refusing and len(self._queue) < self._queue_points_max // 2:
             self._refusing = False
-            logger.warning("queue recovered")
+            logger.warning("queue accepts points again")
         return moved
 
     async def _put_closed(self, *, give_up: bool) -> None:

@@ -213,7 +213,7 @@ class UniverseWatch:
     def _tell_doubt(self, doubted: int) -> None:
         if doubted and not self._doubted:
             log.error(
-                "mass delisting ignored pairs=%d",
+                'mass delisting ignored pairs=%d hint="if they are gone, restart the collector"',
                 doubted,
             )
         self._doubted = bool(doubted)

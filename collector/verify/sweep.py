@@ -88,7 +88,7 @@ class Sweep:
         kline = exchange[open_ms]
         where = f"store={store} pair={difference.pair} open_ms={open_ms}"
         if must_shed_fields(stored[open_ms], kline):
-            log.warning("stored candle has prices without trades %s", where)
+            log.warning('stored candle has prices without trades %s hint="only audit --fix removes them"', where)
             return
         now_ms = self._ingest.clock.now_ms()
         candle = candle_from_kline(difference.pair, kline, final=True, exchange_time_ms=now_ms)

@@ -1,4 +1,4 @@
-"""What is copied from store to store is the same candle."""
+"""A candle copied from one store to another is the same candle."""
 
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ PRICES = st.decimals("0.00000001", "9999999", places=8)
 
 
 def stored(line: str) -> dict[str, float | None]:
-    """The floats that InfluxDB makes of a line's fields."""
+    """The floats that InfluxDB parses from a line's fields."""
     found = (field.partition("=") for field in line.split(" ")[1].split(","))
     floats = {name: float(text.rstrip("i")) for name, _, text in found}
     return {name: floats.get(name) for name in CandleValues._fields}

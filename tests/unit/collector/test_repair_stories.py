@@ -1,4 +1,4 @@
-"""What the state machine of repair has found, and what it seldom finds, step by step."""
+"""Cases that the state machine of repair has found, or rarely finds, step by step."""
 
 from exchange.events import CANDLE_MS
 from marketdata.schema import OHLCV_BASE
@@ -8,7 +8,7 @@ from tests.unit.collector.test_repair_interleavings import LEAPS_MS, Repairing, 
 quiet = quiet
 
 
-def test_a_window_with_another_hole_is_fetched_again_when_one_of_its_candles_comes_late() -> None:
+def test_a_window_with_another_hole_is_fetched_again_when_one_of_its_candles_arrives_late() -> None:
     machine = Repairing()
     machine.begin(onboard_early=0, comes=False)
     try:
@@ -19,7 +19,7 @@ def test_a_window_with_another_hole_is_fetched_again_when_one_of_its_candles_com
         machine.teardown()
 
 
-def test_an_answer_without_a_proof_is_an_answer_and_the_next_time_to_ask_is_waited_for() -> None:
+def test_a_response_that_proves_nothing_still_counts_and_the_next_request_waits_for_its_time() -> None:
     machine = Repairing()
     machine.begin(onboard_early=0, comes=False)
     try:
@@ -31,7 +31,7 @@ def test_an_answer_without_a_proof_is_an_answer_and_the_next_time_to_ask_is_wait
         machine.teardown()
 
 
-def test_a_missing_row_before_a_known_hole_is_a_hole_as_well_and_not_open_for_ever() -> None:
+def test_a_missing_row_before_a_known_hole_is_a_hole_too_and_not_open_forever() -> None:
     machine = Repairing()
     machine.begin(onboard_early=0, comes=False)
     try:
@@ -52,7 +52,7 @@ def test_an_impossible_row_that_vanishes_before_another_missing_one_is_a_hole() 
         machine.teardown()
 
 
-def test_a_candle_that_one_store_lost_and_the_exchange_no_longer_has_comes_from_the_other_store() -> None:
+def test_a_candle_that_one_store_lost_and_the_exchange_no_longer_has_is_copied_from_the_other_store() -> None:
     machine = RepairingTwo()
     machine.begin(onboard_early=0, comes=False)
     here = machine.here
