@@ -16,11 +16,11 @@ from service.command_line import exit_code, parsers
 from service.logs import log_to_stderr
 
 LONG = ("audit", "backfill")
-"""Commands that a person watches: what stops them is a line, and so is an error that a service would restart on."""
+"""Commands that an operator watches: any error that stops them is one line, even if `run` would restart on it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 (failure) or 2 (bad configuration, or a check failed)."""
+    """Run a command; return the exit code: 0, 1 (failure) or 2 (bad configuration, or a check failed)."""
     arguments = _parser().parse_args(argv)
     refusals = (ExchangeError, StoreError, OSError) if arguments.command in LONG else ()
     return exit_code("collector", lambda: _command(arguments), UnknownPair, *refusals)
@@ -49,12 +49,12 @@ def _parser() -> argparse.ArgumentParser:
         {
             "run": "stream until stopped",
             "check": "check configuration, tokens, stores and exchange; write nothing",
-            "status": "how the running collector stands",
-            "audit": "compare the stores with the exchange: 0 equal, 1 differences, 2 could not compare",
-            "backfill": "fetch history into the stores; interrupted, the same command goes on",
+            "status": "show the state of the running collector",
+            "audit": "compare the stores with the exchange; exit code 0: equal, 1: differences, 2: could not compare",
+            "backfill": "fetch history into the stores; if interrupted, run the same command again to continue",
         },
     )
-    commands["status"].add_argument("--json", action="store_true", help="print the whole answer")
+    commands["status"].add_argument("--json", action="store_true", help="print the whole response as JSON")
     options.add_audit(commands["audit"])
     options.add_backfill(commands["backfill"])
     return parser

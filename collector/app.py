@@ -1,7 +1,7 @@
-"""Builds the collector, runs it, and stops it in order. Data flows one way:
+"""Builds the collector, runs it, and stops it in an orderly way. Data flows one way:
 
-exchange --wss--> feeds --> ingest --> writer --> spool --> deliverer (one a store) --> InfluxDB
-    '-----https--> confirmer, fill ---^ '--> stream: readers   '--> rollups: dirty windows rolled again
+exchange --wss--> feeds --> ingest --> writer --> spool --> deliverer (one per store) --> InfluxDB
+    '-----https--> confirmer, fill ---^ '--> stream: readers   '--> rollups: dirty windows re-rolled
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from collector.publish.spooled import spooled_candles
 from collector.publish.stream import Stream
 from collector.repair.contracts import Contracts
 from collector.repair.coverage import Coverage
+from collector.repair.elsewhere import Elsewhere
 from collector.repair.fill import Fill
 from collector.repair.repair import StoreRepair
 from collector.repair.repairer import Repairer
@@ -52,16 +53,16 @@ from service.run import Service, run_service
 log = logging.getLogger(__name__)
 
 START_PATIENCE_SECONDS = 30.0
-"""How long a start waits for a frame until the collector counts as started all the same: the exchange is away."""
+"""How long a start waits for a frame before the collector counts as started anyway, as the exchange may be down."""
 
 STOP_DELIVERY_SECONDS = 5.0
-"""How long a stop waits for the stores to take what is spooled; the rest is delivered at the next start."""
+"""How long a stop waits for the stores to accept spooled points; the rest is delivered at the next start."""
 
 HEARTBEAT_SECONDS = 1.0
 
 
 async def run(config: Config) -> None:
-    """Run the collector until SIGTERM or SIGINT. Raises ConfigError or UnknownPair at the start."""
+    """Run the collector until SIGTERM or SIGINT. Raises ConfigError or UnknownPair at startup."""
 
     async def build(stack: AsyncExitStack) -> Service:
         app = await _App.build(config, stack)
@@ -78,7 +79,7 @@ async def run(config: Config) -> None:
 
 
 class _App:
-    """The built parts. ``work`` runs them, ``close`` brings what is accepted to the disk."""
+    """The built parts. ``work`` runs them, ``close`` writes everything accepted to disk."""
 
     def __init__(self, config: Config, session: aiohttp.ClientSession, client: ExchangeClient) -> None:
         self._config = config
@@ -128,7 +129,7 @@ class _App:
         stack.callback(app._pipeline.spool.close)
         for name, recovered in found.items():
             if recovered.points:
-                log.info("spool taken over store=%s points=%d", name, recovered.points)
+                log.info("spool recovered store=%s points=%d", name, recovered.points)
         await stack.enter_async_context(app._server)
         return app
 
@@ -191,7 +192,7 @@ class _App:
             group.create_task(marks.run())
 
     async def close(self) -> None:
-        """Bring everything accepted to the disk, and give the stores a moment to take it."""
+        """Write everything accepted to disk, and give the stores a moment to accept it."""
         self._stream.close()
         await self._writer.close()
         delivery = [asyncio.create_task(store.deliverer.run()) for store in self._pipeline.stores.values()]
@@ -201,18 +202,18 @@ class _App:
             task.cancel()
         await asyncio.wait((*drained, *delivery))
         for store, counters in self._pipeline.points.items():
-            log.info("left in the spool for the next start store=%s points=%d", store, counters.snapshot().in_spool)
+            log.info("spool kept for next start store=%s points=%d", store, counters.snapshot().in_spool)
 
     def is_delivering(self) -> bool:
-        """Whether any frame has come."""
+        """Whether any frame has arrived."""
         return any(counts.received for counts in self._ingest.frames.values())
 
     def not_ready(self) -> list[str]:
-        """Return why /readyz refuses."""
+        """Return the reasons why /readyz refuses."""
         return health.not_ready(self._parts, time.time())
 
     def stuck(self) -> list[str]:
-        """Return what has stopped making steps."""
+        """Return what has stopped making progress."""
         return health.stuck(self._writer, self._parts.connections, time.monotonic())
 
     async def _status(self, _request: web.Request) -> web.Response:
@@ -232,6 +233,7 @@ class _App:
         watched_from_ms = min(self._ingest.finality.next_open_ms(pair) for pair in symbols)
         fill = Fill(self._client, self._clock, self._pipeline.history)
         windows = OwnWindows(self._clock, fill, most=config.fill.rollup_windows)
+        elsewhere = Elsewhere(self._pipeline.readers, self._ingest, self._writer)
         stores = []
         for name, store in self._pipeline.stores.items():
             try:
@@ -249,6 +251,7 @@ class _App:
                     self._writer,
                     fill,
                     windows,
+                    elsewhere,
                     watched_from_ms=watched_from_ms,
                     again_after_ms=[seconds * 1000 for seconds in config.ledger.ask_again_seconds],
                 )
@@ -258,13 +261,13 @@ class _App:
     def _history(
         self, watched: Mapping[str, Instrument], filled: Callable[[], bool]
     ) -> tuple[SettledFunding, MarkCandles]:
-        """What REST alone brings, kept complete for the longer of the two configured histories."""
+        """Build what keeps data available only by REST complete, for the longer of the two configured histories."""
         hours = max(self._config.fill.hours, self._config.funding.history_days * 24)
         parts = (self._ingest, self._client, self._writer, self._pipeline.readers, watched)
         return SettledFunding(*parts, hours=hours), MarkCandles(*parts, hours=hours, filled=filled)
 
     async def _learn_universe(self, known: KnownPairs) -> tuple[Sequence[Instrument], dict[str, PairState]]:
-        """Ask the exchange for its time and symbols until it answers; the states are of pairs not collected.
+        """Ask the exchange for its time and symbols until it responds; the states are those of uncollected pairs.
 
         Raises UnknownPair for a name that was never known.
         """
@@ -274,7 +277,7 @@ class _App:
             return await self._client.listing()
 
         exchange = self._config.exchange
-        listing = await patiently("the start", ask, ExchangeError)
+        listing = await patiently("startup", ask, ExchangeError)
         universe = listing.universe
         pairs, gone = without_gone(universe, exchange.pairs, known.pairs)
         selection = select(
@@ -286,20 +289,20 @@ class _App:
         )
         log.info("universe known symbols=%d watched=%d", len(universe.symbols), len(selection.symbols))
         for pair in gone:
-            log.warning("pair is gone from the exchange and not watched, remove it from exchange.pairs pair=%s", pair)
+            log.warning('pair no longer at exchange pair=%s hint="remove it from exchange.pairs"', pair)
         for info in selection.not_trading:
-            log.warning("pair is not trading and not watched pair=%s status=%s", info.pair, info.status)
+            log.warning("pair not trading pair=%s status=%s", info.pair, info.status)
         for pattern in selection.unmatched:
-            log.warning("pattern of include or exclude fits no pair pattern=%s", pattern)
+            log.warning("pattern matches no pair pattern=%s", pattern)
         self._parts.unreadable.learn(universe.invalid)
         if not selection.symbols:
-            raise ConfigError("exchange: no pair is left: widen pairs or include, or shorten exclude")
+            raise ConfigError("exchange: no pair is left: extend pairs or include, or shorten exclude")
         self._stream.exchange_info_answered(listing.answer)
         await asyncio.to_thread(known.add, (*selection.symbols, *selection.not_trading))
         return selection.symbols, states_at_start(selection, gone)
 
     def _wanted(self, universe: Universe) -> Sequence[Instrument]:
-        """Pick what the configuration asks for of what trades now; a pair it names may be gone by now."""
+        """Select the configured pairs among those that trade now; a pair in the configuration may be gone by now."""
         exchange = self._config.exchange
         found = select(universe, "all", exchange.include, exchange.exclude, include_index=exchange.include_index)
         return [info for info in found.symbols if exchange.pairs == "all" or info.pair in exchange.pairs]

@@ -1,4 +1,4 @@
-"""The collector's configuration: one TOML file, read once, wrong input told in one line."""
+"""The collector's configuration: one TOML file, read once; invalid input is reported in one line."""
 
 import time
 from datetime import UTC, date, datetime
@@ -27,7 +27,7 @@ def _known(exchange: str) -> str:
 
 
 class CollectorSection(ServiceSection):
-    """Who this collector is and where it keeps its state."""
+    """The name of this collector and where it keeps its state."""
 
     name: Name
     state_dir: LocalPath
@@ -35,7 +35,7 @@ class CollectorSection(ServiceSection):
 
 
 class ExchangeSection(Section):
-    """Where the exchange is and which of its pairs are ours."""
+    """Where the exchange is and which of its pairs to collect."""
 
     id: Annotated[str, AfterValidator(_known)] = DEFAULT.id
     rest_url: HttpAddress = DEFAULT.rest_url
@@ -52,7 +52,7 @@ class ExchangeSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _addresses(cls, section: Any) -> Any:
-        """Give an exchange its own addresses where none are configured."""
+        """Use the exchange's own addresses unless others are configured."""
         if not isinstance(section, dict):
             return section
         facts = EXCHANGES.get(section.get("id", DEFAULT.id), DEFAULT)
@@ -77,14 +77,14 @@ class ExchangeSection(Section):
 
 
 class FillSection(Section):
-    """What a store is filled with at its first run."""
+    """What a store is filled with on its first run."""
 
     hours: Annotated[int, Field(ge=1, le=720)] = 49
     rollup_windows: Annotated[int, Field(ge=1, le=499)] = 499
 
 
 class LedgerSection(Section):
-    """From where on a store must hold every candle, and how often that is looked at."""
+    """From where on a store must hold every candle, and how often that is checked."""
 
     start: datetime | date | None = None
     check_seconds: Annotated[int, Field(ge=5, le=3600)] = 180
@@ -119,14 +119,14 @@ class FundingSection(Section):
 
 
 class SpoolSection(Section):
-    """Bounds of the spool, for each store. At a bound the oldest file goes, counted."""
+    """Limits of the spool, per store. At a limit the oldest file is dropped and counted."""
 
     max_bytes: Annotated[int, Field(ge=1_000_000)] = 2_000_000_000
     max_files: Annotated[int, Field(ge=100)] = 500_000
 
 
 class StoreSection(Section):
-    """One InfluxDB. A token file may lie in `$CREDENTIALS_DIRECTORY`, where systemd puts this service's credentials."""
+    """One InfluxDB. Token files may be in `$CREDENTIALS_DIRECTORY`, where systemd puts this service's credentials."""
 
     name: Name
     url: HttpAddress
@@ -159,12 +159,12 @@ class Config(Section):
 
 
 def load(path: Path) -> Config:
-    """Read and check the file. Raises ConfigError with one line."""
+    """Read and check the file. Raises ConfigError with a one-line message."""
     return config_file.load(path, Config)
 
 
 def read_tokens(config: Config) -> None:
-    """Read every token once, as a proof that all are there. Raises ConfigError."""
+    """Read every token once to prove that all exist. Raises ConfigError."""
     for store in config.store:
         read_token(store.ingest_token_file)
         read_token(store.repair_token_file)

@@ -1,9 +1,9 @@
-"""What every process that collects is built of: the way from events to what each store has.
+"""What every collecting process consists of: the way from events to the content of the stores.
 
-    ingest --> writer --> spool --> deliverer (one a store) --> InfluxDB
-                                        '--> rollups: windows that a late delivery touched
+    ingest --> writer --> spool --> deliverer (one per store) --> InfluxDB
+                                        '--> rollups: windows that a late delivery affects
 
-The collector's own works in `<state_dir>/spool` and `dirty-<store>.json`; a command's beside it, under its name.
+The collector's pipeline uses `<state_dir>/spool` and `dirty-<store>.json`; a command's uses files named after it.
 """
 
 import time
@@ -36,12 +36,12 @@ from marketdata.timeframes import timeframe_ms
 from service.config_file import ConfigError
 
 type Delivered = Callable[[str, str, Sequence[str]], None]
-"""Hears store, bucket and lines of every file that a store took, while the file is still in the spool."""
+"""Receives store, bucket and lines of every file that a store accepted, while the file is still in the spool."""
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One store: what asks it, deletes single points in it, rolls its windows again, and delivers to it."""
+    """One store: queries it, deletes single points from it, re-rolls its windows, and delivers to it."""
 
     name: str
     reader: StoreReader
@@ -51,7 +51,7 @@ class Store:
 
 
 class Pipeline:
-    """The built parts; nothing runs before its caller runs it, and nothing is on the disk before `spool.recover`."""
+    """The built parts; the caller runs them, and nothing is on disk before `spool.recover`."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Pipeline:
 
     @property
     def readers(self) -> dict[str, StoreReader]:
-        """What asks each store, by its name."""
+        """The reader of each store, by its name."""
         return {name: store.reader for name, store in self.stores.items()}
 
     def _store(self, section: StoreSection) -> Store:
@@ -130,7 +130,7 @@ class Pipeline:
 
 
 def client_of(exchange: ExchangeSection, share_percent: float) -> ExchangeClient:
-    """Return who asks the configured exchange by REST, with this share of its limits. Raises ConfigError."""
+    """Return a REST client of the configured exchange with this share of its limits. Raises ConfigError."""
     try:
         return ADAPTERS[exchange.id].client(
             exchange.rest_url, Budget(share_percent=share_percent), ca_file=exchange.ca_file, proxy=exchange.proxy

@@ -18,8 +18,9 @@ FUNDING = "funding"
 CANDLE_MS = BASE_MS
 """Length of a base candle."""
 
-type Origin = Literal["stream", "rest", "spool"]
-"""Where a candle comes from; ``spool``: from an earlier process of ours, still waiting there for its store."""
+type Origin = Literal["stream", "rest", "spool", "store"]
+"""Where a candle comes from; ``spool``: from an earlier process of ours, still waiting there for its store; ``store``:
+another store has it, and the exchange no longer does."""
 
 
 @dataclass(frozen=True, slots=True)

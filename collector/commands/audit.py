@@ -1,8 +1,8 @@
-"""`collector audit`: the stores against the exchange, candle by candle; with --fix what differs is put right.
+"""`collector audit`: compares the stores with the exchange, candle by candle; --fix corrects the differences.
 
-for each stretch of days:  for each timeframe and pair:  REST rows, stored rows --compare--> findings --> mend
+for each span of days:  for each timeframe and pair:  REST rows, stored rows --compare--> findings --> mend
 
-A row of the exchange that cannot be a candle, and a window over one, is no truth to compare with: it is left out.
+A row of the exchange that cannot be a candle, or a window that contains one, proves nothing and is left out.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ from service.retry import patiently
 log = logging.getLogger(__name__)
 
 STRETCH_MS = 5 * DAY_MS
-"""Compared at a time: whole days, so that every window lies in one; 480 windows of 15m are one request."""
+"""How much to compare at a time: whole days, so that every window is in one; 480 windows of 15m are one request."""
 
 AT_ONCE = 4
 PATIENCE_SECONDS = 300.0
 TOLD = 20
-"""So many differences are told in the log; --report has them all."""
+"""How many differences are logged; --report has them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A difference of one store, with the exchange's candle (None: it has none).
+    """A difference in one store, with the exchange's candle (None: it has none).
 
-    `proven` of a surplus: it is off the grid, or the exchange's same answer has a later candle and not this one.
+    A surplus is `proven` if it is off the grid, or the same response has a later candle but not this one.
     """
 
     store: Store
@@ -62,18 +62,18 @@ class Tally:
 
     @property
     def differences(self) -> int:
-        """All that is not as the exchange has it."""
+        """Candles that differ from the exchange's."""
         return self.missing + self.surplus + self.wrong
 
 
 type Mend = Callable[[Sequence[Finding]], Awaitable[Mapping[tuple[str, str], int]]]
-"""Puts findings right; returns how many by (store, timeframe)."""
+"""Corrects findings; returns how many by (store, timeframe)."""
 
 
 class Audit:
-    """Compares [from_ms, to_ms) of the workspace's pairs; `mend` gets the findings of each stretch.
+    """Compares [from_ms, to_ms) for the workspace's pairs; `mend` receives the findings of each span.
 
-    `report` sees every finding. The tallies are by (store, timeframe).
+    `report` receives every finding. The tallies are by (store, timeframe).
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class Audit:
 
     @property
     def differences(self) -> int:
-        """All that was found, mended or not."""
+        """All differences found, corrected or not."""
         return sum(tally.differences for tally in self.tallies.values())
 
     async def run(self) -> None:
-        """Compare everything. Raises ExchangeError or StoreError if one stays away for PATIENCE_SECONDS."""
+        """Compare everything. Raises ExchangeError or StoreError if one does not respond for PATIENCE_SECONDS."""
         stretches = list(self._stretches())
         total = len(stretches) * len(self._timeframes) * len(self._workspace.symbols)
         async with shown("audit", "comparisons", lambda: (self._done, total)):
@@ -140,7 +140,7 @@ class Audit:
         opens = due_opens(timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
         if not opens:
             return []
-        # The exchange first: what the store has by then may only have grown.
+        # The exchange first: meanwhile the store's content can only have grown.
         rows = await patiently(
             "audit",
             lambda: self._workspace.client.klines_range(info.symbol, timeframe, opens[0], opens[-1]),
@@ -151,7 +151,7 @@ class Audit:
         exchange = {row.open_time_ms: row for row in rows if is_final(row, now_ms)}
         invalid = {open_ms for open_ms, row in exchange.items() if flaw(row)}
         if invalid:
-            log.warning("rows that cannot be candles are not compared pair=%s timeframe=%s candles=%d first_ms=%d",
+            log.warning("invalid candles not compared pair=%s timeframe=%s candles=%d first_ms=%d",
                         info.pair, timeframe, len(invalid), min(invalid))  # fmt: skip
         return [
             finding
@@ -197,7 +197,7 @@ class Audit:
 
     @staticmethod
     async def _over_invalid(store: Store, pair: str, opens: range) -> set[int]:
-        """Opens of the windows over what the store's ledger has quarantined."""
+        """Return opens of the windows that contain candles quarantined according to the store's ledger."""
         noted = await patiently(
             "audit",
             lambda: store.reader.gaps(CANDLES, opens.start, opens.stop),
@@ -214,15 +214,15 @@ class Audit:
         if self.differences <= TOLD:
             log.warning("%s", describe(finding))
         elif self.differences == TOLD + 1:
-            log.warning("more differences are counted, not told: --report FILE has them all")
+            log.warning('further differences not logged hint="--report FILE has all"')
 
 
 def describe(finding: Finding) -> str:
-    """Return one line about a finding."""
+    """Return a log line about a finding."""
     difference = finding.difference
     opened = datetime.fromtimestamp(difference.open_time_ms / 1000, UTC).isoformat(timespec="minutes")
-    fields = "".join(f" {field.name}={field.stored} exchange={field.exchange}" for field in difference.fields)
+    fields = "".join(f" {field.name}={field.stored}->{field.exchange}" for field in difference.fields)
     return (
-        f"{difference.kind} store={finding.store.name} pair={difference.pair} timeframe={difference.timeframe}"
+        f"candle {difference.kind} store={finding.store.name} pair={difference.pair} timeframe={difference.timeframe}"
         f" open={opened}{fields}"
     )

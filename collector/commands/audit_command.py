@@ -1,4 +1,4 @@
-"""`collector audit`: exit code 0 all equal, 1 differences were found (mended or not), 2 could not compare."""
+"""`collector audit`: exit code 0 all equal, 1 differences were found (corrected or not), 2 could not compare."""
 
 import json
 from argparse import Namespace
@@ -23,7 +23,7 @@ HOUR_MS = 3_600_000
 async def run(config: Config, options: Namespace) -> int:
     """Compare, print a table, return the exit code.
 
-    Raises ConfigError, ExchangeError, StoreError, UnknownPair, OSError: the command line makes exit code 2 of them.
+    Raises ConfigError, ExchangeError, StoreError, UnknownPair, OSError: the command line turns them into exit code 2.
     """
     with _reporter(options.report) as report:
         async with open_workspace(
@@ -43,7 +43,7 @@ async def run(config: Config, options: Namespace) -> int:
 
 @contextmanager
 def _reporter(path: Path | None) -> Iterator[Callable[[Finding], None]]:
-    """Yield what writes each finding to the file, one JSON object a line; without a file it does nothing."""
+    """Yield a function that writes each finding to the file, one JSON object per line, or does nothing without one."""
     if path is None:
         yield lambda _finding: None
         return
@@ -66,7 +66,7 @@ def _reporter(path: Path | None) -> Iterator[Callable[[Finding], None]]:
 
 def _table(tallies: Mapping[tuple[str, str], Tally], *, fixed: bool) -> Table:
     columns = ("compared", "missing", "surplus", "wrong", *(("fixed",) if fixed else ()))
-    table = Table("store", "interval", *columns, title="candles that are not as the exchange has them")
+    table = Table("store", "interval", *columns, title="candles that differ from the exchange's")
     for (store, timeframe), tally in tallies.items():
         table.add_row(store, timeframe, *(str(getattr(tally, column)) for column in columns))
     return table

@@ -1,12 +1,12 @@
-"""`collector backfill`: history into every store, the newest days first, so that what is covered has no hole in it.
+"""`collector backfill`: fetches history into every store, newest days first, so that the covered range has no holes.
 
-    for each stretch of three days, newest first:
-        base candles the stores lack --REST--> delivered --> windows rolled, few runs for all, while the next is fetched
-        windows that stay incomplete (listing day, a hole of the exchange's) --> the exchange's own, candles = 0;
-        but for those with a row that cannot be a candle, whose numbers they would hold
+    for each span of three days, newest first:
+        base candles the stores lack --REST--> delivered --> windows re-rolled in few runs while the next is fetched
+        windows that stay incomplete (listing day, exchange hole) --> the exchange's own, candles = 0; except those
+        that contain an impossible row, since the exchange's own would contain its numbers
 
-Windows older than the range are left alone. Each stretch is noted when it is done; one that was interrupted is asked of
-the stores again, and only what they lack is fetched.
+Windows older than the range are not touched. Each span is recorded when it is done; for one that was interrupted the
+stores are queried again, and only what they lack is fetched.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ STRETCH_MS = 3 * DAY_MS
 
 AT_ONCE = 6
 PATIENCE_SECONDS = 3_600.0
-"""An exchange that refuses for longer ends the command; the next one goes on from there."""
+"""If the exchange refuses for longer, the command ends; the next run continues from there."""
 
 
 def stretches(from_ms: int, to_ms: int) -> Iterator[tuple[int, int]]:
@@ -63,7 +63,7 @@ class Backfill:
         self._workspace = workspace
         self._progress = progress
         self._from_ms = from_ms
-        # Up to what is due: what is younger is the running collector's.
+        # Only up to what is due: newer candles are left to the running collector.
         due_ms = (workspace.clock.now_ms() - DUE_MS) // BASE_MS * BASE_MS
         self._to_ms = min(to_ms, due_ms)
         self._covered = covered
@@ -72,7 +72,7 @@ class Backfill:
         self.fetched = 0
 
     async def run(self) -> None:
-        """Fill what is not done yet, and tell `covered(pairs, start_ms)` of each stretch that is done.
+        """Fill what is not done yet, and call `covered(pairs, start_ms)` for each span that is done.
 
         Raises ExchangeError if the exchange refuses for PATIENCE_SECONDS.
         """
@@ -98,13 +98,13 @@ class Backfill:
         return all(self._progress.is_done(info.pair, timeframe, start_ms, end_ms) for timeframe in TIMEFRAMES)
 
     def _opens(self, info: Instrument, series: Series, start_ms: int, end_ms: int) -> range:
-        """Open times the stores should hold; of windows only those that end by `end_ms`."""
+        """Return open times the stores should hold; only windows that end by `end_ms`."""
         opens = due_opens(series.timeframe, start_ms, end_ms, info.begins_ms, self._workspace.clock.now_ms())
         length_ms = series.length_ms
         return range(opens.start, max(opens.start, min(opens.stop, end_ms // length_ms * length_ms)), length_ms)
 
     async def _fetch_base(self, todo: Sequence[Instrument], start_ms: int, end_ms: int) -> dict[str, set[int]]:
-        """Fetch what the stores lack; return the opens of rows that cannot be candles, by pair."""
+        """Fetch what the stores lack; return, by pair, the opens of rows that cannot be candles."""
         expected = {info.pair: self._opens(info, BASE, start_ms, end_ms) for info in todo}
         lacking = await self._lacking(BASE, expected)
         slots = asyncio.Semaphore(AT_ONCE)
@@ -124,10 +124,10 @@ class Backfill:
     async def _finish(
         self, todo: Sequence[Instrument], start_ms: int, end_ms: int, invalid: Mapping[str, Set[int]]
     ) -> None:
-        """Deliver and roll a stretch, complete its windows, and note it as done."""
+        """Deliver and re-roll a span, complete its windows, and record it as done."""
         await self._workspace.deliver()
         for store in self._workspace.stores:
-            # Delivery has marked them; an interrupted run may have rolled them before all was there.
+            # Delivery has marked them, but an interrupted run may have re-rolled them before everything was there.
             store.rollups.mark(range(start_ms, end_ms, ROLLUPS[0].length_ms))
         await self._workspace.roll()
         for series in ROLLUPS:
@@ -143,7 +143,7 @@ class Backfill:
         await asyncio.to_thread(self._covered, pairs, start_ms)
 
     async def _fetch(self, info: Instrument, series: Series, lacks: set[int]) -> set[int]:
-        """Store what the exchange has of what a store lacks; that is mostly all or nothing, so it is one range.
+        """Store what the exchange has of what a store lacks; since that is mostly all or nothing, it is one range.
 
         Returns the opens of rows that cannot be candles.
         """
@@ -161,7 +161,7 @@ class Backfill:
         return invalid
 
     async def _lacking(self, series: Series, expected: Mapping[str, range]) -> dict[str, set[int]]:
-        """Return the open times that a store lacks, by pair; those that any of them lacks."""
+        """Return, by pair, the open times that any of the stores lacks."""
         return of_any(
             [
                 await patiently("backfill", partial(missing, store.reader, series, expected), StoreError)

@@ -1,4 +1,4 @@
-"""`collector backfill`: exit code 0 when all of the range is stored, 2 when it could not go on; then run it again."""
+"""`collector backfill`: exit code 0 if the whole range is stored, 2 if it could not continue; then run it again."""
 
 import logging
 from argparse import Namespace
@@ -27,7 +27,7 @@ async def run(config: Config, options: Namespace) -> int:
         raise ConfigError(str(error)) from error
 
     def covered(pairs: Sequence[str], start_ms: int) -> None:
-        """Let the ledgers expect this history, where it reaches what they cover: they would fill all in between."""
+        """Extend the ledgers to this history if it joins what they cover; otherwise they would fill the gap between."""
         for coverage in coverages:
             for pair in pairs:
                 if coverage.meets(pair, progress.end_ms(pair, BASE_TIMEFRAME, start_ms)):

@@ -1,4 +1,4 @@
-"""What a backfill has done, so that the next one goes on from there: ranges of time by pair and interval, on disk."""
+"""What a backfill has done, so that the next one continues from there: ranges of time by pair and interval, on disk."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,11 +7,11 @@ from pathlib import Path
 from service.durable_files import write_json_durably
 
 type Ranges = list[tuple[int, int]]
-"""Ranges [start, end) in ms, ascending, apart from each other."""
+"""Ranges [start, end) in ms, ascending and disjoint."""
 
 
 def joined(ranges: Sequence[tuple[int, int]], start_ms: int, end_ms: int) -> Ranges:
-    """Return the ranges with [start_ms, end_ms) in them. Pure."""
+    """Return the ranges with [start_ms, end_ms) added. Pure."""
     apart: Ranges = []
     for first, end in sorted([*ranges, (start_ms, end_ms)]):
         if apart and first <= apart[-1][1]:
@@ -22,12 +22,12 @@ def joined(ranges: Sequence[tuple[int, int]], start_ms: int, end_ms: int) -> Ran
 
 
 def covers(ranges: Iterable[tuple[int, int]], start_ms: int, end_ms: int) -> bool:
-    """Say whether [start_ms, end_ms) lies in one of the ranges, or is empty. Pure."""
+    """Whether [start_ms, end_ms) lies in one of the ranges, or is empty. Pure."""
     return start_ms >= end_ms or any(first <= start_ms and end_ms <= end for first, end in ranges)
 
 
 class BackfillProgress:
-    """The file. It counts for the very stores it was written for: another one may have nothing yet.
+    """The file. It counts only for the same set of stores: another store may have nothing yet.
 
     Raises ValueError if the file is damaged.
     """
@@ -46,19 +46,19 @@ class BackfillProgress:
                     for pair, some in known["done"].items()
                 }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is damaged: remove it, and the backfill begins anew: {error!r}") from error
+            raise ValueError(f"{path} is damaged: remove it, and the backfill starts again: {error!r}") from error
 
     def is_done(self, pair: str, interval: str, start_ms: int, end_ms: int) -> bool:
-        """Say whether every candle of [start_ms, end_ms) that the exchange has is stored."""
+        """Whether every candle of [start_ms, end_ms) that the exchange has is stored."""
         return covers(self._done.get(pair, {}).get(interval, ()), start_ms, end_ms)
 
     def end_ms(self, pair: str, interval: str, start_ms: int) -> int:
-        """Return how far the history that holds `start_ms` goes without a hole; `start_ms` itself if nothing does."""
+        """Return how far the history around `start_ms` reaches without a hole; `start_ms` itself if there is none."""
         ranges = self._done.get(pair, {}).get(interval, ())
         return next((end for first, end in ranges if first <= start_ms < end), start_ms)
 
     def add(self, pairs: Iterable[str], intervals: Sequence[str], start_ms: int, end_ms: int) -> None:
-        """Note [start_ms, end_ms) as done, durably."""
+        """Record [start_ms, end_ms) as done, durably."""
         for pair in pairs:
             done = self._done.setdefault(pair, {})
             for interval in intervals:

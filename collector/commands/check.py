@@ -1,6 +1,6 @@
-"""`collector check`: would `run` work? One line for each thing that would not, exit code 2; writes no data.
+"""`collector check`: would `run` work? One line for each problem, exit code 2; writes no data.
 
-What is old and harmless (a pair that is delisted by now) is a line that begins with `warning:`, and no failure.
+Outdated but harmless settings (a pair that has been delisted) are lines that begin with `warning:`, not failures.
 """
 
 import gzip
@@ -33,7 +33,7 @@ STREAM_SECONDS = 10.0
 
 
 async def run(config: Config) -> int:
-    """Print what is wrong, or one line that says what is right; exit code 0 or 2."""
+    """Print the problems, or one line if there are none; return exit code 0 or 2."""
     problems = [problem async for problem in _exchange(config)]
     if streams := await _streams(config.exchange):
         problems.append(streams)
@@ -48,10 +48,10 @@ async def run(config: Config) -> int:
 
 
 def run_offline(config: Config) -> int:
-    """Look at token files and authorities alone: neither exchange nor store is asked. Raises ConfigError."""
+    """Check only token files and certificate authorities; contact neither exchange nor stores. Raises ConfigError."""
     read_tokens(config)
     authorities(config)
-    return check_result("collector", (), "configuration and token files are right; exchange and stores were not asked")
+    return check_result("collector", (), "configuration and token files are right; exchange and stores not checked")
 
 
 async def _exchange(config: Config) -> AsyncIterator[str]:
@@ -70,24 +70,24 @@ async def _exchange(config: Config) -> AsyncIterator[str]:
         yield f"exchange.pairs: {error}"
         return
     for pair in gone:
-        yield f"{WARNING}exchange.pairs: {pair} is gone from the exchange and not collected: remove it"
+        yield f"{WARNING}exchange.pairs: {pair} is no longer at the exchange and not collected: remove it"
     if universe.invalid:
-        yield f"{WARNING}exchange: what may be ours and cannot be read is not collected: {described(universe.invalid)}"
+        yield f"{WARNING}exchange: unreadable symbols that may be ours, not collected: {described(universe.invalid)}"
     for info in selection.not_trading:
         yield f"{WARNING}exchange.pairs: {info.pair} does not trade ({info.status}) and is not collected until it does"
     for pattern in selection.unmatched:
         kind = WARNING if fits_one_of(pattern, known) else ""
-        yield f"{kind}exchange: pattern {pattern!r} fits no pair: remove it from include or exclude"
+        yield f"{kind}exchange: pattern {pattern!r} matches no pair: remove it from include or exclude"
     for pattern in exchange.major if "major" in exchange.model_fields_set else ():
         if not any(fits(info.pair, pattern) for info in selection.symbols):
             kind = WARNING if fits_one_of(pattern, known) else ""
-            yield f"{kind}exchange.major: pattern {pattern!r} fits no collected pair: correct or remove it"
+            yield f"{kind}exchange.major: pattern {pattern!r} matches no collected pair: correct or remove it"
     if not selection.symbols:
-        yield "exchange: no pair is left: widen pairs or include, or shorten exclude"
+        yield "exchange: no pair is left: extend pairs or include, or shorten exclude"
 
 
 async def _streams(exchange: ExchangeSection) -> str:
-    """Open a stream and close it; returns why none can be opened, in one line, empty if one can."""
+    """Open a stream and close it; return, in one line, why none can be opened, or an empty text."""
     way = "" if exchange.proxy is None else f" through exchange.proxy = {shown(exchange.proxy)}"
     where = f"exchange.websocket_url = {exchange.websocket_url}{way}"
     address = ADAPTERS[exchange.id].stream_address(exchange.websocket_url)
@@ -97,7 +97,7 @@ async def _streams(exchange: ExchangeSection) -> str:
             return ""
     except (OSError, TimeoutError, WebSocketException) as error:
         cause = f": {error.__cause__}" if error.__cause__ else ""
-        return f"{where}: no stream can be opened: {error or type(error).__name__}{cause}"
+        return f"{where}: cannot open a stream: {error or type(error).__name__}{cause}"
 
 
 async def _store(store: StoreSection, session: aiohttp.ClientSession) -> AsyncIterator[str]:
@@ -113,7 +113,7 @@ async def _store(store: StoreSection, session: aiohttp.ClientSession) -> AsyncIt
             yield _write_problem(store, bucket, outcome)
             return
         if not isinstance(outcome, Written):
-            yield f"store {store.name}: {store.url} refuses an empty write: {outcome.message}"
+            yield f"store {store.name}: {store.url} rejects an empty write: {outcome.message}"
             return
     reader = StoreReader(store.url, store.org, lambda: repair_token, session)
     for bucket in (BUCKET_RAW, BUCKET_ROLLUP, BUCKET_SAMPLES):
@@ -138,6 +138,6 @@ def _write_problem(store: StoreSection, bucket: str, outcome: Retry) -> str:
                 " provision the store (influx-reconcile) or correct store.org"
             )
         case "connection" | "timeout":
-            return f"{where}: store.url = {store.url} does not answer: is InfluxDB running? {outcome.message}"
+            return f"{where}: store.url = {store.url} does not respond: is InfluxDB running? {outcome.message}"
         case _:
             return f"{where}: {store.url}: {outcome.message}"

@@ -1,9 +1,9 @@
-"""Puts right what an audit found: the exchange's candles are written again, their windows rolled, and all is read back.
+"""Corrects an audit's findings: the exchange's candles are written, windows re-rolled, and everything is read back.
 
-    base:     surplus deleted, wrong and missing written  --delivered-->  their windows rolled by the script
-    windows:  rolled by the script; what is still not right is written as the exchange's own (candles = 0)
+    base:     surplus deleted, wrong and missing written  --delivered-->  their windows re-rolled by the script
+    windows:  re-rolled by the script; those still not right are written as the exchange's own (candles = 0)
 
-Only the points that were found are written or deleted; the script writes the same values again where it was right.
+Only the points that were found are written or deleted; elsewhere the script writes the same values again.
 """
 
 import logging
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 
 
 class Mender:
-    """Mends one stretch of an audit at a time. Raises StoreError if a store stays away for PATIENCE_SECONDS."""
+    """Corrects one span of an audit at a time. Raises StoreError if a store does not respond for PATIENCE_SECONDS."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     async def __call__(self, findings: Sequence[Finding]) -> Mapping[tuple[str, str], int]:
-        """Put right what can be; returns how many are right now, by (store, timeframe)."""
+        """Correct what can be corrected; return how many are right now, by (store, timeframe)."""
         base = [finding for finding in findings if finding.difference.timeframe == BASE_TIMEFRAME]
         windows = [finding for finding in findings if finding.difference.timeframe != BASE_TIMEFRAME]
         await self._rewrite(base)
         for finding in findings:
-            # Also of a window alone, and of a deletion: delivery marks only what was written.
+            # Also for a window alone or a deletion: delivery marks only what was written.
             finding.store.rollups.mark([finding.difference.open_time_ms])
         await self._workspace.roll()
         if still := await self._unequal(windows):
@@ -49,13 +49,13 @@ class Mender:
         return mended
 
     async def _rewrite(self, findings: Sequence[Finding]) -> None:
-        """Write the exchange's candles over wrong and missing ones; delete surplus that is proven."""
+        """Write the exchange's candles over wrong and missing ones; delete proven surplus."""
         rows: dict[tuple[str, str], dict[int, Kline]] = defaultdict(dict)
         for finding in findings:
             difference = finding.difference
             row = await _deletable(finding)
             if row is not None:
-                log.warning("deleting %s with %s", describe(finding), dict(row))
+                log.warning('deleting %s row="%s"', describe(finding), dict(row))
                 measurement = f"ohlcv_{difference.timeframe}"
                 point = (bucket_of(measurement), measurement, difference.pair, difference.open_time_ms)
                 await patiently(
@@ -68,7 +68,7 @@ class Mender:
         await self._workspace.deliver()
 
     async def _unequal(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Read the findings' points again; those that are still not as the exchange has them."""
+        """Read the findings' points again; return those that still differ from the exchange's."""
         groups: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
         for finding in findings:
             groups[finding.store.name, finding.difference.pair, finding.difference.timeframe].append(finding)
@@ -90,9 +90,9 @@ class Mender:
 
 
 async def _deletable(finding: Finding) -> StoredRow | None:
-    """Read a point that has to be deleted; None for any other finding.
+    """Read a point that has to be deleted; return None for any other finding.
 
-    That is a proven surplus, and a candle that must shed fields (it is written again at once).
+    That is a proven surplus, or a candle that must shed fields (it is rewritten at once).
     """
     if finding.difference.kind == "missing" or (finding.kline is not None and finding.kline.trades):
         return None
@@ -104,7 +104,7 @@ async def _deletable(finding: Finding) -> StoredRow | None:
 
 
 async def _stored(store: Store, differences: Sequence[Difference]) -> Mapping[int, StoredRow]:
-    """Read what a store has of one pair and timeframe, from the first of the differences to the last."""
+    """Read a store's candles of one pair and timeframe, from the first of the differences to the last."""
     pair, timeframe = differences[0].pair, differences[0].timeframe
     times = [difference.open_time_ms for difference in differences]
     asked = (store.reader, timeframe, pair, min(times), max(times) + timeframe_ms(timeframe))

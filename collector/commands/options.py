@@ -1,4 +1,4 @@
-"""Options of `audit` and `backfill`: times, shares, intervals. A bad value is refused in one line, exit code 2."""
+"""Options of `audit` and `backfill`: times, shares, intervals. Bad values are refused in one line, exit code 2."""
 
 import argparse
 from datetime import UTC, datetime
@@ -11,10 +11,10 @@ TIMEFRAMES = (BASE_TIMEFRAME, *ROLLUP_TIMEFRAMES)
 
 
 def add_audit(command: argparse.ArgumentParser) -> None:
-    """Add what `audit` takes."""
+    """Add the options of `audit`."""
     _add_common(command)
     command.add_argument(
-        "--from", dest="from_ms", type=time_ms, metavar="T", help="from here on; default: 48 hours before --to"
+        "--from", dest="from_ms", type=time_ms, metavar="T", help="start; default: 48 hours before --to"
     )
     command.add_argument(
         "--intervals",
@@ -23,26 +23,24 @@ def add_audit(command: argparse.ArgumentParser) -> None:
         metavar="I,...",
         help=f"default: {','.join(TIMEFRAMES)}",
     )
-    command.add_argument(
-        "--fix", action="store_true", help="put right what differs; touches nothing but the candles it found"
-    )
-    command.add_argument("--report", type=Path, metavar="FILE", help="write every difference to FILE, a JSON a line")
+    command.add_argument("--fix", action="store_true", help="correct the differences; touches no other candles")
+    command.add_argument("--report", type=Path, metavar="FILE", help="write every difference to FILE, a JSON per line")
 
 
 def add_backfill(command: argparse.ArgumentParser) -> None:
-    """Add what `backfill` takes."""
+    """Add the options of `backfill`."""
     _add_common(command)
-    command.add_argument("--from", dest="from_ms", type=time_ms, metavar="T", required=True, help="from here on")
+    command.add_argument("--from", dest="from_ms", type=time_ms, metavar="T", required=True, help="start")
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--to", dest="to_ms", type=time_ms, metavar="T", help="up to here, excluded; default: now")
+    command.add_argument("--to", dest="to_ms", type=time_ms, metavar="T", help="end, excluded; default: now")
     command.add_argument(
         "--pairs",
         nargs="+",
         default=[],
         metavar="PATTERN",
-        help="of the configured pairs only these, halted and delisted ones too: 'BTC/*' 'ETH/USDT:USDT'",
+        help="only these of the configured pairs, including halted and delisted ones: 'BTC/*' 'ETH/USDT:USDT'",
     )
     command.add_argument(
         "--share",
@@ -53,28 +51,28 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def time_ms(text: str) -> int:
-    """Read 2026-10-01 or 2026-10-01T12:00, UTC unless it names an offset; UTC ms."""
+    """Parse 2026-10-01 or 2026-10-01T12:00, in UTC unless it has an offset; return UTC ms."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 2026-10-01 or 2026-10-01T12:00 (UTC)") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: use 2026-10-01 or 2026-10-01T12:00 (UTC)") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     found = round(moment.timestamp() * 1000)
     if found < EARLIEST_MS:
-        raise argparse.ArgumentTypeError(f"{text!r} is before 2019: the exchange has nothing so old")
+        raise argparse.ArgumentTypeError(f"{text!r} is before 2019: the exchange has no data that old")
     return found
 
 
 def share(text: str) -> int:
-    """Read a whole percent from 1 to 75."""
+    """Parse a whole percent from 1 to 75."""
     if not text.isdecimal() or not 1 <= int(text) <= 75:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole percent from 1 to 75 (all together stop at 80)")
     return int(text)
 
 
 def intervals(text: str) -> tuple[str, ...]:
-    """Read intervals apart by commas; returned shortest first."""
+    """Parse intervals separated by commas; return them shortest first."""
     wanted = text.split(",")
     for timeframe in wanted:
         if timeframe not in TIMEFRAMES:

@@ -1,4 +1,4 @@
-"""`collector status`: ask the running collector how it stands and print it for a person."""
+"""`collector status`: prints the state of the running collector for an operator."""
 
 import json
 from typing import Any
@@ -13,14 +13,14 @@ NOT_RUNNING = 1
 
 
 async def run(config: Config, *, as_json: bool) -> int:
-    """Print the state; exit code 0, or 1 where no collector answers on the configured address."""
+    """Print the state; return exit code 0, or 1 if no collector responds on the configured address."""
     url = f"http://{config.collector.listen}/status"
     console = Console(soft_wrap=True)
     try:
         async with aiohttp.ClientSession() as session, session.get(url, timeout=aiohttp.ClientTimeout(5)) as response:
             answer = await response.json()
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-        Console(stderr=True, soft_wrap=True).print(f"collector: no collector answers on {url}: is it running?")
+        Console(stderr=True, soft_wrap=True).print(f"collector: no collector responds on {url}: is it running?")
         return NOT_RUNNING
     if as_json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -47,7 +47,7 @@ def _table(answer: dict[str, Any]) -> Table:
         rows.append((
             f"store {name}",
             f"{store['points_acknowledged']} points stored, {store['points_in_spool']} in the spool,"
-            f" {store['rollup_windows_dirty']} windows to roll again",
+            f" {store['rollup_windows_dirty']} windows to re-roll",
         ))  # fmt: skip
     for row in rows:
         table.add_row(*row)

@@ -1,4 +1,4 @@
-"""What `audit` and `backfill` work with, beside a running collector: a spool, dirty windows and a share of their own.
+"""What `audit` and `backfill` work with, beside a running collector: their own spool, dirty windows and weight share.
 
 exchange --> ingest --> writer --> <state_dir>/spool-<command> --> deliverer --> stores
                                                                       '--> rollups: windows marked, until `roll`
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Workspace:
-    """A pipeline of the command's own. Only an `open_workspace(..., writes=True)` may `store`, `deliver` and `roll`."""
+    """A command's own pipeline. Only an `open_workspace(..., writes=True)` may `store`, `deliver` and `roll`."""
 
     def __init__(self, client: ExchangeClient, pipeline: Pipeline, symbols: Sequence[Instrument]) -> None:
         self.client = client
@@ -38,17 +38,17 @@ class Workspace:
         self._pipeline = pipeline
 
     async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> set[int]:
-        """Hand final candles of the exchange to the writer, for every store; return opens of rows that are none."""
+        """Hand final candles to the writer, for every store; return opens of rows that cannot be candles."""
         return await self._pipeline.history.store(pair, rows, measurement)
 
     async def deliver(self) -> None:
-        """Return when every store has what was handed over; a store that is away is waited for."""
+        """Return once every store has what was handed over; waits for a store that is down."""
         await self._pipeline.writer.flush()
         for store in self.stores:
             await self._pipeline.writer.drained(store.name)
 
     async def roll(self) -> None:
-        """Roll the windows that delivery and `rollups.mark` made dirty; a store that is away is waited for."""
+        """Re-roll the windows that delivery and `rollups.mark` made dirty; waits for a store that is down."""
         for store in self.stores:
             await patiently("roll-up", store.rollups.roll, StoreError)
 
@@ -61,7 +61,7 @@ async def open_workspace(
 
     `patterns` (of `exchange.universe.fits`) narrow the configured pairs; none: all that trade. `share_percent` of the
     address's weight, by default half of the configured share, so that a running collector keeps its own. Raises
-    ConfigError, ExchangeError, UnknownPair; OSError if another process has the spool.
+    ConfigError, ExchangeError, UnknownPair; OSError if another process uses the spool.
     """
     share = share_percent or max(1.0, config.exchange.weight_share_percent / 2)
     read_tokens(config)
@@ -86,32 +86,32 @@ async def open_workspace(
 def chosen(
     universe: Universe, config: Config, patterns: Sequence[str], known: Collection[str] = ()
 ) -> list[Instrument]:
-    """Return the pairs to work on. Raises UnknownPair and, for a pattern that fits none, ConfigError.
+    """Return the pairs to work on. Raises UnknownPair and, for a pattern that matches none, ConfigError.
 
-    Without patterns those a collector would watch. With patterns also those that are halted or delisted, which have
-    history all the same. A configured pair that was `known` and that the exchange no longer has is logged and left out.
+    Without patterns, those a collector would watch. With patterns, including halted and delisted ones, which have
+    history all the same. A configured pair that was `known` but is no longer at the exchange is logged and left out.
     """
     exchange = config.exchange
     options = (exchange.include, exchange.exclude)
     configured, gone = without_gone(universe, exchange.pairs, known)
     for pair in gone:
-        log.warning("pair is gone from the exchange and left out pair=%s", pair)
+        log.warning("pair no longer at exchange pair=%s", pair)
     for pair in () if configured == "all" else unreadable_of(universe, configured):
-        log.warning("pair is listed in a row that cannot be read and left out pair=%s", pair)
+        log.warning("pair unreadable pair=%s", pair)
     if not patterns:
         return list(select(universe, configured, *options, include_index=exchange.include_index).symbols)
     ours = [info.pair for info in universe.symbols.values() if info.ours] if configured == "all" else configured
     named = [pair for pair in ours if any(fits(pair, pattern) for pattern in patterns)]
     for pattern in patterns:
         if not any(fits(pair, pattern) for pair in named):
-            raise ConfigError(f"--pairs {pattern}: fits no configured pair; patterns are like 'BTC/*' or '*/USDT:USDT'")
+            raise ConfigError(f"--pairs {pattern}: matches no configured pair; examples: 'BTC/*' or '*/USDT:USDT'")
     selection = select(universe, named, *options, include_index=True)
     return sorted((*selection.symbols, *selection.not_trading), key=lambda info: info.pair)
 
 
 @asynccontextmanager
 async def _running(pipeline: Pipeline) -> AsyncIterator[None]:
-    """Deliver while the block runs; what is not delivered at its end stays in the spool for the next time."""
+    """Deliver while the block runs; what is not delivered by its end stays in the spool for the next time."""
     async with asyncio.TaskGroup() as group:
         deliverers = [group.create_task(store.deliverer.run()) for store in pipeline.stores.values()]
         tasks = [group.create_task(pipeline.writer.run()), *deliverers]

@@ -1,17 +1,17 @@
-"""Lines of line protocol, gathered by bucket into batches of one request each. Pure: the clock is passed in."""
+"""Collects lines of line protocol, by bucket, into batches of one request each. Pure: the clock is passed in."""
 
 from dataclasses import dataclass, field
 
 MAX_LINES = 5_000
-"""More lines a request gain nothing: the server takes 134,000 points/s at 5,000 lines and 116,000 at 10,000."""
+"""Larger requests gain nothing: the server takes 134,000 points/s at 5,000 lines and 116,000 at 10,000."""
 
 MAX_AGE_NS = 200_000_000
-"""What batching may add to the time from the exchange's frame to a queryable point."""
+"""The most that batching may add to the time from the exchange's frame to a queryable point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The lines of one write request, each one point without its newline, in the order they came."""
+    """The lines of one write request, each one point without its newline, in the order they arrived."""
 
     bucket: str
     lines: tuple[str, ...]
@@ -24,12 +24,12 @@ class _Open:
 
 
 class Batcher:
-    """One open batch per bucket; it closes when it is full or when its first line has waited long enough."""
+    """One open batch per bucket; it closes when it is full or its first line has waited long enough."""
 
     def __init__(self, *, max_lines: int = MAX_LINES, max_age_ns: int = MAX_AGE_NS) -> None:
         self._max_lines = max_lines
         self._max_age_ns = max_age_ns
-        self._open: dict[str, _Open] = {}  # by opening time, since dicts keep the order of insertion
+        self._open: dict[str, _Open] = {}  # by opening time, since dicts keep insertion order
 
     @property
     def points(self) -> int:
@@ -37,7 +37,7 @@ class Batcher:
         return sum(len(batch.lines) for batch in self._open.values())
 
     def add(self, bucket: str, line: str, now_ns: int) -> Batch | None:
-        """Add a line; the batch it filled, if it filled one. `now_ns` is monotonic time."""
+        """Add a line; return the batch if this line filled it. `now_ns` is monotonic time."""
         batch = self._open.get(bucket)
         if batch is None:
             batch = self._open[bucket] = _Open(now_ns)
@@ -45,12 +45,12 @@ class Batcher:
         return self._close(bucket) if len(batch.lines) >= self._max_lines else None
 
     def due(self, now_ns: int) -> list[Batch]:
-        """Close and return the batches whose first line came `max_age_ns` ago or earlier."""
+        """Close and return the batches whose first line arrived at least `max_age_ns` ago."""
         old = [bucket for bucket, batch in self._open.items() if now_ns - batch.opened_ns >= self._max_age_ns]
         return [self._close(bucket) for bucket in old]
 
     def next_due_ns(self) -> int | None:
-        """When `due` will next have something to return, if no line comes before; None with nothing open."""
+        """When `due` will next have something to return if no line arrives before; None if no batch is open."""
         oldest = next(iter(self._open.values()), None)
         return None if oldest is None else oldest.opened_ns + self._max_age_ns
 

@@ -1,11 +1,11 @@
-"""From the spool into one store: the oldest file of each bucket, until the store has it.
+"""Delivers the spool to one store: the oldest file of each bucket first, until the store has it.
 
-    claim -> read and check -> write --> Written: tell on_delivered, remove the file
+    claim -> read and check -> write --> Written: call on_delivered, remove the file
                    |             |-----> TooLarge, BadRequest, Partial: halve down to the bad lines, to rejected/
-                   |             '-----> Retry: wait, and begin with the oldest file again
+                   |             '-----> Retry: wait, and start again with the oldest file
                    '-> damaged: to rejected/
 
-Every path may be taken twice: the same points written again are the same points.
+Every step may be repeated: writing the same points again does not change the store.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_DELAY_SECONDS = 0.25
 LONGEST_DELAY_SECONDS = 5.0
-"""One small request per bucket every few seconds costs a sick store nothing and finds a well one soon."""
+"""One small request per bucket every few seconds does not burden a failing store and soon notices that it is back."""
 LONGEST_RETRY_AFTER_SECONDS = 300.0
-"""A store that asks for more is asked again all the same: it may have been told wrong."""
+"""Caps the wait a store asks for, which may be wrong."""
 
 type Write = Callable[[str, bytes], Awaitable[Outcome]]
 type OnDelivered = Callable[[str, Sequence[str]], Awaitable[None]]
@@ -44,11 +44,11 @@ def _ignore_attempt(_bucket: str, _outcome: Outcome, _seconds: float) -> None:
 
 
 class Deliverer:
-    """Delivers the spool of one store, each bucket on its own, so that a poisoned bucket blocks no other.
+    """Delivers the spool of one store, each bucket independently, so that bad points in one bucket block no other.
 
-    `write` is WriteClient.write. `on_delivered(bucket, lines)` is awaited for lines the store has, before their file
-    is removed; if it raises OSError the file is kept and tried again. `on_attempt(bucket, outcome, seconds)` sees every
-    request.
+    `write` is WriteClient.write. `on_delivered(bucket, lines)` is awaited for lines the store has, before their file is
+    removed; if it raises OSError, the file is kept and tried again. `on_attempt(bucket, outcome, seconds)` is called
+    for every request.
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class Deliverer:
 
     @property
     def waiting_for(self) -> dict[str, Retry]:
-        """By bucket, why delivery waits; empty while all is well."""
+        """Why delivery waits, by bucket; empty if nothing is wrong."""
         return dict(self._outage.open)
 
     def wake(self, bucket: str) -> None:
-        """Something for this bucket came into the spool. To be called in the event loop's thread."""
+        """Note that the spool has something for this bucket. Must be called in the event loop's thread."""
         if bucket not in self._arrived:
             self._arrived[bucket] = asyncio.Event()
             self._new_bucket.set()
         self._arrived[bucket].set()
 
     async def run(self) -> None:
-        """Deliver what waits and what comes, until cancelled; it may be run again afterwards."""
+        """Deliver what is waiting and what arrives, until cancelled; may be run again afterwards."""
         for bucket in self._spool.buckets(self._store):
             self.wake(bucket)
         started: set[str] = set()
@@ -122,13 +122,13 @@ class Deliverer:
                 await self._sleep(delay_seconds(backoff, problem.retry_after_seconds))
 
     async def _deliver(self, file: SpoolFile) -> Retry | None:
-        """Send one file and take it out of the spool; the answer that says it has to stay, if there is one."""
+        """Send one file and remove it from the spool; return the outcome if it has to stay."""
         try:
             body = await asyncio.to_thread(self._spool.read, file)
         except Damaged as damage:
             await asyncio.to_thread(self._spool.set_aside, file)
-            logger.error(  # noqa: TRY400 - one line says it all
-                "spool file %s of store %s is damaged, %d points: %s", file.name, self._store, file.points, damage
+            logger.error(  # noqa: TRY400 - the message is enough
+                'spool file damaged file=%s store=%s points=%d error="%s"', file.name, self._store, file.points, damage
             )
             return None
         refused: list[tuple[str, str]] = []
@@ -141,7 +141,7 @@ class Deliverer:
             )
             reason = refused[0][1]
             logger.error(
-                "store %s refused %d of %d points, kept in %s: %s",
+                'points rejected store=%s rejected=%d of=%d file=%s error="%s"',
                 self._store,
                 len(refused),
                 file.points,
@@ -152,10 +152,10 @@ class Deliverer:
         return None
 
     async def _send(self, bucket: str, body: Body, refused: list[tuple[str, str]]) -> Retry | None:
-        """Write a body, halving it where the store refuses it, until only bad lines are left: they go into `refused`.
+        """Write a body, halving it if the store refuses it, until only the bad lines remain: they go into `refused`.
 
-        Halves are sent in order, because of two lines for the same point the later one counts. A Partial is halved
-        too: its number is that of one shard, even if points of several were dropped (measured on InfluxDB 2.7.12).
+        Halves are sent in order, because the later of two lines for the same point counts. A Partial is halved, too:
+        its number covers one shard, even if points of several were dropped (measured on InfluxDB 2.7.12).
         """
         parts: list[tuple[str, ...]] = [body.lines]
         while parts:
@@ -183,7 +183,7 @@ class Deliverer:
 
 
 class Outage:
-    """Tells the start and the end of an outage of one store in one line each, and each new reason in between."""
+    """Logs the start and the end of an outage of one store in one line each, and each new reason in between."""
 
     def __init__(self, store: str, clock: Callable[[], float]) -> None:
         self._store = store
@@ -193,25 +193,25 @@ class Outage:
         self.open: dict[str, Retry] = {}
 
     def goes_on(self, bucket: str, problem: Retry) -> None:
-        """A file of this bucket has to stay."""
+        """A file of this bucket could not be delivered."""
         if not self.open:
             self._began = self._clock()
         self.open[bucket] = problem
         if problem.reason not in self._told:
             self._told.add(problem.reason)
             logger.warning(
-                "store %s does not take bucket %s, its points wait in the spool: %s",
+                'store write failed store=%s bucket=%s error="%s"',
                 self._store,
                 bucket,
                 problem.message,
             )
 
     def ended(self, bucket: str) -> None:
-        """A file of this bucket was taken."""
+        """A file of this bucket was delivered."""
         if self.open.pop(bucket, None) is None or self.open:
             return
         self._told.clear()
-        logger.warning("store %s takes points again after %.0f s", self._store, self._clock() - self._began)
+        logger.warning("store write recovered store=%s outage_seconds=%.0f", self._store, self._clock() - self._began)
 
 
 def _compress(lines: Sequence[str]) -> bytes:

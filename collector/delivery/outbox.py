@@ -1,20 +1,20 @@
-"""Where points go on their way to every store: what of the writer everyone else needs."""
+"""Where points go on their way to every store: the part of the writer that other modules need."""
 
 from typing import Protocol
 
 
 class Outbox(Protocol):
-    """Takes lines and makes them durable for every store. `Writer` is the one of the product."""
+    """Takes lines and makes them durable for every store. `Writer` is the implementation."""
 
     @property
     def queue_free(self) -> int:
         """How many more lines the queue would take now."""
 
     def put_nowait(self, bucket: str, line: str) -> bool:
-        """Accept one line (one point, no newline); False if there is no room for it."""
+        """Accept one line (one point, no newline); return False if there is no room for it."""
 
     async def flush(self) -> None:
-        """Return when everything accepted so far survives the process."""
+        """Return once everything accepted so far would survive a crash of the process."""
 
     async def drained(self, store: str) -> None:
-        """Return when everything that waits for that store now has left, delivered or given up."""
+        """Return once everything now waiting for that store has been delivered or given up."""

@@ -1,10 +1,10 @@
-"""The points law of one store: every point is somewhere, at every instant.
+"""The points law of one store: every point is accounted for at every instant.
 
     produced + recovered_from_spool
         = acknowledged + rejected + dropped{reason} + in_queue + in_batch + in_spool
 
-Each method of PointCounters moves points from one place to another under one lock, so the law cannot be broken by
-a thread that is half way, nor read while one is. What a SIGKILL takes from queue and batch dies with its counters.
+Each method of PointCounters moves points from one place to another under one lock, so no thread can see or leave the
+counters in between. What a SIGKILL takes from queue and batch is lost together with its counters.
 """
 
 import threading
@@ -18,7 +18,7 @@ DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
 @dataclass(frozen=True, slots=True)
 class PointTotals:
-    """One consistent reading of a store's counters, in points since the process started."""
+    """A consistent snapshot of a store's counters, in points since the process started."""
 
     produced: int
     recovered_from_spool: int
@@ -31,7 +31,7 @@ class PointTotals:
 
     @property
     def unaccounted(self) -> int:
-        """The points the law cannot explain: 0, or a bug."""
+        """Points that the law does not account for: 0, or a bug."""
         came = self.produced + self.recovered_from_spool
         went = self.acknowledged + self.rejected + sum(self.dropped.values())
         return came - went - self.in_queue - self.in_batch - self.in_spool
@@ -64,25 +64,25 @@ class PointCounters:
             self._dropped["queue_full"] += points
 
     def batched(self, points: int) -> None:
-        """Points went from the queue into an open batch."""
+        """Points moved from the queue into an open batch."""
         with self._lock:
             self._in_queue -= points
             self._in_batch += points
 
     def spooled(self, points: int) -> None:
-        """A batch became a file of the spool."""
+        """A batch became a spool file."""
         with self._lock:
             self._in_batch -= points
             self._in_spool += points
 
     def recovered(self, points: int) -> None:
-        """A file that an earlier process left was found in the spool."""
+        """The spool had a file left by an earlier process."""
         with self._lock:
             self._recovered += points
             self._in_spool += points
 
     def settled(self, *, acknowledged: int, rejected: int) -> None:
-        """A file left the spool: the store has `acknowledged` points of it and refused the others for good."""
+        """A file left the spool: the store has `acknowledged` of its points and refused the others permanently."""
         with self._lock:
             self._in_spool -= acknowledged + rejected
             self._acknowledged += acknowledged

@@ -1,4 +1,4 @@
-"""Rows of the exchange that cannot be a candle: kept as text for the operator, and logged once each."""
+"""Rows of the exchange that cannot be candles: kept as text for the operator, and logged once each."""
 
 import asyncio
 import logging
@@ -10,20 +10,20 @@ log = logging.getLogger(__name__)
 
 
 class Quarantine:
-    """Keeps such rows among what is rejected. They are stored nowhere, told to no reader, and asked for again."""
+    """Keeps such rows in the rejected folder. They are not stored, not sent to readers, and are requested again."""
 
     def __init__(self, rejected: Rejected) -> None:
         self._rejected = rejected
 
     async def keep(self, pair: str, timeframe: str, row: Kline, reason: str) -> None:
-        """Keep a row; one that is kept already is passed over in silence. Never raises for what a disk does."""
+        """Keep a row; one that is already kept is ignored. Never raises on disk errors."""
         where = f"pair={pair} timeframe={timeframe} open_ms={row.open_time_ms}"
         try:
             path = await asyncio.to_thread(
                 self._rejected.keep_row, pair, timeframe, row.open_time_ms, row, f"{where} {reason}"
             )
         except OSError as error:
-            log.warning("the exchange's row cannot be a candle, and cannot be kept (%s) %s %s", error, where, reason)
+            log.warning('candle row invalid %s reason="%s" error="%s"', where, reason, error)
             return
         if path is not None:
-            log.warning("the exchange's row cannot be a candle, kept in %s %s %s", path, where, reason)
+            log.warning('candle row invalid %s file=%s reason="%s"', where, path, reason)

@@ -1,8 +1,8 @@
-"""What no store will ever take, kept for the operator: <spool>/rejected/<store>/<bucket>/. Blocking calls.
+"""What no store will ever accept, kept for the operator: <spool>/rejected/<store>/<bucket>/. Blocking calls.
 
 Bad lines are plain line protocol under comment lines that give the store's reason, so `cat` shows them and, once they
-are mended, `curl --data-binary @FILE` sends them. Damaged spool files are moved here as they were found. Rows of the
-exchange that cannot be a candle are JSON under a comment that says why: <spool>/rejected/exchange/<interval>/.
+are corrected, `curl --data-binary @FILE` sends them. Damaged spool files are moved here unchanged. Rows of the exchange
+that cannot be candles are JSON under a comment with the reason: <spool>/rejected/exchange/<interval>/.
 """
 
 import json
@@ -17,7 +17,7 @@ OF_EXCHANGE = "exchange"
 
 
 class Rejected:
-    """A bounded folder: when it holds more than `max_files` or `max_bytes`, the files kept longest go. Thread-safe."""
+    """A bounded folder: beyond `max_files` or `max_bytes`, the files kept longest are removed. Thread-safe."""
 
     def __init__(self, root: Path, *, max_bytes: int = 64 * 1024 * 1024, max_files: int = 1_000) -> None:
         self._root = root
@@ -26,7 +26,7 @@ class Rejected:
         self._trimming = threading.Lock()
 
     def keep_lines(self, store: str, bucket: str, sequence: int, refused: Sequence[tuple[str, str]]) -> Path:
-        """Write the refused lines, each with the store's reason. The same file sent again gives the same name."""
+        """Write the refused lines, each with the store's reason. The name is the same if the file is sent again."""
         path = self._folder(store, bucket) / f"{sequence:016d}-{len(refused)}.lp"
         text: list[str] = []
         reason_above = None
@@ -40,7 +40,7 @@ class Rejected:
         return path
 
     def keep_file(self, store: str, bucket: str, damaged: Path) -> Path:
-        """Move a damaged file here; where it went."""
+        """Move a damaged file here; return its new path."""
         path = self._folder(store, bucket) / f"{damaged.name}.damaged"
         damaged.replace(path)
         fsync_folder(path.parent)
@@ -48,7 +48,7 @@ class Rejected:
         return path
 
     def keep_row(self, pair: str, timeframe: str, open_time_ms: int, row: Sequence[object], reason: str) -> Path | None:
-        """Write a row of the exchange with what is wrong with it; None if this very row is kept already."""
+        """Write a row of the exchange with the reason; return None if this very row is already kept."""
         text = json.dumps(list(row), ensure_ascii=False)
         name = f"{pair.replace('/', '-').replace(':', '-')}-{open_time_ms}-{zlib.crc32(text.encode()):08x}.json"
         path = self._folder(OF_EXCHANGE, timeframe) / name
@@ -71,7 +71,7 @@ class Rejected:
         kept = [(path.stat(), path) for path in self._root.rglob("*") if path.is_file()]
         kept.sort(
             key=lambda entry: (entry[0].st_ctime_ns, entry[1].name)
-        )  # ctime: a move counts, a damaged file's age does not
+        )  # ctime: what counts is when a file was moved here, not how old a damaged file is
         size_bytes = sum(status.st_size for status, _ in kept)
         while len(kept) > 1 and (len(kept) > self._max_files or size_bytes > self._max_bytes):
             status, path = kept.pop(0)

@@ -1,4 +1,4 @@
-"""What waits in the spool, held in memory so that nobody lists a folder of 100,000 files. Pure; not thread-safe."""
+"""Index of the spool in memory, so that no one lists a folder of 100,000 files. Pure; not thread-safe."""
 
 import re
 from collections import deque
@@ -22,12 +22,12 @@ class SpoolFile:
 
     @property
     def name(self) -> str:
-        """`<sequence>-<points>.lp.gz`: a lost file's points are known without opening it."""
+        """`<sequence>-<points>.lp.gz`: the number of points of a lost file is known without opening it."""
         return file_name(self.sequence, self.points)
 
     @classmethod
     def from_name(cls, store: str, bucket: str, name: str, size_bytes: int, written_seconds: float) -> Self | None:
-        """The file that has this name; None if it is no name of ours."""
+        """Return the file with this name; None if the name is not a spool file's."""
         match = _NAME.fullmatch(name)
         if match is None:
             return None
@@ -35,12 +35,12 @@ class SpoolFile:
 
 
 def file_name(sequence: int, points: int) -> str:
-    """The name of a spool file; names sort as their sequences do."""
+    """Return the name of a spool file; names sort like their sequences."""
     return f"{sequence:016d}-{points}.lp.gz"
 
 
 class StoreIndex:
-    """The files that wait for one store, oldest first in each bucket, with their totals kept."""
+    """The files waiting for one store, oldest first in each bucket, and their totals."""
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[SpoolFile]] = {}
@@ -57,7 +57,7 @@ class StoreIndex:
         self.size_bytes += file.size_bytes
 
     def remove(self, file: SpoolFile) -> None:
-        """Take a file out, and its claim with it. Raises ValueError if it is not here."""
+        """Remove a file and its claim. Raises ValueError if it is not here."""
         self._queues[file.bucket].remove(file)
         self._claimed.discard(file)
         self.files -= 1
@@ -65,11 +65,11 @@ class StoreIndex:
         self.size_bytes -= file.size_bytes
 
     def waiting(self, bucket: str) -> list[SpoolFile]:
-        """The files of a bucket, oldest first."""
+        """Return the files of a bucket, oldest first."""
         return list(self._queues.get(bucket, ()))
 
     def claim(self, bucket: str) -> SpoolFile | None:
-        """The oldest file of a bucket, marked so that `oldest_unclaimed` spares it."""
+        """Return the oldest file of a bucket, claimed so that `oldest_unclaimed` spares it."""
         queue = self._queues.get(bucket)
         if not queue:
             return None
@@ -77,24 +77,24 @@ class StoreIndex:
         return queue[0]
 
     def release(self, file: SpoolFile) -> None:
-        """Take the mark off; nothing happens if the file has gone."""
+        """Release the claim; no-op if the file is gone."""
         self._claimed.discard(file)
 
     def oldest(self) -> SpoolFile | None:
-        """The file with the lowest sequence."""
+        """Return the file with the lowest sequence."""
         return min((queue[0] for queue in self._waiting()), key=lambda file: file.sequence, default=None)
 
     def newest(self) -> SpoolFile | None:
-        """The file with the highest sequence."""
+        """Return the file with the highest sequence."""
         return max((queue[-1] for queue in self._waiting()), key=lambda file: file.sequence, default=None)
 
     def oldest_unclaimed(self) -> SpoolFile | None:
-        """The file with the lowest sequence that nobody is sending."""
+        """Return the file with the lowest sequence that is not being sent."""
         heads = (next((file for file in queue if file not in self._claimed), None) for queue in self._waiting())
         return min((head for head in heads if head is not None), key=lambda file: file.sequence, default=None)
 
     def buckets(self) -> list[str]:
-        """The buckets for which something waits."""
+        """Return the buckets that have files waiting."""
         return [bucket for bucket, queue in self._queues.items() if queue]
 
     def _waiting(self) -> Iterator[deque[SpoolFile]]:

@@ -1,4 +1,4 @@
-"""The pump: bounded queue -> batches -> spool, and the word to the deliverers that something came."""
+"""The pump: bounded queue -> batches -> spool; then it wakes the deliverers."""
 
 import asyncio
 import logging
@@ -14,15 +14,15 @@ from collector.delivery.spool import Spool
 logger = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.02
-"""One wake-up for all that comes within it, instead of one for each line."""
+"""One wake-up for all lines that arrive within this time, instead of one per line."""
 DISK_RETRY_SECONDS = 1.0
 POLL_SECONDS = 0.05
 
 
 class Writer:
-    """Takes lines from the event loop's thread without ever making it wait, and makes them durable.
+    """Takes lines from the event loop's thread without ever blocking it, and makes them durable.
 
-    `wake(bucket)` is called in the event loop after a batch of that bucket reached the spool.
+    `wake(bucket)` is called in the event loop after a batch of that bucket has reached the spool.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class Writer:
 
     @property
     def stalled_seconds(self) -> float:
-        """For how long what waits has waited without a step of the pump. Trying a refusing disk again is a step."""
+        """How long waiting lines have gone without a step of the pump. Retrying a failing disk counts as a step."""
         waits = self._queue or self._closed or self._batcher.points
         return (self._clock_ns() - self._stepped_ns) / 1e9 if waits else 0.0
 
     def put_nowait(self, bucket: str, line: str) -> bool:
-        """Accept one line (one point, no newline). False if the queue is full: the point is counted as dropped."""
+        """Accept one line (one point, no newline). Return False if the queue is full: the point counts as dropped."""
         if len(self._queue) >= self._queue_points_max:
             for counters in self._counters:
                 counters.refused(1)
             if not self._refusing:
                 self._refusing = True
-                logger.error("the queue is full: points are dropped until the spool's disk keeps up")
+                logger.error("points dropped reason=queue_full")
             return False
         if not self._queue:
             self._stepped_ns = self._clock_ns()
@@ -79,33 +79,33 @@ class Writer:
         return True
 
     async def run(self) -> None:
-        """Pump until cancelled. A disk that refuses is tried again each second; meanwhile the queue fills."""
+        """Pump until cancelled. A failing disk is retried every second; meanwhile the queue fills."""
         while True:
             await self._arrival_or_due()
             async with self._pumping:
                 await self._pump(flush=False)
 
     async def flush(self) -> None:
-        """Return when everything accepted so far is in the spool; waits for a disk that refuses."""
+        """Return once everything accepted so far is in the spool; waits for a failing disk."""
         async with self._pumping:
             await self._pump(flush=True)
 
     async def drained(self, store: str) -> None:
-        """Return when everything that is in the spool now has left it for that store, delivered or given up."""
+        """Return once everything in the spool now has been delivered to that store or given up."""
         waiting = self._spool.sequences(store)
         newest = waiting[1] if waiting else 0
         while waiting and waiting[0] <= newest:
-            await asyncio.sleep(POLL_SECONDS)  # files leave in threads and by three ways; a look at two numbers is free
+            await asyncio.sleep(POLL_SECONDS)  # files leave in threads and in three ways; comparing two numbers is free
             waiting = self._spool.sequences(store)
 
     async def close(self) -> None:
-        """The last flush, for a stop in order; if the disk refuses, one line says how many points were lost."""
+        """Flush a last time, for an orderly stop; if the disk fails, log how many points were lost."""
         async with self._pumping:
             try:
                 await self._pump(flush=True, give_up=True)
             except OSError as error:
                 lost = len(self._queue) + self._batcher.points + sum(len(batch.lines) for batch in self._closed)
-                logger.error("stopped; the disk did not take the last %d points: %s", lost, error)  # noqa: TRY400
+                logger.error('last flush failed points=%d error="%s"', lost, error)  # noqa: TRY400
 
     async def _arrival_or_due(self) -> None:
         due_ns = self._batcher.next_due_ns()
@@ -131,7 +131,7 @@ class Writer:
                 return
 
     def _fill_batches(self, most: int) -> int:
-        """Move lines from the queue into open batches until one closes; how many."""
+        """Move lines from the queue into open batches until one closes; return how many."""
         moved, now_ns = 0, self._clock_ns()
         self._stepped_ns = now_ns
         while moved < most and not self._closed:
@@ -144,7 +144,7 @@ class Writer:
             counters.batched(moved)
         if self._refusing and len(self._queue) < self._queue_points_max // 2:
             self._refusing = False
-            logger.warning("the queue takes points again")
+            logger.warning("queue accepts points again")
         return moved
 
     async def _put_closed(self, *, give_up: bool) -> None:
@@ -158,7 +158,7 @@ class Writer:
                 self._stepped_ns = self._clock_ns()
                 if not self._disk_failing:
                     self._disk_failing = True
-                    logger.error("the spool cannot be written, points wait: %s", error)  # noqa: TRY400
+                    logger.error('spool write failed error="%s"', error)  # noqa: TRY400
                 await asyncio.sleep(DISK_RETRY_SECONDS)
                 continue
             finally:
@@ -166,12 +166,12 @@ class Writer:
                     self._wake(bucket)
             if self._disk_failing:
                 self._disk_failing = False
-                logger.warning("the spool can be written again")
+                logger.warning("spool write recovered")
             return
 
     def _put_all(self) -> None:
-        # Under a lock of its own: when the task that waits for this thread is cancelled, the thread goes on, and the
-        # next call must find what is left and not put a batch twice.
+        # Under a lock of its own: if the task that awaits this thread is cancelled, the thread carries on, and the next
+        # call must find what is left and not put a batch twice.
         with self._putting:
             while self._closed:
                 self._spool.put(self._closed[0])

@@ -1,8 +1,8 @@
 """One WebSocket connection under our own supervision.
 
-cryptofeed 3.0.1 reconnects 200 times a second after clean closes, never notices a socket that never sends, and doubles
-its delay without a cap (docs/binance.md 3.2). So a session never raises and never ends without pacing the next:
-opening retries by itself, and reading ends a connection that stays silent.
+cryptofeed 3.0.1 reconnects 200 times a second after clean closes, never notices a socket that sends nothing, and
+doubles its delay without a cap (docs/binance.md 3.2). So a session never raises, and never ends without pacing the
+next one: opening retries by itself, and reading ends a connection that stays silent.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from exchange.events import CANDLES
 log = logging.getLogger(__name__)
 
 FIRST_FRAME_SECONDS = 30.0
-"""A connection that has delivered nothing for so long is silent (docs/design.md 5.1)."""
+"""A connection that has delivered nothing for this long is silent (docs/design.md 5.1)."""
 
 QUIET_SECONDS = 200.0
-"""The same for few candle streams: quiet pairs may pause between two closes, not longer."""
+"""The same for a connection of few candle streams: quiet pairs may pause from one close to the next, not longer."""
 
 MANY_STREAMS = 20
 
 
 @dataclass(slots=True)
 class ConnectionTotals:
-    """What the connections of one channel have done, those that are gone included."""
+    """Totals of all connections of one channel, including closed ones."""
 
     opened: int = 0
     ended: Counter[str] = field(default_factory=Counter)
@@ -39,10 +39,10 @@ class ConnectionTotals:
 
 @dataclass(slots=True, eq=False)
 class ConnectionState:
-    """What the metrics and /readyz read of one connection. Times are monotonic seconds.
+    """What the metrics and /readyz read about one connection. Times are monotonic seconds.
 
-    ``retired`` is set by who ends it on purpose. ``totals`` outlive it. ``progressed_at`` is its last frame or attempt,
-    also a failed one.
+    ``retired`` is set by whoever ends it on purpose. ``totals`` outlive it. ``progressed_at`` is the time of its last
+    frame or attempt, including failed ones.
     """
 
     channel: str
@@ -57,19 +57,19 @@ class ConnectionState:
 
     @property
     def delivering(self) -> bool:
-        """Whether the open session has brought a frame, and its silence has not been noticed."""
+        """Whether the open session has delivered a frame and is not known to be silent."""
         return self.open and not self.silent and self.last_frame is not None and self.last_frame >= self.opened_at
 
 
 def silence_limit_seconds(channel: str, streams: int, silence_seconds: float = FIRST_FRAME_SECONDS) -> float:
-    """Seconds without a frame after which a connection is silent: mark prices come each second, candles when traded."""
+    """Seconds without a frame after which a connection is silent: mark prices come every second, candles if traded."""
     if channel == CANDLES and streams < MANY_STREAMS:
         return max(QUIET_SECONDS, silence_seconds)
     return silence_seconds
 
 
 class SupervisedSession:
-    """Opens one connection again and again with back-off, and ends its silence: an `exchange.feed.Session`."""
+    """Opens one connection over and over with back-off, and ends it when silent: an `exchange.feed.Session`."""
 
     def __init__(
         self,
@@ -92,14 +92,14 @@ class SupervisedSession:
         while True:
             self.state.progressed_at = self._monotonic()
             await asyncio.sleep(self._pacing.delay_seconds)
-            # Others may have taken the place waited for: look again before the attempt.
+            # Others may have taken the free place: check again before the attempt.
             while wait := self._attempts.wait_seconds(self._monotonic()):  # noqa: ASYNC110  # time alone opens it
                 await asyncio.sleep(wait)
             self.state.progressed_at = self._monotonic()
             self._attempts.record(self.state.progressed_at)
             try:
                 connection = await dial()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted and logged here, and tried again
+            except Exception as error:  # noqa: BLE001 - any error is counted and logged here, and the attempt repeated
                 self._failed_to_open(error)
                 continue
             self._reported_failure = False
@@ -109,7 +109,7 @@ class SupervisedSession:
             return connection
 
     async def frames(self, connection: ClientConnection) -> AsyncIterator[str | bytes]:
-        """Yield frames until the connection closes or has been silent for its limit."""
+        """Yield frames until the connection closes or reaches its limit of silence."""
         started = self._monotonic()
         delivered = False
         reason = "closed"
@@ -127,14 +127,14 @@ class SupervisedSession:
             reason = f"closed_{error.rcvd.code}" if error.rcvd else "lost"
         except Exception:
             reason = "bug"
-            log.exception("reading failed channel=%s: reconnecting", self.state.channel)
+            log.exception("connection read failed channel=%s", self.state.channel)
         finally:
             self.state.open = False
             self._count_end("planned" if self.state.retired else reason)
             self._pacing.ended(self._monotonic() - started, delivered=delivered)
 
     def _failed_to_open(self, error: Exception) -> None:
-        """Count and report a failed attempt: the exchange or the way to it, or what must not happen ("bug")."""
+        """Count and log a failed attempt: due to the exchange, the network, or something unexpected ("bug")."""
         self._pacing.ended(0, delivered=False)
         expected = isinstance(error, OSError | TimeoutError | WebSocketException)
         refused = isinstance(error, InvalidStatus)
@@ -142,7 +142,7 @@ class SupervisedSession:
         if not self._reported_failure:
             told = f"{error or type(error).__name__}" + (f": {error.__cause__}" if error.__cause__ else "")
             trace = None if expected else error
-            log.warning("cannot connect channel=%s error=%s: retrying", self.state.channel, told, exc_info=trace)
+            log.warning('connect failed channel=%s error="%s"', self.state.channel, told, exc_info=trace)
         self._reported_failure = True
 
     def _heard(self) -> None:
@@ -154,8 +154,7 @@ class SupervisedSession:
     def _fell_silent(self) -> None:
         if not self.state.silent:
             log.warning(
-                "stream silent channel=%s streams=%d: connected and subscribed, but no frame for %.0f s;"
-                " reconnecting, closes are confirmed by REST meanwhile",
+                "stream silent channel=%s streams=%d silent_seconds=%.0f",
                 self.state.channel,
                 self.state.streams,
                 self._limit_seconds,

@@ -1,8 +1,8 @@
-"""All feeds: one set of connections per channel, so that no channel hides another's death, changed while they run.
+"""All feeds: each channel has its own connections, so that none hides that another has failed; they change at runtime.
 
-``add``, ``leave`` and ``resubscribe`` say what is wanted; ``run`` brings the connections there by the steps of
-`groups`. A connection is replaced before the exchange closes it (24 h): the new one delivers before the old one ends,
-and what comes twice meanwhile is filtered as a duplicate.
+``add``, ``leave`` and ``resubscribe`` state what is wanted; ``run`` takes the steps of `plan` that lead there. A
+connection is replaced before the exchange closes it (24 h): the new one delivers before the old one ends, and frames
+that arrive twice meanwhile are filtered as duplicates.
 """
 
 import asyncio
@@ -32,25 +32,25 @@ from exchange.universe import Instrument
 log = logging.getLogger(__name__)
 
 CHANNELS = (CANDLES, MARK_PRICE)
-"""What is streamed, each channel on connections of its own."""
+"""The streamed channels, each on its own connections."""
 
 LIFE_SPREAD = 0.02
-"""By up to this share earlier, drawn for each connection: they are not replaced all at once."""
+"""Each connection is replaced earlier by a random share up to this one, so that they are not all replaced at once."""
 
 AGAIN_LIFE_SECONDS = 3600.0
-"""A second subscription of silent streams is merged with the others after so long."""
+"""How long until a second subscription of silent streams is merged with the others."""
 
 AGAIN_MOST = 3
-"""Connections for second subscriptions, a channel; what falls silent beyond waits for their merging."""
+"""Maximum number of connections per channel for second subscriptions; other silent streams wait until these merge."""
 
 TICK_SECONDS = 0.5
 NEXT_REPLACEMENT_SECONDS = 300.0
-"""After a new connection that did not deliver the old one is kept, and replaced so much later."""
+"""If a new connection does not deliver, the old one is kept, and the next replacement is tried after this time."""
 
 
 @dataclass(slots=True, eq=False)
 class _Line:
-    """One group with its running feed. ``replaces`` ends once this one delivers."""
+    """One group with its running feed. The lines it ``replaces`` end once it delivers."""
 
     id: int
     symbols: tuple[str, ...]
@@ -63,7 +63,7 @@ class _Line:
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
-    """Return what the exchange's streams are verified against: the system's authorities and `ca_file`."""
+    """Return the context that verifies the exchange's streams: the system's authorities plus `ca_file`."""
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
@@ -71,7 +71,7 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
 
 
 class Feeds:
-    """The connections of a changing set of symbols. ``connections`` and ``totals`` are what the metrics read."""
+    """The connections of a changing set of symbols. Metrics read ``connections`` and ``totals``."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class Feeds:
         self.add(symbols)
 
     def add(self, symbols: Iterable[Instrument]) -> None:
-        """Stream these symbols too, on connections of their own until the next replacement."""
+        """Stream these symbols too, on their own connections until the next replacement."""
         for info in symbols:
             self._wanted[info.symbol] = self._known[info.symbol] = info
             self._pair_of[info.symbol] = info.pair
@@ -124,11 +124,11 @@ class Feeds:
             self._wanted.pop(symbol, None)
 
     def resubscribe(self, channel: str, symbols: Iterable[str]) -> None:
-        """Subscribe to these silent streams once more, on a connection of their own."""
+        """Subscribe to these silent streams once more, on a separate connection."""
         self._again[channel].update(self._wanted.keys() & set(symbols))
 
     def delivering_ages_ms(self, channel: str) -> dict[str, int]:
-        """Tell for how long each symbol has been subscribed on a connection that delivers; others are absent."""
+        """Return how long each symbol has been subscribed on a connection that delivers; other symbols are absent."""
         ages: dict[str, int] = {}
         now = self._monotonic()
         for line in self._lines[channel]:
@@ -138,12 +138,12 @@ class Feeds:
         return ages
 
     def is_silent(self, channel: str, symbol: str) -> bool:
-        """Whether a symbol is on silent connections only."""
+        """Whether all connections of a symbol are silent."""
         silent = [line.state.silent for line in self._lines[channel] if symbol in line.symbols]
         return bool(silent) and all(silent)
 
     def feed(self, channel: str, symbols: Sequence[str], state: ConnectionState) -> ExchangeFeed:
-        """Build a feed of these symbols; nothing connects before it runs."""
+        """Build a feed of these symbols; nothing connects until it runs."""
         session = SupervisedSession(state, self._attempts, silence_seconds=self._silence_seconds, random=self._random)
         instruments = [self._known[symbol] for symbol in symbols]
         streams = Streams(channel, instruments, self._url, self._context, self._proxy)
@@ -172,7 +172,7 @@ class Feeds:
         return steps
 
     def _is_due(self, line: _Line, now: float) -> bool:
-        if line.again:  # its sessions end while it is silent: its own age counts, not theirs
+        if line.again:  # its sessions end while it is silent, so its own age counts, not theirs
             return now - line.started_at >= line.life_seconds
         return line.state.open and now - line.state.opened_at >= line.life_seconds
 
@@ -195,7 +195,7 @@ class Feeds:
                  channel, len(step.symbols), len(old), step.symbols[0])  # fmt: skip
 
     def _finish_replacements(self, channel: str) -> None:
-        """Close what a delivering connection replaces; give up a new one that does not deliver."""
+        """Close what a delivering connection replaces; close a new connection that does not deliver."""
         now = self._monotonic()
         for line in [line for line in self._lines[channel] if line.replaces]:
             patience = 2 * silence_limit_seconds(channel, len(line.symbols), self._silence_seconds)
@@ -203,7 +203,7 @@ class Feeds:
                 self._retire(channel, line.replaces)
                 line.replaces = ()
             elif now - line.started_at > patience:
-                log.warning("new connection does not deliver, keeping the old one channel=%s", channel)
+                log.warning("replacement connection silent channel=%s", channel)
                 self._retire(channel, (line,))
                 self._not_before[channel] = now + NEXT_REPLACEMENT_SECONDS
 

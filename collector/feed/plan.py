@@ -1,8 +1,8 @@
-"""Which symbols share a connection, and what is opened, replaced and closed next. Pure.
+"""Which symbols share a connection, and which connections to open, replace and close next. Pure.
 
-A group is the symbols of one connection of one channel. Nothing is ever taken from a running connection: what is added
-gets a connection of its own, what is due or holds a symbol that was left is replaced by a new connection, which takes
-in every other group that fits. So a listing touches no other pair, and small groups do not pile up.
+A group is the symbols of one connection of one channel. A running connection never loses symbols. New symbols get a
+connection of their own. A connection that is due or has an unwanted symbol is replaced by a new one, which takes in
+every other group that fits. So a listing does not affect other pairs, and small groups do not pile up.
 """
 
 from collections.abc import Sequence, Set
@@ -21,7 +21,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Open a connection of ``symbols`` (none if empty) and, once it delivers, close the groups it ``replaces``."""
+    """Open a connection for ``symbols`` (none if empty) and, once it delivers, close the groups it ``replaces``."""
 
     symbols: tuple[str, ...]
     replaces: tuple[int, ...] = ()
@@ -35,10 +35,10 @@ def plan(
     may_replace: bool = True,
     limit: int,
 ) -> list[Step]:
-    """Return the steps that bring ``groups`` nearer to ``wanted``; one replacement at a time.
+    """Return the steps that bring ``groups`` closer to ``wanted``; one replacement at a time.
 
-    ``limit``: streams of one connection. ``again`` are symbols whose streams are silent: they get a second subscription
-    on a connection of their own.
+    ``limit``: streams per connection. ``again``: symbols whose streams are silent; they get a second subscription on a
+    connection of their own.
     """
     held = {symbol for group in groups for symbol in group.symbols}
     missing = [symbol for symbol in wanted if symbol not in held]
@@ -57,7 +57,7 @@ def _replacement(wanted: Sequence[str], groups: Sequence[Group], limit: int) -> 
     symbols = wishes.intersection(first.symbols)
     replaces = [first.id]
     others = [(group.id, wishes.intersection(group.symbols)) for group in groups if group is not first]
-    # Those that add least come first: a second subscription of the same symbols adds nothing.
+    # Groups that add the fewest symbols come first; a second subscription of the same symbols adds none.
     for group_id, more in sorted(others, key=lambda other: (len(other[1] - symbols), other[0])):
         if len(symbols | more) <= limit:
             symbols |= more

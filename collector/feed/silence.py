@@ -1,6 +1,6 @@
-"""Notices pairs whose own stream is silent while its connection delivers, has them subscribed again, and serves marks.
+"""Detects pairs whose stream is silent while its connection delivers, resubscribes them, and fetches mark prices.
 
-A silent stream is not a stale pair: closes are confirmed by REST within seconds, and mark prices are asked for here.
+A pair with a silent stream is not stale: closes are confirmed by REST within seconds, mark prices are requested here.
 """
 
 import asyncio
@@ -22,24 +22,24 @@ from marketdata.thresholds import STALE_MS
 log = logging.getLogger(__name__)
 
 CLOSES_UNHEARD = 3
-"""So many candles with trades in a row that only REST brought, and no frame since: the stream is silent."""
+"""A stream is silent after this many candles with trades in a row that only REST delivered, and no frame since."""
 
 MARK_UNSERVED_MS = 20_000
 SERVE_SECONDS = 30.0
 SERVE_SINGLY = 5
-"""Up to so many mark prices are asked for one by one (weight 1 each), more all at once (10): 20 a minute at most."""
+"""Up to this many mark prices are requested one by one (weight 1 each), more all at once (10): 20 a minute at most."""
 
 AGAIN_SECONDS = 3600.0
-"""A stream that is still silent is subscribed to anew after so long; its second connection retries by itself."""
+"""How long until a stream that is still silent is resubscribed; its second connection retries by itself."""
 
 TICK_SECONDS = 5.0
 ASLEEP_SECONDS = 15.0
-"""After so long without a look the process was stopped, or starved, and has frames to read before it may judge."""
+"""A longer pause between two looks means that the process was stopped or starved and must first catch up on frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Pairs whose stream fell silent, or delivers again, since the judgment before."""
+    """Pairs whose stream fell silent, or delivers again, since the previous verdict."""
 
     silent: tuple[str, ...] = ()
     delivering: tuple[str, ...] = ()
@@ -49,16 +49,16 @@ class Verdict:
 class SilentStreams:
     """The silent pairs of one channel. Pure. Times are the exchange's, UTC ms.
 
-    A pair falls silent only while subscribed on a connection that delivers: that of a dead connection is told by the
-    connection. It delivers again with its next frame.
+    A pair falls silent only while subscribed on a connection that delivers; silent connections are detected by the
+    connection itself. It delivers again with its next frame.
     """
 
     channel: str
     silent: dict[str, int] = field(default_factory=dict)
-    """When each was last heard."""
+    """When each one's last frame arrived."""
 
     def judge(self, now_ms: int, pairs: Mapping[str, PairFreshness], subscribed_ms: Mapping[str, int]) -> Verdict:
-        """Judge ``pairs``; ``subscribed_ms``: since when each is subscribed on a connection that delivers."""
+        """Judge ``pairs``; ``subscribed_ms``: since when each has been subscribed on a connection that delivers."""
         delivering = [
             pair
             for pair, heard_ms in self.silent.items()
@@ -79,31 +79,31 @@ class SilentStreams:
     def _is_silent(self, now_ms: int, fresh: PairFreshness, quiet_from_ms: int) -> bool:
         if self.channel == MARK_PRICE:
             return now_ms - quiet_from_ms > STALE_MS
-        # Quiet pairs send nothing for minutes; but a candle with trades has frames, all of them within it.
+        # Quiet pairs send nothing for minutes, but every candle with trades has frames before it closes.
         return sum(open_ms >= quiet_from_ms for open_ms in fresh.rest_closes) >= CLOSES_UNHEARD
 
 
 @dataclass(slots=True)
 class Awake:
-    """Since when this process has been looking without a break, in the exchange's time (ms). Pure.
+    """Since when this process has been looking without a break, in exchange time (ms). Pure.
 
-    What was not heard while the process itself stood still is no silence of a stream.
+    Frames missed while the process itself stood still do not make a stream silent.
     """
 
     since_ms: int = 0
     _looked_seconds: float | None = None
 
     def look(self, monotonic_seconds: float, now_ms: int) -> None:
-        """Note that it looks now."""
+        """Note that the process is looking now."""
         if self._looked_seconds is not None and monotonic_seconds - self._looked_seconds > ASLEEP_SECONDS:
             self.since_ms = now_ms
         self._looked_seconds = monotonic_seconds
 
 
 class SilenceWatch:
-    """Judges every second, asks the feeds for second subscriptions, and serves mark prices by REST meanwhile.
+    """Judges every 5 s, asks the feeds for second subscriptions, and fetches mark prices by REST meanwhile.
 
-    ``watched`` and ``states`` are read as they change; halted pairs are silent by right.
+    ``watched`` and ``states`` change while it runs; halted pairs are expected to be silent.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class SilenceWatch:
         self._awake = Awake()
 
     def is_silent(self, channel: str, pair: str) -> bool:
-        """Whether the pair's own stream is silent, or the connection it is on."""
+        """Whether the pair's stream is silent, or all the connections it is on."""
         info = self._watched.get(pair)
         return pair in self.streams[channel].silent or (
             info is not None and self._feeds.is_silent(channel, info.symbol)
@@ -154,8 +154,7 @@ class SilenceWatch:
         verdict = streams.judge(now_ms, pairs, subscribed_ms)
         if verdict.silent:
             log.warning(
-                "stream silent channel=%s pairs=%d first=%s: its connection delivers, this does not; subscribing again,"
-                " REST serves it meanwhile",
+                "stream silent channel=%s pairs=%d first=%s",
                 channel,
                 len(verdict.silent),
                 verdict.silent[0],
@@ -190,7 +189,7 @@ class SilenceWatch:
                 rows = await self._ask(list(pair_of))
             except ExchangeError as error:
                 if not self._trouble:
-                    log.warning("mark prices cannot be served by REST: %s", error)
+                    log.warning('mark price request failed error="%s"', error)
                 self._trouble = True
                 continue
             self._trouble = False

@@ -1,7 +1,7 @@
-"""Follows the exchange's list of symbols: what is listed is collected, what is delisted is left, what is halted waits.
+"""Follows the exchange's list of symbols: collects listed ones, drops delisted ones, waits for halted ones.
 
-exchangeInfo each minute -> Members (pure: what has changed) -> ingest, feeds, and the mapping of watched pairs,
-                                                                which confirmer and repair read
+exchangeInfo every minute -> Members (pure: what has changed) -> ingest, feeds, and the mapping of watched pairs,
+                                                                 which confirmer and repair read
 """
 
 import asyncio
@@ -31,24 +31,24 @@ DELISTED: PairState = "delisted"
 STATES: tuple[PairState, ...] = (LISTED, HALTED, DELISTED)
 
 ANSWERS_WITHOUT = 3
-"""A symbol that so many answers in a row do not list is delisted."""
+"""A symbol missing from this many responses in a row is delisted."""
 
 AT_ONCE = 0.10
-"""No answer is believed that delists a larger share of the pairs (one is always believed)."""
+"""A response that delists a larger share of the pairs is not believed (a single pair always is)."""
 
 EVERY_SECONDS = 60.0
 TICK_SECONDS = 1.0
 END_MS = CLOSE_DEADLINE_MS + 60_000
-"""So long after its close the last candle of a delisted pair is waited for."""
+"""How long to wait for the last candle of a delisted pair after its close."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What an answer changes. ``doubted``: so many symbols it would delist, more than is believed."""
+    """What a response changes. ``doubted``: how many symbols it would delist, if too many to be believed."""
 
     listed: tuple[Instrument, ...] = ()
     dated: tuple[Instrument, ...] = ()
-    """Watched ones whose date of listing has changed: a correction, or another coin under the ticker."""
+    """Watched pairs whose listing date has changed: a correction, or another coin under the same ticker."""
     delisted: tuple[Instrument, ...] = ()
     halted: tuple[str, ...] = ()
     resumed: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Changes:
 
 
 class Members:
-    """The pairs we collect and their states, judged by each answer of the exchange. Pure."""
+    """The pairs we collect and their states, updated by each response of the exchange. Pure."""
 
     def __init__(self, watched: Iterable[Instrument]) -> None:
         self._watched = {info.symbol: info for info in watched}
@@ -64,7 +64,7 @@ class Members:
         self.states: dict[str, PairState] = {info.pair: LISTED for info in self._watched.values()}
 
     def judge(self, universe: Universe, wanted: Sequence[Instrument]) -> Changes:
-        """Take in an answer; ``wanted`` are the symbols in it that are to be collected."""
+        """Take in a response; ``wanted`` are the symbols in it that should be collected."""
         unreadable = {row.symbol for row in universe.invalid}
         rows = {symbol: universe.symbols.get(symbol) for symbol in self._watched if symbol not in unreadable}
         absent = [symbol for symbol, row in rows.items() if row is None or not row.ours]
@@ -94,7 +94,7 @@ class Members:
         return info
 
     def _trading(self, universe: Universe) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Note who is halted; returns the pairs that are newly halted and those that trade again."""
+        """Update which pairs are halted; return the newly halted ones and those that trade again."""
         halted: list[str] = []
         resumed: list[str] = []
         for symbol, info in self._watched.items():
@@ -109,11 +109,11 @@ class Members:
 
 
 class UniverseWatch:
-    """Asks for the universe and carries the changes out.
+    """Requests the universe and applies the changes.
 
-    ``watched`` (pairs to symbols) is changed in place. ``wanted`` picks what is to be collected of a universe;
-    ``unreadable`` hears of the rows that cannot be read, ``on_answer`` every believed exchangeInfo, ``on_listed`` of
-    the pairs that are to be filled.
+    ``watched`` (instruments by pair) is changed in place. ``wanted`` picks the symbols of a universe to collect.
+    ``unreadable`` receives the rows that cannot be read, ``on_answer`` every believed exchangeInfo, ``on_listed`` the
+    pairs to fill.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class UniverseWatch:
         self._on_answer = on_answer
         self._on_listed = on_listed
         self._every_seconds = every_seconds
-        self._last_open_ms: dict[str, int] = {}  # of delisted pairs whose last candle is still owed
+        self._last_open_ms: dict[str, int] = {}  # of delisted pairs whose last candle is still expected
         self._trouble = False
         self._doubted = False
 
@@ -160,7 +160,7 @@ class UniverseWatch:
             listing = await self._client.listing(priority=Priority.UNIVERSE)
         except ExchangeError as error:
             if not self._trouble:
-                log.warning("the universe cannot be asked for, the pairs stay as they are: %s", error)
+                log.warning('exchangeInfo request failed error="%s"', error)
             self._trouble = True
             return
         self._trouble = False
@@ -172,22 +172,22 @@ class UniverseWatch:
             self._unreadable.learn(universe.invalid)
             self._on_answer(listing.answer)
         for pair in changes.halted:
-            log.warning("pair is halted pair=%s", pair)
+            log.warning("pair halted pair=%s", pair)
         for pair in changes.resumed:
-            log.info("pair trades again pair=%s", pair)
+            log.info("pair resumed pair=%s", pair)
             self._ingest.resume(pair, first_watched_open_ms(self._ingest.clock.now_ms()))
         for info in changes.delisted:
             self._leave(info)
         for info in changes.listed:
             self._collect(info)
         for info in changes.dated:
-            log.info("pair has another date of listing, looking for its first candle pair=%s", info.pair)
+            log.info("listing date changed pair=%s", info.pair)
             self._watched[info.pair] = info
         if to_fill := (*changes.listed, *changes.dated):
             self._on_listed(to_fill)
 
     def _collect(self, info: Instrument) -> None:
-        log.info("pair is listed, collecting it pair=%s", info.pair)
+        log.info("pair listed pair=%s", info.pair)
         self._last_open_ms.pop(info.pair, None)
         self._watched[info.pair] = info
         first_ms = first_watched_open_ms(self._ingest.clock.now_ms())
@@ -195,12 +195,12 @@ class UniverseWatch:
         self._feeds.add([info])
 
     def _leave(self, info: Instrument) -> None:
-        log.warning("pair is delisted, leaving it after its last candle pair=%s", info.pair)
+        log.warning("pair delisted pair=%s", info.pair)
         self._last_open_ms[info.pair] = forming_open_ms(self._ingest.clock.now_ms())
         self._feeds.leave([info.symbol])
 
     def _end_delisted(self) -> None:
-        """Stop expecting candles of delisted pairs: the last is final, or does not come."""
+        """Stop expecting candles of delisted pairs whose last candle is final or overdue for too long."""
         now_ms = self._ingest.clock.now_ms()
         for pair, last_open_ms in list(self._last_open_ms.items()):
             is_final = self._ingest.finality.next_open_ms(pair) > last_open_ms
@@ -208,21 +208,20 @@ class UniverseWatch:
                 del self._last_open_ms[pair]
                 self._watched.pop(pair, None)
                 self._ingest.unwatch(pair)
-                log.info("pair is left pair=%s last_candle=%s", pair, "final" if is_final else "never came")
+                log.info("pair dropped pair=%s last_candle=%s", pair, "final" if is_final else "missing")
 
     def _tell_doubt(self, doubted: int) -> None:
         if doubted and not self._doubted:
             log.error(
-                "exchangeInfo would delist %d pairs at once: not believed, all pairs are kept."
-                " If they are gone indeed, restart the collector",
+                'mass delisting ignored pairs=%d hint="if they are gone, restart the collector"',
                 doubted,
             )
         self._doubted = bool(doubted)
 
 
 def first_watched_open_ms(exchange_time_ms: int) -> int:
-    """Open time of the first candle to expect of a pair watched from now on.
+    """Return the open time of the first candle to expect for a pair watched from now on.
 
-    A candle that closed a moment ago is still the stream's or the confirmer's: its closing frame is on its way.
+    A candle that has just closed is still left to the stream or the confirmer: its closing frame is on its way.
     """
     return forming_open_ms(exchange_time_ms - CLOSE_DEADLINE_MS - 1)

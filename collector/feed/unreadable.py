@@ -1,7 +1,7 @@
-"""Symbols that may be ours and whose rows of exchangeInfo cannot be read: told in one line, and again when they change.
+"""Symbols that may be ours but have unreadable rows in exchangeInfo: logged in one line, and again when they change.
 
-Such a symbol is not collected: without its kind it might be a stock, without its precision its numbers could not be
-judged. One that is collected already goes on.
+Such a symbol is not collected: without its kind it might be a stock, and without its precision its numbers could not
+be checked. A pair that is already collected continues.
 """
 
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def described(rows: Iterable[InvalidRow]) -> str:
-    """Return one line that names every symbol by the reason why its row cannot be read. Pure."""
+    """Return one line that names every symbol, grouped by the reason why its row cannot be read. Pure."""
     by_reason: dict[str, list[str]] = {}
     for row in rows:
         by_reason.setdefault(row.reason, []).append(_shown(row.symbol))
@@ -21,28 +21,28 @@ def described(rows: Iterable[InvalidRow]) -> str:
 
 
 class Unreadable:
-    """The rows of the newest answer. `rows` is what the metrics read."""
+    """The unreadable rows of the newest response. The metrics read `rows`."""
 
     def __init__(self) -> None:
         self.rows: Sequence[InvalidRow] = ()
 
     def learn(self, rows: Sequence[InvalidRow]) -> None:
-        """Take those of an answer; logs if they are others than those of the answer before."""
+        """Take in the rows of a response; log them if they differ from the previous ones."""
         before, self.rows = self.rows, rows
         if set(before) == set(rows):
             return
         if rows:
             log.warning(
-                "symbols that may be ours cannot be read, those not collected yet are left out symbols=%d: %s",
+                'symbols unreadable symbols=%d reason="%s"',
                 len(rows),
                 described(rows),
             )
         else:
-            log.info("every symbol that may be ours can be read again")
+            log.info("symbols readable again")
 
 
 def _shown(symbol: str) -> str:
-    """The exchange's text, fit for a line of a log."""
+    """Return the exchange's text in a form fit for a log line."""
     if not symbol:
         return "a row without a name"
     return symbol if symbol.isprintable() else repr(symbol)

@@ -1,8 +1,8 @@
-"""Settled funding rates by REST: after each hour what settled in it, and once an hour whatever a store lacks.
+"""Settled funding rates by REST: after each hour those that settled in it, and once an hour any that a store lacks.
 
-The stores say what they hold, `settlement` (pure) what they seem to lack and in which requests to ask for it. What
-comes goes the way of every point. So a start, an outage and a rate that came late are one path, and a second time is
-free.
+The stores report what they hold; `settlement` (pure) finds what they seem to lack and which requests to make. Rates
+take the same path as every point. So a start, an outage and a late rate are handled alike, and repeating a step does no
+harm.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ from service.backoff import Backoff
 log = logging.getLogger(__name__)
 
 SETTLED_AFTER_MS = 20_000
-"""A rate is asked for this long after its hour: later than the burst of closing candles, which has the hour as well."""
+"""How long after its hour a rate is requested: later than the burst of closing candles, which the hour has, too."""
 
 LOOKS_SECONDS = (0.0, 30.0, 60.0, 120.0, 300.0)
-"""Pauses before each look at an hour that is not whole yet; what is late then is left to the look at the history."""
+"""Pauses before each look at an hour that is not complete yet; anything later is left to the check of the history."""
 
 HISTORY_AT_MS = 20 * MINUTE_MS
-"""When in the hour the whole history is looked at."""
+"""When in the hour the whole history is checked."""
 
 ROUNDS = 4
-"""What came may show that a neighboring stretch lacks some, too: 8 h, then 4, 2 and 1."""
+"""New rates may show that a neighboring stretch lacks some, too: 8 h, then 4, 2 and 1."""
 
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 120.0
@@ -47,11 +47,11 @@ type Held = dict[str, dict[int, int]]
 """By pair: the funding time a store has for each slot."""
 
 type Lacking = dict[str, list[Stretch]]
-"""By pair: what to ask about."""
+"""By pair: what to request."""
 
 
 class SettledFunding:
-    """Keeps the settled rates of the last `hours` complete in every store that answers."""
+    """Keeps the settled rates of the last `hours` complete in every store that responds."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class SettledFunding:
         hours: int,
     ) -> None:
         self.missing = 0
-        """Settlements the stores lacked at the last look at the history and that have not come since."""
+        """Settlements that the stores lacked at the last check of the history and that have not arrived since."""
         self.newest_ms: dict[str, int] = {}
         """By pair: the newest settlement that is stored or on its way."""
         self._ingest = ingest
@@ -84,7 +84,7 @@ class SettledFunding:
             group.create_task(self._complete())
 
     async def _follow(self) -> None:
-        """Fetch what settles, hour by hour. All symbols at once: a pair whose interval was changed is among them."""
+        """Fetch what settles, hour by hour, for all symbols at once, to include pairs whose interval was changed."""
         while True:
             hour_ms = (self._clock.now_ms() - SETTLED_AFTER_MS) // HOUR_MS * HOUR_MS + HOUR_MS
             await self._clock.sleep_until(hour_ms + SETTLED_AFTER_MS)
@@ -94,7 +94,7 @@ class SettledFunding:
                     break
 
     async def _complete(self) -> None:
-        """Fetch what the stores lack, now and each hour."""
+        """Fetch what the stores lack, now and every hour."""
         backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         while True:
             if await self._succeeds(self._fetch_history()):
@@ -109,24 +109,24 @@ class SettledFunding:
         try:
             return await step
         except (StoreError, ExchangeError) as error:
-            log.warning("settled funding is asked for again later: %s", error)
+            log.warning('settled funding incomplete error="%s"', error)
             return False
 
     async def _fetch_hour(self, hour_ms: int) -> bool:
-        """Store the rates of one hour; True if none is missing."""
+        """Store the rates of one hour; return True if none is missing."""
         await self._learn_intervals()
         held = await self._held(hour_ms, hour_ms)
         await self._fetch_market(hour_ms, hour_ms, held, Priority.REPAIR)
         return not await self._lacking(held, hour_ms, hour_ms)
 
     async def _fetch_day(self) -> bool:
-        """Store what is missing of one day, whether or not anything in the stores shows that it is."""
+        """Store what is missing in one day, even if nothing in the stores suggests that anything is."""
         first_ms, last_ms = settlement.day_of_turn(self._clock.now_ms() - SETTLED_AFTER_MS, self._hours)
         await self._fetch_market(first_ms, last_ms, await self._held(first_ms, last_ms), Priority.HISTORY)
         return True
 
     async def _fetch_history(self) -> bool:
-        """Store what is missing of all hours, first of all symbols at once where that is less, then by symbol."""
+        """Store what is missing in all hours, first for all symbols at once if that is cheaper, then by symbol."""
         await self._learn_intervals()
         last_ms = self._clock.now_ms() - SETTLED_AFTER_MS
         first_ms = last_ms - self._hours * HOUR_MS
@@ -136,7 +136,7 @@ class SettledFunding:
         for _ in range(ROUNDS):
             lacking = await self._lacking(held, first_ms, last_ms)
             self.missing = settlement.count(lacking)
-            new = settlement.not_among(lacking, asked)  # what settled a moment ago may still come
+            new = settlement.not_among(lacking, asked)  # what has just settled may still arrive
             if not new:
                 break
             for pair, stretches in new.items():
@@ -153,7 +153,7 @@ class SettledFunding:
         self.missing = settlement.count(left)
 
         async def ask(pair: str) -> None:
-            if pair in self._watched:  # it may have left meanwhile
+            if pair in self._watched:  # it may have been dropped meanwhile
                 await self._fetch_pair(self._watched[pair], left[pair], held)
             self.missing -= settlement.count({pair: left[pair]})
 
@@ -164,14 +164,14 @@ class SettledFunding:
     async def _fetch_market(
         self, first_slot_ms: int, last_slot_ms: int, held: Sequence[Held], priority: Priority
     ) -> None:
-        """Fetch all symbols at once; where that cannot be had, what is missing stays so and is asked for by symbol."""
+        """Fetch all symbols at once; if that fails, what is missing stays missing and is requested by symbol."""
         try:
             await self._fetch(None, first_slot_ms, last_slot_ms, held, priority)
         except (BadRequest, Unavailable) as error:
-            log.warning("settled funding cannot be had for all symbols at once: %s", error)
+            log.warning('settled funding of all symbols unavailable error="%s"', error)
 
     async def _fetch_pair(self, info: Instrument, lacking: Iterable[Stretch], held: Sequence[Held]) -> None:
-        """Ask about a pair from the first hour in doubt to the last: the answer leaves none of them in doubt."""
+        """Request a pair's rates from the first hour in doubt to the last: the response settles all of them."""
         first_ms, last_ms = min(one.first_ms for one in lacking), max(one.last_ms for one in lacking)
         await self._fetch(info.symbol, first_ms, last_ms, held, Priority.HISTORY)
         slots = (slot for one in lacking for slot in one.slots if not _is_held(held, info.pair, slot))
@@ -182,7 +182,7 @@ class SettledFunding:
         self._interval_hours = {row.symbol: row.interval_hours for row in rows}
 
     async def _lacking(self, held: Sequence[Held], first_ms: int, last_ms: int) -> Lacking:
-        """By pair: what is to be asked about, for one of the stores does not hold it."""
+        """Return, by pair, what to request because at least one store lacks it."""
         lacking = {}
         for info in list(self._watched.values()):
             stretches = self._book.lacking(
@@ -199,7 +199,7 @@ class SettledFunding:
         return lacking
 
     async def _held(self, first_slot_ms: int, last_slot_ms: int) -> list[Held]:
-        """Ask each store that answers what it has of these slots and around them. Raises StoreError."""
+        """Ask each store that responds what it has for these slots and around them. Raises StoreError."""
         start_ms, end_ms = settlement.range_ms(first_slot_ms - CONTEXT_MS, last_slot_ms + CONTEXT_MS)
 
         async def ask(store: StoreReader) -> Held:
@@ -213,7 +213,7 @@ class SettledFunding:
     async def _fetch(
         self, symbol: str | None, first_slot_ms: int, last_slot_ms: int, held: Sequence[Held], priority: Priority
     ) -> None:
-        """Store the rates of these slots that a store does not hold, of one symbol or of all."""
+        """Store those rates of these slots that a store lacks, for one symbol or for all."""
         next_ms, end_ms = settlement.range_ms(first_slot_ms, last_slot_ms)
         pair_of = {info.symbol: info.pair for info in self._watched.values()}
         while True:
@@ -225,7 +225,7 @@ class SettledFunding:
             for row in rows:
                 if row.symbol in pair_of:
                     self._store(pair_of[row.symbol], row, held)
-            # A page may end in the middle of a settlement: the next begins with the last time of this one.
+            # A page may end in the middle of a settlement, so the next one begins with the last time of this one.
             if len(rows) < settlement.ROWS or rows[-1].funding_time_ms == next_ms:
                 return
             next_ms = rows[-1].funding_time_ms
@@ -234,13 +234,13 @@ class SettledFunding:
         slot = slot_ms(row.funding_time_ms)
         if _is_held(held, pair, slot):
             return
-        # The time a store knows it by stays: the same rate under another millisecond would be a second one.
+        # Keep the time that a store has: the same rate under another millisecond would be a second point.
         known = [store[pair][slot] for store in held if slot in store.get(pair, ())]
         time_ms = known[0] if known else row.funding_time_ms
         try:
             self._ingest.on_funding_settled(pair, time_ms, row.rate, row.mark_price)
         except Unserializable as error:
-            log.warning("settled funding rate cannot be stored pair=%s: %s", pair, error)
+            log.warning('settled funding not storable pair=%s error="%s"', pair, error)
             return
         for store in held:
             store.setdefault(pair, {}).setdefault(slot, time_ms)

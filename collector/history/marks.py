@@ -1,7 +1,7 @@
-"""Hourly candles of the mark price by REST: each hour's when it is over, and once an hour whatever a store lacks.
+"""Hourly mark price candles by REST: each hour's once it is over, and once an hour any that a store lacks.
 
-164 pairs: 164 weight an hour, spread over ten minutes. 30 days of them are 720 rows a pair, a page of 499 (weight 2)
-and one of 221 (weight 2): 328 requests, 656 weight, once; 700 pairs: 1,400 requests, 2,800 weight.
+164 pairs cost 164 weight an hour, spread over ten minutes. 30 days are 720 rows per pair: a page of 499 (weight 2) and
+one of 221 (weight 2); that is 328 requests, 656 weight, once; for 700 pairs 1,400 requests, 2,800 weight.
 """
 
 import asyncio
@@ -28,23 +28,23 @@ log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
 START_MS = 60_000
-"""An hour's candles are asked for from this long after it ..."""
+"""How long after an hour its candles are first requested ..."""
 
 SPREAD_SECONDS = 600.0
-"""... and all of them within about this time."""
+"""... and within about how much time all of them are."""
 
 BURST_MS = (5_000, 20_000)
-"""Nothing is asked for from this long before a base candle closes until this long after it."""
+"""Nothing is requested from this long before a base candle closes until this long after it."""
 
 FILL_PATIENCE_SECONDS = 900.0
-"""How long the history waits for the base candles, which are wanted first."""
+"""How long the history waits for the base candles, which take priority."""
 
 GIVEN_UP_AFTER_MS = 2 * HOUR_MS
-"""A candle that the exchange does not have this long after its open does not exist."""
+"""A candle that the exchange still lacks this long after its open does not exist."""
 
 
 class MarkCandles:
-    """Keeps the mark price candles of the last `hours` complete in every store that answers."""
+    """Keeps the mark price candles of the last `hours` complete in every store that responds."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class MarkCandles:
         filled: Callable[[], bool],
     ) -> None:
         self.missing = 0
-        """Candles the stores lacked at the last look and that have not been asked for since."""
+        """Candles that the stores lacked at the last check and that have not been requested since."""
         self._ingest = ingest
         self._clock = ingest.clock
         self._client = client
@@ -70,7 +70,7 @@ class MarkCandles:
         self._nonexistent: set[tuple[str, int]] = set()
 
     async def run(self) -> None:
-        """Fetch the history after the fill, then each hour, until cancelled."""
+        """Fetch the history after the fill, then every hour, until cancelled."""
         waited = 0.0
         while not self._filled() and waited < FILL_PATIENCE_SECONDS:
             await asyncio.sleep(1)
@@ -85,7 +85,7 @@ class MarkCandles:
         await patiently("mark price candles", lambda: self._fetch(spread_seconds), (StoreError, ExchangeError))
 
     async def _fetch(self, spread_seconds: float) -> None:
-        """Store the hours that are over and that a store lacks, pair by pair."""
+        """Store the completed hours that a store lacks, pair by pair."""
         end_ms = (self._clock.now_ms() - CLOSE_DEADLINE_MS) // HOUR_MS * HOUR_MS
         start_ms = end_ms - self._hours * HOUR_MS
         expected = {
@@ -102,7 +102,7 @@ class MarkCandles:
             opens = lacking[pair]
             for first_ms, last_ms in pages(sorted(opens), self._client.facts.best_rows):
                 await asyncio.sleep(burst_wait_ms(self._clock.now_ms()) / 1000)
-                if pair in self._watched:  # it may have left meanwhile
+                if pair in self._watched:  # it may have been dropped meanwhile
                     await self._fetch_page(self._watched[pair], first_ms, last_ms, opens)
             self.missing -= len(opens)
             await asyncio.sleep(spread_seconds / len(lacking))
@@ -122,14 +122,14 @@ class MarkCandles:
                 try:
                     self._ingest.on_mark_candle(info.pair, row)
                 except Unserializable as error:
-                    log.warning("mark price candle cannot be stored pair=%s: %s", info.pair, error)
+                    log.warning('mark price candle not storable pair=%s error="%s"', info.pair, error)
         given_up_ms = self._clock.now_ms() - GIVEN_UP_AFTER_MS
         came = {row.open_time_ms for row in rows}
         asked = range(first_ms, min(last_ms + 1, given_up_ms), HOUR_MS)
         self._nonexistent |= {(info.pair, open_ms) for open_ms in asked if open_ms not in came}
 
     async def _lacking(self, expected: Mapping[str, range]) -> dict[str, set[int]]:
-        """By pair: the expected hours that one of the stores that answer does not have. Raises StoreError."""
+        """Return, by pair, the expected hours that any responding store lacks. Raises StoreError."""
         answers = await holdings.of_each_store(
             self._writer, self._stores, lambda store: missing(store, MARKS, expected)
         )
@@ -141,7 +141,7 @@ class MarkCandles:
 
 
 def pages(opens: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges (first and last open, inclusive) that cover the ascending opens, none of more than so many rows."""
+    """Yield ranges (first and last open, inclusive) that cover the ascending opens, each of at most `rows` rows."""
     page: list[int] = []
     for open_ms in opens:
         if page and open_ms - page[0] >= rows * HOUR_MS:
@@ -153,7 +153,7 @@ def pages(opens: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:
 
 
 def burst_wait_ms(now_ms: int) -> int:
-    """Return how long to wait until no base candle is closing; 0 for now."""
+    """Return how long to wait until no base candle is closing; 0 if none is."""
     before_ms, after_ms = BURST_MS
     since_ms = (now_ms + before_ms) % CANDLE_MS
     return max(0, before_ms + after_ms - since_ms)

@@ -1,4 +1,4 @@
-"""Asking the exchange pair by pair, where one pair's trouble must not be the others'."""
+"""Requests to the exchange pair by pair, so that a failure for one pair does not affect the others."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,13 +8,13 @@ from exchange.errors import BadRequest, Unavailable
 log = logging.getLogger(__name__)
 
 FAILURES_AT_MOST = 4
-"""So many pairs in a row without a usable answer, and the rest is not asked for: the exchange is away."""
+"""After this many pairs in a row without a usable response, the exchange is considered down and the rest is skipped."""
 
 
 async def one_by_one(what: str, pairs: Iterable[str], ask: Callable[[str], Awaitable[None]]) -> None:
-    """Ask for every pair. One the exchange says no to is left out with a warning.
+    """Ask for every pair. Pairs that the exchange refuses are skipped with a warning.
 
-    Raises ExchangeError: at the end if a pair got no usable answer, at once if the exchange is away or refuses us.
+    Raises ExchangeError: at the end if a pair got no usable response, at once if the exchange is down or refuses us.
     """
     failed: Unavailable | None = None
     in_a_row = 0
@@ -22,7 +22,7 @@ async def one_by_one(what: str, pairs: Iterable[str], ask: Callable[[str], Await
         try:
             await ask(pair)
         except BadRequest as error:
-            log.warning("%s cannot be asked for pair=%s: %s", what, pair, error)
+            log.warning('%s refused by exchange pair=%s error="%s"', what, pair, error)
         except Unavailable as error:
             failed = error
             in_a_row += 1

@@ -1,7 +1,7 @@
-"""Asks REST for every close the stream did not bring in time: late, missing, lost over a reconnect or a restart.
+"""Requests from REST every close the stream did not deliver in time: late, missing, lost over a reconnect or restart.
 
-What REST does not have, or has as a row that cannot be a candle, is owed no more: the pair goes on without it, and the
-ledger asks again.
+A candle that REST does not have, or only has as an impossible row, is no longer expected: the pair continues without
+it, and the ledger requests it again later.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from service.backoff import Backoff
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-"""Besides the moments at which closes fall due: of pairs that are asked again, and of what contradicts."""
+"""How often to look, besides the moments at which closes fall due: for retried pairs and for contradictions."""
 
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 30.0
 
 INVALID_ANSWERS = 3
-"""So often a row that cannot be a candle is asked for again at once (within 3 s): REST may be about to mend it."""
+"""How often an impossible row is requested again right away (within 3 s), since REST may be about to correct it."""
 
 type Told = Literal["final", "invalid", "absent", "later"]
-"""What an answer says of a candle: here it is, it cannot be one, there is none, or nothing yet."""
+"""What a response means for a candle: it has it, its row is impossible, there is none, or nothing yet."""
 
 
 def told_of(asked: Iterable[int], rows: Sequence[Kline], exchange_time_ms: int) -> Iterator[tuple[int, Told]]:
-    """Yield what an answer says of each candle that was asked for, by open time. Pure.
+    """Yield what a response means for each requested candle, by open time. Pure.
 
     A later row proves that a missing one does not exist.
     """
@@ -58,25 +58,25 @@ def told_of(asked: Iterable[int], rows: Sequence[Kline], exchange_time_ms: int) 
 
 
 def seconds_to_deadline(exchange_time_ms: int) -> float:
-    """How long until the next candles are overdue: bots wait for the one whose closing frame is missing."""
+    """Return how long until the next candles are overdue: bots wait for the one whose closing frame is missing."""
     return (CANDLE_MS - (exchange_time_ms - CLOSE_DEADLINE_MS) % CANDLE_MS) / 1000
 
 
 class Candles(Protocol):
-    """Where closes are asked for; `ExchangeClient` asks the exchange."""
+    """Where closes are requested; `ExchangeClient` requests them from the exchange."""
 
     @property
     def facts(self) -> Facts:
-        """The numbers of the exchange."""
+        """The exchange's limits and numbers."""
 
     async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
         """Return up to ``limit`` candles from ``start_ms`` on, oldest first. Raises ExchangeError."""
 
 
 class Confirmer:
-    """Polls what is overdue and confirms it pair by pair; a pair that cannot be confirmed yet waits a little longer.
+    """Polls for overdue candles and confirms them pair by pair; a pair that cannot be confirmed yet waits longer.
 
-    ``watched`` is read as it changes.
+    ``watched`` changes while it runs.
     """
 
     def __init__(
@@ -115,15 +115,15 @@ class Confirmer:
             settled = await self._ask(pair, opens)
             if self._trouble:
                 self._trouble = False
-                log.info("closes are confirmed by REST again")
+                log.info("REST confirms closes again")
         except ExchangeError as error:
             settled = False
             if not self._trouble:
                 self._trouble = True
-                log.warning("closes cannot be confirmed by REST: %s", error)
-        except Unserializable as error:  # no fault of the row's: see told_of
+                log.warning('close confirmation failed error="%s"', error)
+        except Unserializable as error:  # not the row's fault: see told_of
             settled = False
-            log.warning("REST row cannot be stored pair=%s: %s", pair, error)
+            log.warning('REST candle not storable pair=%s error="%s"', pair, error)
         finally:
             self._busy.discard(pair)
         if settled:
@@ -134,17 +134,17 @@ class Confirmer:
             self._not_before[pair] = asyncio.get_running_loop().time() + backoff.next_seconds()
 
     async def _ask(self, pair: str, opens: list[int]) -> bool:
-        """Ask for the owed candles from the oldest on; True if each asked one is settled now."""
+        """Request the overdue candles from the oldest on; return True if every requested one is settled now."""
         first_ms = opens[0]
         last_ms = min(opens[-1], first_ms + (self._client.facts.cheapest_rows - 2) * CANDLE_MS)
         asked = [open_ms for open_ms in opens if open_ms <= last_ms]
-        # One row more than owed: a later row proves that a missing one does not exist.
+        # One row more than needed: a later row proves that a missing one does not exist.
         limit = (last_ms - first_ms) // CANDLE_MS + 2
         rows = await self._client.klines(
             self._watched[pair].symbol, BASE_TIMEFRAME, limit=limit, start_ms=first_ms, priority=Priority.CONFIRM
         )
         if pair not in self._ingest.finality.pairs:
-            return True  # it was left meanwhile
+            return True  # it was dropped meanwhile
         now_ms = self._clock.now_ms()
         found = {row.open_time_ms: row for row in rows}
         settled, invalid = True, []
@@ -156,7 +156,7 @@ class Confirmer:
                 case "absent":
                     self.absent += 1
                     self._ingest.absent(pair, open_ms)
-                    log.warning("the exchange has no candle pair=%s open_ms=%d", pair, open_ms)
+                    log.warning("candle missing at exchange pair=%s open_ms=%d", pair, open_ms)
                 case "invalid":
                     settled &= self._give_up(pair, open_ms)
                     invalid.append(found[open_ms])
@@ -164,12 +164,12 @@ class Confirmer:
                     settled = False
             if told != "invalid":
                 self._invalid_answers.pop((pair, open_ms), None)
-        for row in invalid:  # only now: while a disk is waited for, the pair may be left
+        for row in invalid:  # only now, since the pair may be dropped while this waits for the disk
             await self._quarantine.keep(pair, BASE_TIMEFRAME, row, flaw(row))
         return settled
 
     def _give_up(self, pair: str, open_ms: int) -> bool:
-        """All REST has is a row that cannot be a candle. True once it was asked often enough: the pair goes on."""
+        """REST only has an impossible row. Return True once it was requested often enough: the pair continues."""
         self._invalid_answers[pair, open_ms] += 1
         if self._invalid_answers[pair, open_ms] < INVALID_ANSWERS:
             return False

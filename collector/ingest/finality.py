@@ -1,6 +1,6 @@
-"""Which candles are final, which are owed, which contradict: the memory of the newest candles of every pair. Pure.
+"""Which candles are final, overdue or contradicted: the newest candles of every pair, in memory. Pure.
 
-A candle is final when the exchange said so (``x: true``) or REST confirmed it after the close deadline.
+A candle is final when the exchange marks it so (``x: true``) or REST confirmed it after the close deadline.
 """
 
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ from marketdata.candle_values import CandleValues
 from marketdata.thresholds import CLOSE_DEADLINE_MS
 
 REMEMBERED = 20
-"""Final candles kept a pair (one hour): enough to recognize doubled and late closing frames."""
+"""Final candles kept per pair (one hour): enough to recognize repeated and late closing frames."""
 
 
 class Verdict(Enum):
-    """What becomes of an offered candle; the last three are the ``filtered`` reasons of the frame law."""
+    """What happens to an offered candle; the last three are the ``filtered`` reasons of the frame law."""
 
     USED = "used"
     OPEN = "open"
@@ -35,7 +35,7 @@ class _PairState:
 class Finality:
     """Judges every candle of every pair and knows which closes are overdue.
 
-    ``watch`` starts a pair at the candle that is forming; everything before it is the fill's business.
+    ``watch`` starts a pair at the candle that is forming; the fill handles everything before it.
     """
 
     def __init__(self) -> None:
@@ -52,18 +52,18 @@ class Finality:
         self._pairs.setdefault(pair, _PairState(next_open_ms=from_open_ms))
 
     def unwatch(self, pair: str) -> None:
-        """Expect nothing of ``pair`` any more. No-op if not watched."""
+        """Stop expecting candles of ``pair``. No-op if not watched."""
         self._pairs.pop(pair, None)
 
     def next_open_ms(self, pair: str) -> int:
-        """Open time of the oldest candle of ``pair`` that is owed or forming."""
+        """Return the open time of the oldest candle of ``pair`` that is overdue or forming."""
         return self._pairs[pair].next_open_ms
 
     def offer(self, candle: Candle) -> Verdict:
         """Judge a candle and remember it if it is used.
 
         Streams may repeat themselves (DUPLICATE). A closing frame with other values than the final candle is a
-        conflict: SUPERSEDED, and REST decides; so it does for one older than what is remembered. What REST says is
+        conflict (SUPERSEDED), and REST decides; likewise for a frame older than every remembered candle. A REST row is
         used unless it is already known.
         """
         if not candle.final:
@@ -82,15 +82,15 @@ class Finality:
         return Verdict.USED
 
     def forget(self, pair: str, open_time_ms: int) -> None:
-        """The candle could not be handed on: owe it again."""
+        """Expect the candle again, since it could not be handed on."""
         state = self._pairs[pair]
         state.final.pop(open_time_ms, None)
         state.next_open_ms = min(state.next_open_ms, open_time_ms)
 
     def absent(self, pair: str, open_time_ms: int) -> bool:
-        """The exchange has no such candle, or none that can be: stop owing it. False if it was not owed.
+        """The exchange has no such candle, or only an impossible one: stop expecting it. False if it was not expected.
 
-        One that was final before and is in doubt stays as it is.
+        A candle that was already final and has been contradicted stays as it is.
         """
         state = self._pairs[pair]
         state.recheck.discard(open_time_ms)
@@ -101,7 +101,7 @@ class Finality:
         return owed
 
     def overdue(self, exchange_time_ms: int) -> dict[str, list[int]]:
-        """Return the open times REST must be asked for, by pair: owed past the deadline, or contradicted."""
+        """Return, by pair, the open times to request from REST: past the deadline, or contradicted."""
         owed: dict[str, list[int]] = {}
         for pair, state in self._pairs.items():
             due_ms = exchange_time_ms - CLOSE_DEADLINE_MS - CANDLE_MS
@@ -112,7 +112,7 @@ class Finality:
         return owed
 
     def _oldest_ms(self, state: _PairState) -> int:
-        """Open time before which nothing is remembered: an older closing frame cannot be judged by memory."""
+        """Return the open time before which nothing is remembered: older closing frames cannot be compared."""
         return min(state.final, default=state.next_open_ms)
 
     def _remember(self, state: _PairState, candle: Candle) -> None:
@@ -131,5 +131,5 @@ class Finality:
 
 
 def is_final(kline: Kline, exchange_time_ms: int) -> bool:
-    """A REST row is final once its close is past the close deadline (docs/design.md 5.1)."""
+    """Whether a REST row is final: its close is past the close deadline (docs/design.md 5.1)."""
     return kline.close_time_ms + CLOSE_DEADLINE_MS < exchange_time_ms

@@ -1,4 +1,4 @@
-"""Final candles of the past, as REST answered them, on their way to every store; a row that is none is kept apart."""
+"""Sends final candles of the past, as returned by REST, to every store; rows that cannot be candles are kept apart."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from exchange.rows import Kline
 from marketdata.serializer import Unserializable
 
 QUEUE_HEADROOM = 2_000
-"""Rows of a few requests: history waits while the writer's queue has less room, live events come first."""
+"""Rows of a few requests: history waits while the writer's queue has less room, so that live events come first."""
 
 
 class History:
@@ -22,7 +22,7 @@ class History:
         self._quarantine = quarantine
 
     async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> set[int]:
-        """Hand final candles over, for every store; return the open times, UTC ms, of rows that are none."""
+        """Send final candles to every store; return the open times, UTC ms, of rows that cannot be candles."""
         if self._writer.queue_free < QUEUE_HEADROOM + len(rows):
             await self._writer.flush()
         now_ms = self._ingest.clock.now_ms()

@@ -1,4 +1,4 @@
-"""Where events become points: judges every candle and mark price and hands what is used to the writer.
+"""Turns events into points: judges every candle and mark price and hands the used ones to the writer.
 
     frame  -> on_candle, on_mark_price --.
                                           >-- finality / sampling -- serializer -- writer
@@ -57,39 +57,39 @@ class PairFreshness:
     messages: Counter[str] = field(default_factory=Counter)
     last_final_open_ms: int = 0
     heard_ms: dict[str, int] = field(default_factory=dict)
-    """Exchange time of the newest frame of each stream; start of watching before."""
+    """Exchange time of the newest frame of each stream; before the first, when watching started."""
     expected_from_ms: int = 0
-    """Open time of the first candle whose absence counts: collected, trading or listed again from there on."""
+    """Open time of the first candle that is expected since the pair was collected, resumed or listed again."""
     next_funding_ms: int = 0
-    """When the running funding period settles; 0 before it is known."""
+    """When the current funding period settles; 0 until it is known."""
     rest_closes: deque[int] = field(default_factory=lambda: deque(maxlen=CLOSES_REMEMBERED))
-    """Open times of the newest candles with trades whose close REST brought."""
+    """Open times of the newest candles with trades whose close REST delivered."""
 
 
 class Listener(Protocol):
-    """Hears what happens to watched pairs, in the order in which it happens. ``next_open_ms``: see ``Finality``."""
+    """Receives what happens to watched pairs, in the order in which it happens. ``next_open_ms``: see ``Finality``."""
 
     def on_watch(self, pair: str, next_open_ms: int) -> None:
         """A pair is collected from now on."""
 
     def on_unwatch(self, pair: str) -> None:
-        """A pair is collected no more."""
+        """A pair is no longer collected."""
 
     def on_open(self, candle: Candle) -> None:
         """A frame of a forming candle."""
 
     def on_final(self, candle: Candle, line: str, next_open_ms: int) -> None:
-        """A final base candle, new or with other values than before, went to the writer as ``line``."""
+        """A final base candle, new or with changed values, went to the writer as ``line``."""
 
     def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int, *, invalid: bool) -> None:
-        """The exchange has no such candle; ``invalid``: it has a row that cannot be one."""
+        """The exchange has no such candle, or, if ``invalid``, only an impossible row."""
 
     def on_mark_price(self, event: MarkPrice) -> None:
         """A frame of mark price and funding."""
 
 
 class Ingest:
-    """The one place where an event is used or filtered. Never blocks, never raises on what the exchange sends."""
+    """The one place where an event is used or filtered. Never blocks, and never raises on data of the exchange."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Ingest:
         self._listeners = listeners
 
     def watch(self, pair: str, from_open_ms: int) -> None:
-        """Start a pair: it owes every candle from ``from_open_ms`` on, and its silence counts from now."""
+        """Start a pair: every candle from ``from_open_ms`` on is expected, and its silence counts from now."""
         self.finality.watch(pair, from_open_ms)
         self.freshness.setdefault(pair, PairFreshness({}))
         self.resume(pair, from_open_ms)
@@ -122,7 +122,7 @@ class Ingest:
             listener.on_watch(pair, self.finality.next_open_ms(pair))
 
     def resume(self, pair: str, from_open_ms: int) -> None:
-        """Let a watched pair's silence count from now, and the absence of a candle from ``from_open_ms`` on."""
+        """Count a watched pair's silence from now, and missing candles from ``from_open_ms`` on."""
         fresh = self.freshness[pair]
         now, now_ms = self._wall_seconds(), self.clock.now_ms()
         fresh.last_message_seconds = {CANDLES: now, MARK_PRICE: now, FUNDING: now}
@@ -132,13 +132,13 @@ class Ingest:
     def settled_ms(self, pair: str) -> int:
         """Return the close of the newest candle that is final, or that the exchange itself does not have.
 
-        Before the first, the open of the candle that is waited for: so the age of this time says how late a pair is.
+        Before the first one, return the open time of the awaited candle, so the age of this time is how late a pair is.
         """
         fresh = self.freshness[pair]
         return max(fresh.last_final_open_ms + CANDLE_MS, self.finality.next_open_ms(pair), fresh.expected_from_ms)
 
     def unwatch(self, pair: str) -> None:
-        """End a pair: it owes nothing any more, and its frames are no event for us."""
+        """End a pair: none of its candles is expected any more, and its frames are not events for us."""
         self.finality.unwatch(pair)
         self.freshness.pop(pair, None)
         for listener in self._listeners:
@@ -149,7 +149,7 @@ class Ingest:
         self.frames[channel].received += 1
 
     def invalid(self, channel: str, reason: Reason) -> None:
-        """Count a frame that is no event for us."""
+        """Count a frame that is not an event for us."""
         self.frames[channel].invalid[reason] += 1
 
     def on_candle(self, candle: Candle, receipt_seconds: float) -> None:
@@ -167,20 +167,20 @@ class Ingest:
             self.frames[CANDLES].filtered[verdict.value] += 1
 
     def on_rest_candle(self, candle: Candle) -> Verdict:
-        """Judge a candle that REST answered: a close confirmed or a conflict decided. Raises Unserializable."""
+        """Judge a candle that REST returned: a confirmed close or a decided conflict. Raises Unserializable."""
         return self._take(candle)
 
     def absent(self, pair: str, open_time_ms: int, *, invalid: bool = False) -> None:
-        """The exchange has no such candle: stop owing it. ``invalid``: all it has is a row that cannot be one."""
+        """The exchange has no such candle, or, if ``invalid``, only an impossible row: stop expecting it."""
         if not self.finality.absent(pair, open_time_ms):
             return
         for listener in self._listeners:
             listener.on_absent(pair, open_time_ms, self.finality.next_open_ms(pair), invalid=invalid)
 
     def on_history(self, candle: Candle, measurement: str) -> None:
-        """Write a final candle of the past as it is: what the store lacks, or a window the exchange rolled itself.
+        """Write a final candle of the past as it is: one the store lacks, or a window computed by the exchange.
 
-        A rolled window is marked by ``candles = 0``: it is the exchange's own. Raises Unserializable.
+        Such a window is marked by ``candles = 0``. Raises Unserializable.
         """
         if measurement == OHLCV_BASE:
             line = self._line(candle, measurement)
@@ -190,7 +190,7 @@ class Ingest:
             self._writer.put_nowait(BUCKET_ROLLUP, self._line(candle, measurement, candles=0))
 
     def on_gap(self, gap: Gap) -> None:
-        """Write what is known of one missing candle; written again, it replaces what was known."""
+        """Write what is known about one missing candle, replacing what was written before."""
         again = gap.again
         line = gap_line(
             gap.pair,
@@ -206,21 +206,21 @@ class Ingest:
         self._writer.put_nowait(BUCKET_RAW, line)
 
     def on_contract(self, pair: str, first_open_ms: int, onboard_ms: int) -> None:
-        """Write since when a pair's present contract trades. Raises Unserializable."""
+        """Write when a pair's present contract started trading. Raises Unserializable."""
         self._writer.put_nowait(
             BUCKET_RAW,
             contract_line(pair, first_open_ms, onboard_ms, now_ms=self.clock.now_ms(), exchange=self.exchange),
         )
 
     def on_funding_settled(self, pair: str, funding_time_ms: int, rate: str, mark_price: str | None) -> None:
-        """Write a settled funding rate that REST answered. Raises Unserializable."""
+        """Write a settled funding rate that REST returned. Raises Unserializable."""
         line = funding_settled_line(
             pair, funding_time_ms, rate, mark_price, now_ms=self.clock.now_ms(), exchange=self.exchange
         )
         self._writer.put_nowait(BUCKET_RAW, line)
 
     def on_mark_candle(self, pair: str, row: MarkPriceKline) -> None:
-        """Write an hour of mark prices that is over. Raises Unserializable."""
+        """Write a completed hour of mark prices. Raises Unserializable."""
         line = mark_ohlcv_line(
             pair,
             row.open_time_ms,
@@ -234,7 +234,7 @@ class Ingest:
         self._writer.put_nowait(BUCKET_RAW, line)
 
     def on_mark_price(self, event: MarkPrice, receipt_seconds: float) -> None:
-        """Sample a mark price frame: a point of the mark price, of the funding rate, both or neither."""
+        """Sample a mark price frame: store its mark price, its funding rate, both or neither."""
         if not self._heard(MARK_PRICE, event.pair, event.event_time_ms, receipt_seconds):
             return
         for listener in self._listeners:
@@ -259,9 +259,9 @@ class Ingest:
             self._writer.put_nowait(BUCKET_SAMPLES, line)
 
     def on_rest_mark_price(self, event: MarkPrice) -> None:
-        """Sample a mark price that REST answered while the stream is silent: the pair is not stale.
+        """Sample a mark price that REST returned while the stream is silent: the pair is not stale.
 
-        It is as fresh as the price itself: an answer that stays the same for a minute is that of a stale pair.
+        It is as fresh as the price itself: if responses stay the same for a minute, the pair is stale.
         """
         fresh = self.freshness.get(event.pair)
         if fresh is None:
@@ -275,7 +275,7 @@ class Ingest:
         try:
             lines = self._sample_lines(event, takes_mark=takes_mark, takes_funding=takes_funding)
         except Unserializable as error:
-            log.warning("mark price of REST cannot be stored pair=%s: %s", event.pair, error)
+            log.warning('REST mark price not storable pair=%s error="%s"', event.pair, error)
             return
         for listener in self._listeners:
             listener.on_mark_price(event)
@@ -283,7 +283,7 @@ class Ingest:
             self._writer.put_nowait(BUCKET_SAMPLES, line)
 
     def _heard(self, channel: str, pair: str, event_time_ms: int, receipt_seconds: float) -> bool:
-        """Note a frame's arrival; False (and counted invalid) for a pair that is not watched."""
+        """Note a frame's arrival; return False (and count it as invalid) for a pair that is not watched."""
         fresh = self.freshness.get(pair)
         if fresh is None:
             self.invalid(channel, "unknown_symbol")
@@ -296,14 +296,14 @@ class Ingest:
         return True
 
     def _take(self, candle: Candle) -> Verdict:
-        # Before it is judged: a candle that cannot be stored must not count as final, and none is told that cannot be.
+        # Before it is judged: an unstorable candle must not count as final, and no impossible one may reach listeners.
         line = self._line(candle, OHLCV_BASE) if candle.final else ""
         if not line:
             check_candle(candle.values)
         verdict = self.finality.offer(candle)
         if verdict is Verdict.USED:
             if not self._writer.put_nowait(BUCKET_RAW, line):
-                self.finality.forget(candle.pair, candle.open_time_ms)  # the queue is full: REST brings it later
+                self.finality.forget(candle.pair, candle.open_time_ms)  # the queue is full: REST delivers it later
                 return verdict
             self.final_by_origin[candle.origin] += 1
             fresh = self.freshness[candle.pair]
@@ -315,7 +315,7 @@ class Ingest:
             for listener in self._listeners:
                 listener.on_open(candle)
         elif verdict is Verdict.SUPERSEDED:
-            log.info("closing frame is not the final candle we have pair=%s open_ms=%d: asking REST",
+            log.info("closing frame contradicts final candle pair=%s open_ms=%d",
                      candle.pair, candle.open_time_ms)  # fmt: skip
         return verdict
 
@@ -358,5 +358,5 @@ class Ingest:
 
 
 def forming_open_ms(exchange_time_ms: int) -> int:
-    """Open time of the candle that is forming at ``exchange_time_ms``."""
+    """Return the open time of the candle that is forming at ``exchange_time_ms``."""
     return exchange_time_ms // CANDLE_MS * CANDLE_MS

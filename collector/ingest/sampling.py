@@ -1,4 +1,4 @@
-"""Which of the mark price frames are stored. Pure: decided by the frame's own times, so that two collectors agree."""
+"""Which mark price frames are stored. Pure: the frame's own times decide, so that two collectors agree."""
 
 from exchange.events import MarkPrice
 
@@ -22,7 +22,7 @@ class Sampler:
         return True
 
     def takes_funding(self, event: MarkPrice) -> bool:
-        """True for the first frame of its minute and for the first one after the funding time moved.
+        """True for the first frame of its minute and for the first one after the next funding time changed.
 
         A contract without a next funding time (``T`` is 0: delisted) has no rate to store.
         """

@@ -1,21 +1,21 @@
-"""Exchange time without trusting our wall clock: the newest event time plus the monotonic time since."""
+"""Exchange time that does not depend on our wall clock: the newest event time plus the monotonic time since then."""
 
 import asyncio
 from collections.abc import Callable
 
 JUMP_MS = 60_000
-"""An event time further ahead than this is a bad frame, or we slept: it needs witnesses."""
+"""An event time further ahead than this is a bad frame, or the machine slept: it needs witnesses."""
 
 WITNESSES = 10
 """Consecutive frames that must agree before the clock follows such a jump."""
 LONGEST_SLEEP_SECONDS = 30.0
-"""The clock may be set forward by more than the time that passed: a sleeper looks at it this often."""
+"""How often a sleeper looks at the clock, which may jump forward by more than the time that passed."""
 
 
 class ExchangeClock:
-    """Tells the exchange's time in UTC milliseconds; it never goes back.
+    """The exchange's time in UTC milliseconds; it never goes back.
 
-    A single frame from the far future must not close every candle at once, so a jump is followed only when
+    A single frame from the far future must not close every candle at once, so the clock follows a jump only when
     ``WITNESSES`` consecutive event times agree on it (as they do after a suspended machine wakes up).
     """
 
@@ -28,17 +28,17 @@ class ExchangeClock:
 
     @property
     def is_set(self) -> bool:
-        """True once a server time or an event time was seen."""
+        """True once a server time or an event time has been seen."""
         return self._base_ms > 0
 
     def now_ms(self) -> int:
-        """Exchange time now, UTC milliseconds; 0 before anything was observed."""
+        """Exchange time now, in UTC milliseconds; 0 before anything has been observed."""
         if not self.is_set:
             return 0
         return self._base_ms + (self._monotonic_ns() - self._base_ns) // 1_000_000
 
     async def sleep_until(self, time_ms: int) -> None:
-        """Return when the exchange's time is at least `time_ms`."""
+        """Return once the exchange's time is at least `time_ms`."""
         while True:
             left_ms = time_ms - self.now_ms()
             if left_ms <= 0:
@@ -46,7 +46,7 @@ class ExchangeClock:
             await asyncio.sleep(min(left_ms / 1000, LONGEST_SLEEP_SECONDS))
 
     def observe(self, event_time_ms: int) -> None:
-        """Learn from an event time of the exchange (or its server time)."""
+        """Learn from an event time or the server time of the exchange."""
         ahead_ms = event_time_ms - self.now_ms()
         if ahead_ms <= 0:
             self._jump_witnesses = 0

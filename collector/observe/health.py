@@ -1,4 +1,4 @@
-"""Is the collector ready, is a part of it stuck, and how does it stand? Pure readings of the parts."""
+"""Whether the collector is ready, whether a part is stuck, and what state it is in. Pure readings of the parts."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,17 +12,17 @@ from exchange.events import CANDLE_MS, CANDLES, MARK_PRICE
 from marketdata.thresholds import STALE_MS
 
 FULL_RATIO = 0.5
-"""Above this the spool says not ready: an upgrade must not be rolled on to the next collector."""
+"""A spool fuller than this is not ready: an upgrade must not continue with the next collector."""
 
 FEED_STUCK_SECONDS = WINDOW_SECONDS + 60.0
 """A connection's longest step is its wait for a free place in the window of attempts."""
 
 WRITER_STUCK_SECONDS = 120.0
-"""One write to the spool; a disk that answers late is kept, one that does not answer at all ends the process."""
+"""One write to the spool; a slow disk is tolerated, one that does not respond at all ends the process."""
 
 
 def not_ready(parts: Parts, wall_seconds: float) -> list[str]:
-    """Say why the collector is not ready. A dead store alone does not unready it: the spool holds what it misses."""
+    """Return why the collector is not ready. A store that is down is no reason: the spool holds its points."""
     reasons = []
     ingest = parts.ingest
     if not ingest.freshness:
@@ -43,13 +43,13 @@ def not_ready(parts: Parts, wall_seconds: float) -> list[str]:
 
 
 def stale_pairs(parts: Parts, wall_seconds: float) -> list[str]:
-    """Pairs whose newest close is overdue by more than STALE_MS, or whose mark price fell silent for as long."""
+    """Return pairs whose newest close is overdue by more than STALE_MS, or whose mark price has been silent as long."""
     ingest = parts.ingest
     now_ms = ingest.clock.now_ms()
     stale = []
     for pair, fresh in ingest.freshness.items():
         if parts.pair_states.get(pair, LISTED) != LISTED:
-            continue  # halted, or on its way out: nothing new is owed
+            continue  # halted, or about to end: nothing new is expected
         late_ms = now_ms - (ingest.finality.next_open_ms(pair) + CANDLE_MS)
         mark_age = wall_seconds - fresh.last_message_seconds[MARK_PRICE]
         if late_ms > STALE_MS or mark_age * 1000 > STALE_MS:
@@ -58,9 +58,9 @@ def stale_pairs(parts: Parts, wall_seconds: float) -> list[str]:
 
 
 def live_pairs(parts: Parts, wall_seconds: float) -> list[str]:
-    """Pairs that are trading, have a mark price, and whose candles are known up to now; none of them is stale.
+    """Return pairs that trade, have a mark price and have candles known up to now; none of them is stale.
 
-    A pair without a trade sends no candle frame until it has one: that the newest hours were asked for is enough.
+    A pair without trades sends no candle frames until it has one: it is enough that its newest hours were requested.
     """
     stale = set(stale_pairs(parts, wall_seconds))
     known = parts.watching.repairer.known if parts.watching else set()
@@ -75,7 +75,7 @@ def live_pairs(parts: Parts, wall_seconds: float) -> list[str]:
 
 
 def stuck(writer: Writer, connections: Iterable[ConnectionState], now: float) -> list[str]:
-    """Say which parts have stopped making steps, one line each; each try is a step. ``now``: monotonic seconds."""
+    """Return which parts have stopped making steps, one line each; a retry is a step. ``now``: monotonic seconds."""
     reasons = []
     if writer.stalled_seconds > WRITER_STUCK_SECONDS:
         reasons.append(f"the writer has not moved for {writer.stalled_seconds:.0f} s while points wait")

@@ -1,6 +1,6 @@
 """The lines of GET /stream, one JSON object each: docs/stream.md shows one of every kind. Pure.
 
-``seq`` counts the events of one process; the exchange's numbers stay its own text.
+``seq`` counts the events of one process; numbers of the exchange keep its own text.
 """
 
 import json
@@ -10,14 +10,14 @@ from collector.publish.recent import Final, RecentPair
 from exchange.events import Candle, MarkPrice
 
 PROTOCOL = 1
-"""Raised when a reader written for the number before would misread a line; new kinds and keys do not raise it."""
+"""Incremented when a reader written for the previous version would misread a line; new kinds and keys do not count."""
 
-# ASCII, since the text of a frame is the exchange's, and may hold what UTF-8 has no bytes for.
+# ASCII, since the text of a frame is the exchange's, and may contain characters that UTF-8 cannot encode.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def hello(collector: str, exchange: str, boot_id: str, exchange_time_ms: int) -> bytes:
-    """The first line of every answer."""
+    """The first line of every response."""
     return _line(
         {
             "type": "hello",
@@ -31,12 +31,12 @@ def hello(collector: str, exchange: str, boot_id: str, exchange_time_ms: int) ->
 
 
 def exchange_info(seq: int, answer: dict[str, Any]) -> bytes:
-    """exchangeInfo as it came."""
+    """exchangeInfo as received."""
     return _line({"type": "exchange_info", "seq": seq, "exchange_info": answer})
 
 
 def pair(seq: int, name: str, state: RecentPair, since_ms: int = 0) -> bytes:
-    """Everything a reader is told of one pair when it joins, or when the pair does."""
+    """Everything about one pair, sent when a reader joins or the pair is added."""
     return _line(
         {
             "type": "pair",
@@ -53,7 +53,7 @@ def pair(seq: int, name: str, state: RecentPair, since_ms: int = 0) -> bytes:
 
 
 def left(seq: int, name: str) -> bytes:
-    """A pair is collected no more."""
+    """A pair is no longer collected."""
     return _line({"type": "left", "seq": seq, "pair": name})
 
 
@@ -63,7 +63,7 @@ def live(seq: int, exchange_time_ms: int) -> bytes:
 
 
 def heartbeat(seq: int, exchange_time_ms: int) -> bytes:
-    """``seq`` is that of the last event."""
+    """``seq`` is the one of the last event."""
     return _line({"type": "heartbeat", "seq": seq, "exchange_time_ms": exchange_time_ms})
 
 
@@ -73,12 +73,12 @@ def open_candle(seq: int, candle: Candle) -> bytes:
 
 
 def final_candle(seq: int, final: Final) -> bytes:
-    """A final candle, or other values for one."""
+    """A final candle, or new values for one."""
     return _line({"type": "final", "seq": seq, "pair": final.candle.pair, **_final(final)})
 
 
 def absent(seq: int, name: str, open_time_ms: int, *, invalid: bool) -> bytes:
-    """A candle the exchange itself does not have; ``invalid``: it has a row that cannot be one."""
+    """A candle the exchange itself does not have, or, if ``invalid``, only has an impossible row for."""
     return _line({"type": "absent", "seq": seq, "pair": name, "open_time_ms": open_time_ms, "invalid": invalid})
 
 

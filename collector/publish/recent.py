@@ -1,4 +1,4 @@
-"""What a reader of /stream must be told when it joins: the newest candles of every pair, and in which order. Pure.
+"""What a reader of /stream must receive when it joins: the newest candles of every pair, and in which order. Pure.
 
 Candle n+1 is shown only once every candle before it is final or known to be absent: "n before n+1", docs/design.md 5.2.
 """
@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from exchange.events import CANDLE_MS, Candle, MarkPrice
 
 KEPT = 20
-"""Final candles of a pair that stay in memory whoever has them (one hour)."""
+"""How many final candles of a pair stay in memory regardless of which store has them (one hour)."""
 
 SPAN = 480
-"""No final candle stays longer than this many candles (24 h): what no store has by then waits in the spool alone."""
+"""No final candle stays longer than this many candles (24 h): what no store has by then remains only in the spool."""
 
 
 @dataclass(slots=True)
 class Final:
     """A final candle; ``corrected`` if readers were shown other values for it before.
 
-    ``line`` is what the stores are sent for it: a store has the candle once it has these very values.
+    ``line`` is what the stores receive for it: a store has the candle once it has exactly these values.
     """
 
     candle: Candle
@@ -30,20 +30,20 @@ class Final:
 
 @dataclass(slots=True)
 class RecentPair:
-    """The memory of one pair. Final candles from ``next_open_ms`` on are held back."""
+    """The remembered state of one pair. Final candles from ``next_open_ms`` on are held back."""
 
     next_open_ms: int
     finals: dict[int, Final] = field(default_factory=dict)
     absent: set[int] = field(default_factory=set)
     invalid: set[int] = field(default_factory=set)
-    """Of the absent, those of which the exchange has a row that cannot be a candle."""
+    """The absent candles for which the exchange has an impossible row."""
     open: Candle | None = None
     mark_price: MarkPrice | None = None
 
     def shown(self, since_ms: int = 0) -> list[Final]:
-        """The final candles a joining reader is told, oldest first.
+        """Return the final candles for a reader that joins, oldest first.
 
-        From ``since_ms`` on; of the older ones those that it cannot have: no store has them, or they were corrected.
+        All from ``since_ms`` on, and older ones that it cannot have: no store has them, or they were corrected.
         """
         return [
             final
@@ -55,19 +55,19 @@ class RecentPair:
 class Recent:
     """The newest candles and the last mark price of every pair.
 
-    Of a pair it keeps what no store has acknowledged and at least the newest ``kept``, up to ``span`` candles back; and
-    the newest ``span`` of those held back.
+    For each pair it keeps what no store has acknowledged and at least the newest ``kept``, up to ``span`` candles back;
+    of the candles held back it keeps the newest ``span``.
     """
 
     def __init__(self, *, kept: int = KEPT, span: int = SPAN) -> None:
         self.pairs: dict[str, RecentPair] = {}
         self.forgotten = 0
-        """Candles that left at the end of the span while no store had acknowledged them."""
+        """Candles that left at the end of the span before any store had acknowledged them."""
         self._kept = kept
         self._span = span
         self._span_ms = span * CANDLE_MS
         self._unacknowledged: dict[str, Final] = {}  # by line
-        self._unwatched: dict[str, RecentPair] = {}  # told to nobody: their candles wait for their store
+        self._unwatched: dict[str, RecentPair] = {}  # sent to no reader: their candles wait for their store
 
     @property
     def unacknowledged(self) -> int:
@@ -75,7 +75,7 @@ class Recent:
         return len(self._unacknowledged)
 
     def add_unwatched(self, candle: Candle, line: str) -> None:
-        """Remember a final candle of a pair that is not watched, or not yet: ``watch`` shows it."""
+        """Remember a final candle of a pair that is not, or not yet, watched; ``watch`` makes it visible."""
         state = self._unwatched.setdefault(candle.pair, RecentPair(next_open_ms=0))
         before = state.finals.get(candle.open_time_ms)
         if before is not None:
@@ -85,7 +85,7 @@ class Recent:
             self._trim(state)
 
     def watch(self, pair: str, next_open_ms: int) -> bool:
-        """Remember a pair that owes its candles from ``next_open_ms`` on. False if it is remembered already."""
+        """Remember a pair whose candles from ``next_open_ms`` on are expected. False if it is already remembered."""
         if pair in self.pairs:
             return False
         self.pairs[pair] = self._unwatched.pop(pair, RecentPair(next_open_ms))
@@ -94,7 +94,7 @@ class Recent:
         return True
 
     def unwatch(self, pair: str) -> bool:
-        """Show nothing of a pair any more. False if it is not watched."""
+        """Stop showing a pair. False if it is not watched."""
         state = self.pairs.pop(pair, None)
         if state is None:
             return False
@@ -104,8 +104,8 @@ class Recent:
     def add_final(self, candle: Candle, line: str, next_open_ms: int) -> list[Final]:
         """Remember a final candle; return what readers may see now, oldest first: it, those it held back, or none.
 
-        ``next_open_ms`` is the pair's oldest candle that is not final yet. What is remembered with the same values is
-        nothing new.
+        ``next_open_ms`` is the pair's oldest candle that is not final yet. A candle remembered with the same values is
+        not new.
         """
         state = self.pairs[candle.pair]
         open_ms = candle.open_time_ms
@@ -124,9 +124,9 @@ class Recent:
         return ([final] if may_be_shown else []) + self.advance(candle.pair, next_open_ms)
 
     def add_absent(self, pair: str, open_time_ms: int, next_open_ms: int, *, invalid: bool = False) -> bool:
-        """The exchange has no such candle; ``invalid``: it has a row that cannot be one.
+        """Note that the exchange has no such candle, or, if ``invalid``, only an impossible row.
 
-        False if that is not decided yet, or known.
+        False if that is not decided yet, or already known.
         """
         state = self.pairs[pair]
         if open_time_ms >= next_open_ms or open_time_ms in state.finals or open_time_ms in state.absent:
@@ -139,7 +139,7 @@ class Recent:
     def advance(self, pair: str, next_open_ms: int) -> list[Final]:
         """Every candle before ``next_open_ms`` is final or absent: return those that were held back, oldest first.
 
-        What was shown once stays shown, even if ``next_open_ms`` goes back.
+        Candles stay visible once shown, even if ``next_open_ms`` goes back.
         """
         state = self.pairs[pair]
         first_ms, state.next_open_ms = state.next_open_ms, max(state.next_open_ms, next_open_ms)
@@ -151,7 +151,7 @@ class Recent:
         return shown
 
     def add_open(self, candle: Candle) -> bool:
-        """Remember the forming candle. False if it is none any more, or a newer frame is known."""
+        """Remember the forming candle. False if it is no longer forming, or a newer frame is known."""
         state = self.pairs[candle.pair]
         if candle.open_time_ms < state.next_open_ms or candle.open_time_ms in state.finals:
             return False

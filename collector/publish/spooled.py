@@ -1,4 +1,4 @@
-"""Final candles that an earlier process left in the spool: no store has them yet, so /stream must tell them."""
+"""Final candles that an earlier process left in the spool: no store has them yet, so /stream must send them."""
 
 import asyncio
 import logging
@@ -12,11 +12,11 @@ from marketdata.serializer import read_candle
 log = logging.getLogger(__name__)
 
 LONGEST_SECONDS = 90_000.0
-"""25 h: readers are told 24 h of candles (collector/publish/recent.py), and a candle is spooled after its close."""
+"""25 h: readers receive 24 h of candles (collector/publish/recent.py), and a candle is spooled after its close."""
 
 
 def candle_of(line: str) -> Candle | None:
-    """Read a candle back from its line; None for a line that has none, or that another version wrote. Pure."""
+    """Read a candle back from its line; None if the line is not a candle's, or of another version. Pure."""
     if (read := read_candle(line)) is None:
         return None
     pair, open_ms, values = read
@@ -26,14 +26,14 @@ def candle_of(line: str) -> Candle | None:
 async def spooled_candles(spool: Spool, now_seconds: float) -> AsyncIterator[list[tuple[Candle, str]]]:
     """Yield what waits for every store, file by file, oldest first, each candle with its line.
 
-    To be read before anything is delivered. ``now_seconds`` is the wall clock's, as the files' times are.
+    Must be read before anything is delivered. ``now_seconds`` is wall-clock time, like the times of the files.
     """
     for file in spool.waiting_for_all(BUCKET_RAW):
         if file.written_seconds < now_seconds - LONGEST_SECONDS:
             continue
         try:
             body = await asyncio.to_thread(spool.read, file)
-        except (Damaged, OSError) as error:  # the deliverer will say what becomes of it
-            log.warning("spool file cannot be told to readers file=%s: %s", file.name, error)
+        except (Damaged, OSError) as error:  # the deliverer will handle it
+            log.warning('spool file unreadable file=%s error="%s"', file.name, error)
             continue
         yield [(candle, line) for line in body.lines if (candle := candle_of(line)) is not None]

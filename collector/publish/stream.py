@@ -1,10 +1,10 @@
 """GET /stream: every event as it happens, for readers that join and leave as they like. The protocol: docs/stream.md.
 
-    ingest --> recent (what a joining reader is told)
+    ingest --> recent (what a joining reader receives)
       '------> one line, encoded once --> each reader's backlog --> its socket
 
-A joining reader is told pair by pair, as fast as it reads; events of a pair follow from the line that tells of it on.
-So a long snapshot puts no reader behind, and nothing is missed or told twice between snapshot and live.
+A joining reader receives one pair after the other, as fast as it reads; a pair's events follow once its ``pair`` line
+has been sent. So a long snapshot puts no reader behind, and nothing is lost or sent twice between snapshot and live.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ from marketdata.schema import BUCKET_RAW, EXCHANGE
 log = logging.getLogger(__name__)
 
 MOST_BEHIND_BYTES = 1 << 20
-"""A reader with more than this waiting for it is cut off: its data would be old, and its backlog is our memory."""
+"""A reader with a larger backlog is cut off: its data would be old, and its backlog occupies our memory."""
 
 WRITE_BYTES = 64 << 10
-"""Written to a socket at once; also the buffer the kernel is asked for, so that what it hides stays small."""
+"""Written to a socket at once; also the buffer requested from the kernel, so that little data is hidden there."""
 
 HEARTBEAT_SECONDS = 1.0
 
 
 class Backlog:
-    """The lines that wait for one reader, at most ``most_bytes`` of events; ``cut`` is called when they are more."""
+    """The lines waiting for one reader, at most ``most_bytes`` of events; ``cut`` is called if there are more."""
 
     def __init__(self, untold: Iterable[str], most_bytes: int, cut: Callable[[], None]) -> None:
         self.untold = dict.fromkeys(untold)  # in order: pairs whose ``pair`` line is still to come
@@ -48,7 +48,7 @@ class Backlog:
         self._arrived = asyncio.Event()
 
     def add(self, line: bytes, *, counts: bool = True) -> None:
-        """Let a line wait. One that does not count (exchangeInfo alone is 1.2 MB) puts no reader behind."""
+        """Queue a line. One that does not count (exchangeInfo alone is 1.2 MB) does not put a reader behind."""
         if self.is_cut:
             return
         size = len(line) if counts else 0
@@ -61,12 +61,12 @@ class Backlog:
         self._arrived.set()
 
     def end(self) -> None:
-        """Let what waits be the last."""
+        """End after the lines that are waiting."""
         self.ended = True
         self._arrived.set()
 
     def take(self) -> tuple[bytes, int]:
-        """The next lines in one piece, and by how much ``sent`` will shorten the backlog."""
+        """Return the next lines in one piece, and by how much ``sent`` will shorten the backlog."""
         taken, size, counted = [], 0, 0
         while self._lines and size < WRITE_BYTES:
             line, counts = self._lines.popleft()
@@ -76,18 +76,18 @@ class Backlog:
         return b"".join(taken), counted
 
     def sent(self, counted: int) -> None:
-        """The socket has taken them."""
+        """The socket has accepted them."""
         self._bytes -= counted
 
     async def wait(self) -> None:
-        """Return when a line waits, or the end."""
+        """Return once there are lines, or the end is reached."""
         if not self._lines and not self.ended and not self.is_cut:
             self._arrived.clear()
             await self._arrived.wait()
 
 
 class Stream:
-    """Hears every event (it is ``ingest``'s listener), remembers the newest, and tells all readers.
+    """Receives every event (as a listener of ``ingest``), remembers the newest, and sends them to all readers.
 
     Readers are refused with 503 before ``exchange_info_answered`` and after ``close``.
     """
@@ -117,7 +117,7 @@ class Stream:
 
     @property
     def readers(self) -> int:
-        """Readers connected."""
+        """The number of connected readers."""
         return len(self._readers)
 
     async def restore(self, spooled: AsyncIterator[list[tuple[Candle, str]]]) -> None:
@@ -132,7 +132,7 @@ class Stream:
             self._tell(lambda seq: lines.pair(seq, pair, self.recent.pairs[pair]))
 
     def on_unwatch(self, pair: str) -> None:
-        """A pair is collected no more."""
+        """A pair is no longer collected."""
         if self.recent.unwatch(pair):
             self._tell(lambda seq: lines.left(seq, pair), pair)
             for reader in self._readers:
@@ -148,7 +148,7 @@ class Stream:
         self._tell_finals(self.recent.add_final(candle, line, next_open_ms))
 
     def on_absent(self, pair: str, open_time_ms: int, next_open_ms: int, *, invalid: bool) -> None:
-        """The exchange has no such candle; ``invalid``: it has a row that cannot be one."""
+        """The exchange has no such candle, or, if ``invalid``, only an impossible row."""
         if self.recent.add_absent(pair, open_time_ms, next_open_ms, invalid=invalid):
             self._tell(lambda seq: lines.absent(seq, pair, open_time_ms, invalid=invalid), pair)
         self._tell_finals(self.recent.advance(pair, next_open_ms))
@@ -164,14 +164,14 @@ class Stream:
             self.recent.acknowledge(delivered)
 
     def exchange_info_answered(self, answer: dict[str, Any]) -> None:
-        """The exchange told its symbols: readers are told if anything but its clock has changed."""
+        """The exchange returned its symbols: send them to readers if anything but the server time has changed."""
         if {**answer, "serverTime": 0} == {**self._exchange_info, "serverTime": 0}:
             return
         self._exchange_info = answer
         self._tell(lambda seq: lines.exchange_info(seq, answer), counts=False)
 
     async def run(self) -> None:
-        """Tell every reader each second that we live, and the exchange's time, until cancelled."""
+        """Send a heartbeat with the exchange's time to every reader each second, until cancelled."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             if self._readers:
@@ -180,7 +180,7 @@ class Stream:
                     reader.add(line)
 
     def close(self) -> None:
-        """End every answer in order and take no more readers."""
+        """End every response in an orderly way and refuse new readers."""
         self._closed = True
         for reader in self._readers:
             reader.end()
@@ -194,7 +194,7 @@ class Stream:
             what = "stopping" if self._closed else "starting: the pairs are not known yet"
             return web.Response(status=503, headers={"Retry-After": "1"}, text=f"{what}\n")
         transport = request.transport
-        if transport is None:  # it went away before we came to answer
+        if transport is None:  # the client disconnected before we responded
             return web.Response(status=503)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WRITE_BYTES)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
@@ -207,12 +207,12 @@ class Stream:
             while await self._send(reader, response) or not (reader.ended or reader.is_cut):
                 await reader.wait()
         except ConnectionError:
-            pass  # it went away, or was cut off while it was being written to
+            pass  # it disconnected, or was cut off while being written to
         finally:
             self._readers.discard(reader)
             self.readers_cut_off += reader.is_cut
             if reader.is_cut:
-                log.warning("stream reader cut off, it was more than %d bytes behind peer=%s",
+                log.warning("stream reader cut off most_behind_bytes=%d peer=%s",
                             self._most_behind_bytes, request.remote)  # fmt: skip
             else:
                 log.info("stream reader left peer=%s", request.remote)
@@ -222,7 +222,7 @@ class Stream:
         hello = lines.hello(self._collector, self._exchange, self._boot_id, self._clock.now_ms())
         await response.write(hello + lines.exchange_info(self._seq, self._exchange_info))
         while reader.untold and not (reader.ended or reader.is_cut):
-            await self._send(reader, response)  # first what is older, so that seq only grows
+            await self._send(reader, response)  # older lines first, so that seq only grows
             pair = next(iter(reader.untold))
             del reader.untold[pair]
             await response.write(lines.pair(self._seq, pair, self.recent.pairs[pair], since_ms))
@@ -231,7 +231,7 @@ class Stream:
 
     @staticmethod
     async def _send(reader: Backlog, response: web.StreamResponse) -> bool:
-        """Write what waits; False if nothing did."""
+        """Write what is waiting; return False if nothing was."""
         some = False
         while (taken := reader.take())[0]:
             some = True
@@ -240,7 +240,7 @@ class Stream:
         return some
 
     def _believed(self, time_ms: int) -> bool:
-        """A frame from a future that the clock has not followed would hide every true frame until then."""
+        """Whether a frame's time is plausible: one from the future would hide every true frame until then."""
         return time_ms <= self._clock.now_ms()
 
     def _tell_finals(self, finals: Iterable[Final]) -> None:

@@ -1,9 +1,9 @@
-"""What one store's ledger covers of each pair, kept on disk: where it starts, what `backfill` extended, how far it is.
+"""The coverage of one store for each pair, kept on disk: where it starts, what `backfill` extended, what was checked.
 
     <state_dir>/ledger-<store>.json      written by the running collector
-    <state_dir>/extended-<store>.json    written by `collector backfill`, read by the running collector at each pass
+    <state_dir>/extended-<store>.json    written by `collector backfill`, read by the running collector at every pass
 
-Two files, so that a collector and a backfill beside it never write the same one. Times are UTC milliseconds.
+Two files, so that a collector and a concurrent backfill never write the same one. Times are UTC milliseconds.
 """
 
 import json
@@ -16,9 +16,9 @@ from service.durable_files import write_json_durably
 
 
 class Coverage:
-    """The range of base candles that a store must hold of each pair, and what of it was looked at before.
+    """The range of base candles that a store must hold for each pair, and how much of it has been checked.
 
-    Raises ValueError when a file of the state folder cannot be read: it is written whole or not at all.
+    Raises ValueError if a file in the state folder cannot be read: files are written completely or not at all.
     """
 
     def __init__(self, state_dir: Path, store: str, *, configured_start_ms: int | None = None) -> None:
@@ -28,32 +28,32 @@ class Coverage:
         known = _read(self._own)
         self._start_ms: int | None = known.get("start_ms")
         self.checked_until_ms: int = known.get("checked_until_ms", 0)
-        """Every candle that opened before this was stored, asked for or known as a gap when last looked at."""
+        """Every candle that opened before this was stored, requested or known as a gap at the last check."""
         self._filled_from: dict[str, int] = known.get("filled_from", {})
         self._extended: dict[str, int] = _read(self._by_backfill)
 
     def begin(self, start_ms: int) -> None:
-        """Start the ledger here, at the store's first run; later calls change nothing."""
+        """Start the ledger here on the store's first run; later calls have no effect."""
         if self._start_ms is None:
             self._start_ms = start_ms // CANDLE_MS * CANDLE_MS
             self._save()
 
     def start_ms(self, pair: str, listed_ms: int) -> int:
-        """Open time of the first candle the store must hold of a pair that was listed at ``listed_ms``."""
+        """Return the open time of the first candle the store must hold for a pair that was listed at ``listed_ms``."""
         start_ms = self._configured_start_ms if self._configured_start_ms is not None else self._start_ms
-        assert start_ms is not None, "begin comes first"
+        assert start_ms is not None, "begin must be called first"
         return max(min(start_ms, self._extended.get(pair, start_ms)), listed_ms) // CANDLE_MS * CANDLE_MS
 
     def meets(self, pair: str, end_ms: int) -> bool:
-        """Say whether history up to ``end_ms`` leaves no hole before what is covered; so it is before the first run."""
+        """Whether history up to ``end_ms`` joins the covered range without a hole; True before the first run."""
         start_ms = self._configured_start_ms if self._configured_start_ms is not None else self._start_ms
         return start_ms is None or end_ms >= min(start_ms, self._extended.get(pair, start_ms))
 
     def extend(self, pair: str, start_ms: int) -> None:
-        """Cover a pair from ``start_ms`` on: for `backfill`, once the store has what the exchange has from there on.
+        """Cover a pair from ``start_ms`` on; `backfill` calls this once the store has all that the exchange has there.
 
-        What is missing from there on is filled (and the exchange's holes noted) at the running collector's next pass;
-        later it is a gap. So a range that does not reach what was covered before costs requests for what lies between.
+        Missing candles from there on are filled (and exchange holes recorded) at the running collector's next pass;
+        later ones are gaps. So a range that does not reach the covered one costs requests for everything in between.
         """
         self._extended = _read(self._by_backfill)
         if start_ms < self._extended.get(pair, start_ms + 1):
@@ -61,15 +61,15 @@ class Coverage:
             write_json_durably(self._by_backfill, self._extended)
 
     def refresh(self) -> None:
-        """Learn what a backfill has extended meanwhile."""
+        """Read what a backfill has extended meanwhile."""
         self._extended = _read(self._by_backfill)
 
     def is_fill(self, pair: str, open_ms: int) -> bool:
-        """Say whether a missing candle has yet to be filled for the first time: then it is no gap."""
+        """Whether a missing candle has never been filled yet: then it is not a gap."""
         return open_ms < self._filled_from.get(pair, open_ms + 1)
 
     def checked(self, until_ms: int, filled: Mapping[str, int]) -> None:
-        """Remember a pass up to ``until_ms``; ``filled`` are the pairs it brought up to date, and from where on."""
+        """Record a pass up to ``until_ms``; ``filled`` are the pairs it completed, and from where on."""
         self.checked_until_ms = max(self.checked_until_ms, until_ms)
         for pair, from_ms in filled.items():
             self._filled_from[pair] = min(from_ms, self._filled_from.get(pair, from_ms))
@@ -92,5 +92,5 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         known: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: remove it, and the ledger of the store begins anew: {error}") from error
+        raise ValueError(f"{path} is damaged: remove it, and the ledger of the store starts again: {error}") from error
     return known

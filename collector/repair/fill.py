@@ -1,4 +1,4 @@
-"""Fetches by REST what a store lacks and hands it to ingest: base candles, or the exchange's own candle of a window."""
+"""Fetches what a store lacks by REST and hands it to ingest: base candles, or the exchange's own candle of a window."""
 
 import asyncio
 import logging
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 REQUESTS_AT_ONCE = 4
 
 FAILURES_AT_MOST = 4
-"""So many failed requests in a row, and the rest is left for the next pass: the exchange is away."""
+"""After this many failed requests in a row the exchange is considered down, and the rest is left to the next pass."""
 
 
 @dataclass(slots=True)
 class FillState:
-    """How far the start is: rows fetched of rows the stores lack."""
+    """Progress of the first fill: rows fetched out of the rows the stores lack."""
 
     stage: str = "waiting"
     """waiting, newest (hours), candles, windows, done."""
@@ -38,40 +38,43 @@ class FillState:
 
     @property
     def done(self) -> bool:
-        """True once all that was missing is stored and rolled up."""
+        """True once everything that was missing is stored and rolled up."""
         return self.stage == "done"
 
 
 @dataclass(slots=True)
 class Job:
-    """The rows wanted of one pair and series, by open time, and what became of them."""
+    """The rows wanted for one pair and series, by open time, and what became of them."""
 
     info: Instrument
     series: Series
     opens: set[int]
     priority: Priority = Priority.HISTORY
     absent: set[int] = field(default_factory=set)
-    """Rows the exchange does not have, though it has later ones."""
+    """Rows that the exchange does not have, although it has later ones."""
     invalid: set[int] = field(default_factory=set)
-    """Rows the exchange has, and that cannot be candles."""
+    """Rows that the exchange has but that cannot be candles."""
     answered: bool = False
-    """Whether every request was answered."""
+    """Whether every request got a response."""
 
 
 class Candles(Protocol):
-    """Where candles are fetched; `ExchangeClient` asks the exchange."""
+    """Where candles are fetched; `ExchangeClient` requests them from the exchange."""
 
     async def klines_range(
         self, symbol: str, interval: str, start_ms: int, end_ms: int, *, priority: Priority
     ) -> list[Kline]:
-        """Return every candle there is with an open time from ``start_ms`` to ``end_ms``, both inclusive, oldest first.
+        """Return all existing candles with an open time from ``start_ms`` to ``end_ms``, inclusive, oldest first.
 
         Raises ExchangeError.
         """
 
+    async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
+        """Return the first ``limit`` existing candles from ``start_ms`` on. Raises ExchangeError."""
+
 
 class Fill:
-    """Asks the exchange for the rows of jobs, a few requests at once."""
+    """Requests the rows of jobs from the exchange, a few requests at a time."""
 
     def __init__(self, client: Candles, clock: ExchangeClock, history: History) -> None:
         self._client = client
@@ -79,9 +82,9 @@ class Fill:
         self._history = history
 
     async def fetch(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
-        """Fetch what the jobs want and write it. ``advance`` hears how many rows were settled.
+        """Fetch the rows of the jobs and write them. ``advance`` receives the number of settled rows.
 
-        Jobs whose requests fail stay unanswered, and so does what follows when the exchange is away.
+        Jobs stay unanswered if a request fails, and so do those after them while the exchange is down.
         """
         slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         failures = 0
@@ -97,11 +100,11 @@ class Fill:
                     advance(len(job.opens))
                 except BadRequest as error:
                     job.answered = True  # asking again changes nothing
-                    log.warning("the exchange has no candles of pair=%s: %s", job.info.pair, error)
+                    log.warning('candles refused by exchange pair=%s error="%s"', job.info.pair, error)
                 except ExchangeError as error:
                     failures += 1
                     if failures == 1:
-                        log.warning("history cannot be fetched now, it is asked for again later: %s", error)
+                        log.warning('history request failed error="%s"', error)
 
         async with asyncio.TaskGroup() as group:
             for job in jobs:
@@ -118,5 +121,16 @@ class Fill:
             wanted = [row for row in rows if row.open_time_ms in job.opens and is_final(row, now_ms)]
             job.invalid |= await self._history.store(job.info.pair, wanted, job.series.measurement)
             asked = {open_ms for open_ms in job.opens if first_ms <= open_ms <= last_ms}
-            job.absent |= absent(asked, {row.open_time_ms for row in rows})
+            found = {row.open_time_ms for row in rows}
+            if max(asked - found, default=0) > max(found, default=0):
+                # The row after it is missing, too: the next existing row, however far away, is the proof.
+                later = await self._client.klines(
+                    job.info.symbol,
+                    job.series.timeframe,
+                    limit=1,
+                    start_ms=last_ms + 2 * length_ms,
+                    priority=job.priority,
+                )
+                found |= {row.open_time_ms for row in later}
+            job.absent |= absent(asked, found)
         job.answered = True

@@ -1,7 +1,7 @@
-"""The ledger of one store: what is missing, why, what is to be asked, and what the exchange itself does not have. Pure.
+"""The ledger of one store: what is missing and why, what to request, and what the exchange itself lacks. Pure.
 
-The last two reasons of a gap (`collector/model/gap.py`) are no gaps of ours. They are asked for again, ever more rarely
-(`exchange.again`), and stay what they are after that.
+The last two reasons (`collector/model/gap.py`) are not gaps of ours. Such candles are requested again, at growing
+intervals (`exchange.again`), and keep their state after the last attempt.
 """
 
 from collections import Counter
@@ -13,13 +13,13 @@ from exchange.again import AGAIN_MS, Again
 from exchange.events import CANDLE_MS
 
 BUCKETS = 480
-"""Rows are counted in stretches of this many windows: a day of base candles."""
+"""Rows are counted in spans of this many windows: a day of base candles."""
 
 
 class Ledger:
-    """Every open gap, exchange hole and invalid candle of one store. Each ``note_*`` returns the points to write.
+    """All open gaps, exchange holes and invalid candles of one store. Each ``note_*`` returns the points to write.
 
-    ``again_after_ms``: when what the exchange does not have is asked for again.
+    ``again_after_ms``: when candles that the exchange does not have are requested again.
     """
 
     def __init__(self, again_after_ms: Sequence[int] = AGAIN_MS) -> None:
@@ -29,32 +29,32 @@ class Ledger:
         self.found: Counter[str] = Counter()
         self.repaired = 0
         self.filled: Counter[str] = Counter()
-        """Candles that the store has after all, by what they were."""
+        """Candles that the store has after all, by their previous state."""
         self._again_after_ms = again_after_ms
 
     @property
     def gaps_open(self) -> int:
-        """Number of open gaps."""
+        """The number of open gaps."""
         return sum(map(len, self.open.values()))
 
     @property
     def exchange_holes(self) -> int:
-        """Number of candles that the exchange is known not to have."""
+        """The number of candles that the exchange is known not to have."""
         return sum(map(len, self.holes.values()))
 
     @property
     def invalid_candles(self) -> int:
-        """Number of candles of which the exchange is known to have an impossible row alone."""
+        """The number of candles for which the exchange is known to have only an impossible row."""
         return sum(map(len, self.invalid.values()))
 
     def invalid_asked(self, pair: str) -> int:
-        """Return how many invalid candles of a pair the exchange will be asked for again."""
+        """Return how many invalid candles of a pair will be requested again."""
         return sum(not again.is_over(self._again_after_ms) for again in self.invalid.get(pair, {}).values())
 
     def recall(self, noted: Iterable[Gap]) -> None:
-        """Know what the store's own ``gaps`` say, and nothing else: at the start, and when others may have written.
+        """Replace everything with the store's own ``gaps``: at startup, and when others may have written.
 
-        A point that does not say since when counts from the candle's close: an old one is asked for once more.
+        If a point has no ``since_ms``, the candle's close is used: an old candle is requested once more.
         """
         self.open.clear()
         self.holes.clear()
@@ -67,11 +67,11 @@ class Ledger:
                 self._not_at_exchange(gap.state).setdefault(gap.pair, {})[gap.open_ms] = again
 
     def to_ask(self, pair: str, missing: Collection[int]) -> set[int]:
-        """Return what of the missing the exchange is to be asked for: what it is not known to lack."""
+        """Return which missing candles to request: all but those the exchange is known not to have."""
         return set(missing) - self.holes.get(pair, {}).keys() - self.invalid.get(pair, {}).keys()
 
     def due_again(self, now_ms: int) -> dict[str, set[int]]:
-        """Return what the exchange did not have and is to be asked for again at ``now_ms`` (its time), by pair."""
+        """Return the candles the exchange did not have that are due again at ``now_ms`` (exchange time), by pair."""
         due: dict[str, set[int]] = {}
         for known in (self.holes, self.invalid):
             for pair, absences in known.items():
@@ -81,7 +81,7 @@ class Ledger:
         return due
 
     def note_missing(self, pair: str, missing: Collection[int], reason_of: Callable[[int], Reason]) -> list[Gap]:
-        """Note candles the store lacks; those that are known already keep their reason."""
+        """Record candles that the store lacks; known ones keep their reason."""
         new = sorted(self.to_ask(pair, missing) - self.open.get(pair, {}).keys())
         gaps = [Gap(pair, open_ms, "open", reason_of(open_ms)) for open_ms in new]
         for gap in gaps:
@@ -90,15 +90,15 @@ class Ledger:
         return gaps
 
     def note_absent(self, pair: str, absent: Iterable[int], now_ms: int) -> list[Gap]:
-        """Note candles the exchange does not have: they are exchange holes, and no gap of ours any more."""
+        """Record candles that the exchange does not have: they are exchange holes and no longer gaps."""
         return self._note_not_at_exchange("exchange_hole", "not_at_exchange", pair, absent, now_ms)
 
     def note_invalid(self, pair: str, invalid: Iterable[int], now_ms: int) -> list[Gap]:
-        """Note candles of which the exchange has an impossible row alone: quarantined, and no gap of ours any more."""
+        """Record candles for which the exchange has only an impossible row: quarantined and no longer gaps."""
         return self._note_not_at_exchange("invalid", "invalid_at_exchange", pair, invalid, now_ms)
 
     def note_never(self, pair: str, opens: Iterable[int], now_ms: int) -> list[Gap]:
-        """Note candles from before the pair's first one: exchange holes that nobody asks for again."""
+        """Record candles from before the pair's first one: exchange holes that are never requested again."""
         never = Again(now_ms, len(self._again_after_ms))
         gaps = [Gap(pair, open_ms, "exchange_hole", "not_at_exchange", never) for open_ms in sorted(opens)]
         _drop(self.open, pair, [gap.open_ms for gap in gaps])
@@ -107,15 +107,15 @@ class Ledger:
         return gaps
 
     def note_asked(self, pair: str, asked: Set[int], now_ms: int) -> list[Gap]:
-        """Note that the exchange was asked again and answered in vain; what is not known to lack is left alone.
+        """Record that these candles were requested again in vain; those not known to be lacking are ignored.
 
-        For an answer that proves nothing: no row, and no later one.
+        For responses that prove nothing: they have neither the row nor a later one.
         """
         holes, invalid = self.holes.get(pair, {}).keys() & asked, self.invalid.get(pair, {}).keys() & asked
         return self.note_absent(pair, holes, now_ms) + self.note_invalid(pair, invalid, now_ms)
 
     def note_stored(self, pair: str, looked_at: Container[int], missing: Container[int]) -> list[Gap]:
-        """Note what was looked at and not found missing: gaps and holes among it are repaired."""
+        """Record candles that were checked and not found missing: gaps and holes among them are repaired."""
 
         def stored(open_ms: int) -> bool:
             return open_ms in looked_at and open_ms not in missing
@@ -168,11 +168,11 @@ def _drop[Known](book: dict[str, dict[int, Known]], pair: str, opens: Iterable[i
 def compare(
     opens: range, counts: Mapping[int, int], asked_ms: tuple[int, int], bucket_ms: int
 ) -> tuple[set[int], list[tuple[int, int]]]:
-    """Compare what should be stored with how much is: the opens surely missing, and the ranges that must be read.
+    """Compare expected opens with stored counts; return the opens surely missing, and the ranges that must be read.
 
-    ``counts`` are the stored rows of [start, end) = ``asked_ms``, which holds ``opens``, by the open of their bucket
-    (``bucket_ms`` long, a whole number of windows, from the epoch on). A range [start, end) must be read if its bucket
-    is neither full nor empty, or if rows outside of ``opens`` were counted in it.
+    ``counts`` are the stored rows of [start, end) = ``asked_ms``, which contains ``opens``, by the open of their bucket
+    (``bucket_ms`` long, a whole number of windows, aligned to the epoch). A range [start, end) must be read if its
+    bucket is neither full nor empty, or if rows outside of ``opens`` were counted in it.
     """
     missing: set[int] = set()
     unclear: list[tuple[int, int]] = []
@@ -192,15 +192,15 @@ def compare(
 
 
 def slices(start_ms: int, end_ms: int, length_ms: int) -> list[tuple[int, int]]:
-    """Cut [start, end) into pieces of at most ``length_ms`` that meet on its multiples, the newest first."""
+    """Cut [start, end) into pieces of at most ``length_ms`` that meet at its multiples, newest first."""
     cuts = [start_ms, *range(start_ms // length_ms * length_ms + length_ms, end_ms, length_ms), end_ms]
     return [piece for piece in pairwise(cuts) if piece[0] < piece[1]][::-1]
 
 
 def older_windows(covered_ms: int, listed_ms: int, now_ms: int, length_ms: int, most: int) -> range:
-    """Opens of the windows, of the last ``most`` that ended, which our own base candles do not cover whole.
+    """Return opens of those of the last ``most`` ended windows that our base candles do not cover completely.
 
-    ``covered_ms``: from where on we have base candles; the windows from there on are the roll-up script's.
+    ``covered_ms``: where our base candles begin; the roll-up script computes the windows from there on.
     """
     forming_ms = now_ms // length_ms * length_ms
     first_rolled_ms = -(-max(covered_ms, listed_ms) // length_ms) * length_ms
@@ -209,17 +209,17 @@ def older_windows(covered_ms: int, listed_ms: int, now_ms: int, length_ms: int, 
 
 
 def windows_with_holes(holes: Iterable[int], now_ms: int, length_ms: int) -> set[int]:
-    """Opens of the windows that ended and hold one of these candles: while it is missing they are not complete."""
+    """Return opens of the ended windows that contain one of these candles: without it they are incomplete."""
     forming_ms = now_ms // length_ms * length_ms
     return {open_ms for hole in holes if (open_ms := hole // length_ms * length_ms) < forming_ms}
 
 
 MERGE_ROWS = 99
-"""Holes this near to each other are one request: a request of 99 rows weighs 1 as one of a single row does."""
+"""Holes this close together share a request: 99 rows have weight 1, like a single one."""
 
 
 def spans(opens: Sequence[int], length_ms: int) -> list[tuple[int, int]]:
-    """Join ascending open times into few ranges (first, last inclusive) worth a request each."""
+    """Join ascending open times into a few ranges (first and last, inclusive), one request each."""
     joined: list[tuple[int, int]] = []
     for open_ms in opens:
         if joined and open_ms - joined[-1][1] <= MERGE_ROWS * length_ms:
@@ -230,6 +230,6 @@ def spans(opens: Sequence[int], length_ms: int) -> list[tuple[int, int]]:
 
 
 def absent(asked: Iterable[int], answered: Collection[int]) -> set[int]:
-    """Return which of the asked opens the exchange does not have: it answered with a later row and not with these."""
+    """Return the requested opens the exchange does not have: the response has a later row but not these."""
     newest_ms = max(answered, default=0)
     return {open_ms for open_ms in asked if open_ms < newest_ms} - set(answered)

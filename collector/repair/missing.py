@@ -1,4 +1,4 @@
-"""What a store lacks of what it should hold: counted by stretches first, read only where the count is short."""
+"""What a store lacks: rows are counted by span first, and read only where the count is short."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -8,7 +8,7 @@ from collector.store.view import StoreView
 
 
 async def missing(reader: StoreView, series: Series, expected: Mapping[str, range]) -> dict[str, set[int]]:
-    """Return the open times the store lacks, by pair; pairs that lack nothing are absent. Raises StoreError."""
+    """Return the open times the store lacks, by pair; complete pairs are absent. Raises StoreError."""
     opens = [some for some in expected.values() if some]
     if not opens:
         return {}
@@ -27,7 +27,7 @@ async def missing(reader: StoreView, series: Series, expected: Mapping[str, rang
 
 
 def of_any(stores: Iterable[Mapping[str, Collection[int]]]) -> dict[str, set[int]]:
-    """Return what any of the stores lacks, of what each of them does."""
+    """Combine what each store lacks into what any of them lacks."""
     lacking: dict[str, set[int]] = {}
     for lacks in stores:
         for pair, opens in lacks.items():

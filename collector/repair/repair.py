@@ -1,11 +1,11 @@
-"""The one way a hole is closed, whatever made it: first fill, restart, reconnect, outage, lost or deleted candles.
+"""The only way holes are closed, whatever caused them: first fill, restart, reconnect, outage, lost or deleted candles.
 
     what a store should hold (coverage) - what it holds = missing
-        -> gap open -> REST -> ingest -> delivered -> gap repaired, or exchange_hole where the exchange has none either,
-           or invalid where all it has is an impossible row: these two are asked for again, ever more rarely
+        -> gap open -> REST -> ingest -> delivered -> gap repaired; or exchange_hole if the exchange has none either;
+           or invalid if it only has an impossible row: these two are requested again at growing intervals
 
-Judged on what is stored: the spool drained, the candle well past its deadline. The first pass over a store is its fill.
-`repairer` says which store is looked at when.
+What counts is what is stored, once the spool is drained and the candle is well past its deadline. The first pass over a
+store is its fill. `repairer` decides which store is checked when.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from collector.ingest.history import QUEUE_HEADROOM
 from collector.ingest.ingest import Ingest, forming_open_ms
 from collector.model.gap import Gap, Reason, reason
 from collector.repair.coverage import Coverage
+from collector.repair.elsewhere import Elsewhere
 from collector.repair.fill import Fill, FillState, Job
 from collector.repair.ledger import Ledger, slices
 from collector.repair.missing import missing, missing_of
@@ -35,36 +36,36 @@ from marketdata.timeframes import BASE_MS, DAY_MS
 log = logging.getLogger(__name__)
 
 RECENT_MS = 2 * 3_600_000
-"""How far a pass looks back beyond the one before; the passes over the whole range find what is older."""
+"""How far a pass looks back beyond the previous one; passes over the whole range find what is older."""
 
 NEWEST_MS = 98 * BASE_MS
-"""What is looked at first, of every pair: with the row that proves a hole one request of weight 1 for each (4.9 h)."""
+"""What is checked first for every pair: with the row that proves a hole, one request of weight 1 per pair (4.9 h)."""
 
 SLICE_MS = 4 * DAY_MS
-"""So much is looked at and fetched at once, the newest first: bounds memory, and holds the default fill in one."""
+"""How much is checked and fetched at a time, newest first: bounds memory, and the default fill fits in one."""
 
 LONGEST_OVERLAP_MS = 3 * DAY_MS
-"""What the scheduled roll-ups reach back; so far back lost windows are looked for each hour, further once a day."""
+"""How far the scheduled roll-ups reach back; lost windows are looked for this far every hour, further once a day."""
 
 WHOLE_SECONDS = 24 * 3600.0
 WINDOWS_SECONDS = 3600.0
 
 LATE = frozenset({"not_at_exchange", "invalid_at_exchange"})
-"""Why candles were missing that the exchange has after all."""
+"""Reasons of candles that the exchange turned out to have after all."""
 
 ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0
-"""A store whose spool is not drained, or whose windows are not rolled, by then is looked at again later."""
+"""A store whose spool is not drained, or whose windows are not re-rolled, by then is checked again later."""
 
 type Symbols = Mapping[str, Instrument]
 
 
 class Incomplete(Exception):
-    """A pass could not be brought to its end; the message says what it waits for."""
+    """A pass could not be completed; the message names what it waits for."""
 
 
 class StoreRepair:
-    """The passes over one store. ``due``, in seconds of the event loop, is when the next one is to begin."""
+    """The passes over one store."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class StoreRepair:
         writer: Outbox,
         fill: Fill,
         windows: OwnWindows,
+        elsewhere: Elsewhere,
         *,
         watched_from_ms: int,
         again_after_ms: Sequence[int] = AGAIN_MS,
@@ -89,17 +91,18 @@ class StoreRepair:
         self._writer = writer
         self._fill = fill
         self._windows = windows
+        self._elsewhere = elsewhere
         self._watched_from_ms = watched_from_ms
         self._whole_due = 0.0
         self._windows_due = 0.0
-        self._late: dict[str, set[int]] = {}  # what the exchange had not and the store has now; its windows are due
+        self._late: dict[str, set[int]] = {}  # once missing at the exchange, stored now; their windows are due
         self.known: set[str] = set()
-        """Pairs whose newest hours the exchange was asked for and this store has."""
+        """Pairs whose newest hours were requested from the exchange and are in this store."""
 
     async def run(self, symbols: Symbols, state: FillState) -> None:
-        """Look once at all that is due and close what can be closed. Raises Incomplete or StoreError.
+        """Check once everything that is due and close what can be closed. Raises Incomplete or StoreError.
 
-        ``state`` counts what the store lacked and what of it is settled.
+        ``state`` counts what the store lacked and how much of it is settled.
         """
         now = asyncio.get_running_loop().time()
         starts, until_ms = await self._begin(symbols)
@@ -113,7 +116,7 @@ class StoreRepair:
         answered = await self._candles(symbols, starts, since_ms, until_ms, state)
         if whole:
             self._whole_due = now + WHOLE_SECONDS
-            await self.rollups.roll()  # readers do not wait until the exchange's own windows are in
+            await self.rollups.roll()  # readers should not have to wait for the exchange's own windows
         if whole or self._windows_due <= now or self.ledger.exchange_holes > holes or self._late:
             self._windows_due = now
             state.stage = "windows"
@@ -123,12 +126,12 @@ class StoreRepair:
                 answered = False
             await self._lost_windows(symbols, 0 if whole else self._ingest.clock.now_ms() - LONGEST_OVERLAP_MS)
         if not answered:
-            raise Incomplete("the exchange does not answer for history")
+            raise Incomplete("the exchange does not respond to history requests")
 
     async def newest(self, symbols: Symbols, state: FillState) -> None:
-        """Close what is missing of the newest hours, of every pair, and roll it up. Raises Incomplete or StoreError.
+        """Close what is missing in the newest hours of every pair, and re-roll it. Raises Incomplete or StoreError.
 
-        It comes before the first pass, which finds this part stored: readers have the present before the long history.
+        Runs before the first pass, which then finds this part stored: readers get the present before the long history.
         """
         starts, until_ms = await self._begin(symbols)
         since_ms = until_ms - NEWEST_MS
@@ -139,13 +142,13 @@ class StoreRepair:
         self.known |= symbols.keys() - unanswered
         await self.rollups.roll()
         if unanswered:
-            raise Incomplete("the exchange does not answer for the newest hours")
+            raise Incomplete("the exchange does not respond to requests for the newest hours")
 
     async def _begin(self, symbols: Symbols) -> tuple[dict[str, int], int]:
-        """What a store must hold now: the open of the first candle of each pair, and of the first that it need not."""
+        """Return what a store must hold now: the open of each pair's first candle, and the end of the range."""
         self._coverage.refresh()
-        # A store that is away would be waited for, one that hangs as well: the others have their turn.
-        await in_time(self._reader.check(), f"store {self.name} to answer", ANSWER_SECONDS)
+        # Without a time limit, a store that is down or hangs would hold up the others.
+        await in_time(self._reader.check(), f"store {self.name} to respond", ANSWER_SECONDS)
         await self._drained()
         until_ms = max(forming_open_ms(self._ingest.clock.now_ms() - STALE_MS), self._watched_from_ms)
         return {pair: self._coverage.start_ms(pair, info.begins_ms) for pair, info in symbols.items()}, until_ms
@@ -157,11 +160,11 @@ class StoreRepair:
     async def _candles(
         self, symbols: Symbols, starts: Mapping[str, int], since_ms: int, until_ms: int, state: FillState
     ) -> bool:
-        """Close what is missing from ``since_ms`` on, all of it for pairs that were never filled; True if all asked."""
-        for pair in self.ledger.open.keys() & symbols.keys():  # what lies before the first candle is proven absent
+        """Close what is missing from ``since_ms`` on, or everything for unfilled pairs; return True if all answered."""
+        for pair in self.ledger.open.keys() & symbols.keys():  # candles before the first one are proven absent
             before = {open_ms for open_ms in self.ledger.open[pair] if open_ms < symbols[pair].begins_ms}
             await self._note(self.ledger.note_never(pair, before, self._ingest.clock.now_ms()))
-        # A pair that is new, or that a backfill has extended, is looked at whole.
+        # A pair that is new, or that a backfill has extended, is checked completely.
         firsts = {
             pair: max(start_ms, since_ms) if not self._coverage.is_fill(pair, start_ms) else start_ms
             for pair, start_ms in starts.items()
@@ -185,7 +188,7 @@ class StoreRepair:
         state: FillState,
         priority: Priority = Priority.HISTORY,
     ) -> set[str]:
-        """Close what is missing in [start, end), of each pair from its first on; returns the pairs not answered for."""
+        """Close what is missing in [start, end), for each pair from its first on; return the pairs not answered."""
         expected = {
             pair: range(max(first_ms, start_ms), end_ms, BASE_MS)
             for pair, first_ms in firsts.items()
@@ -197,7 +200,7 @@ class StoreRepair:
         return await self._close(lacks, symbols, state, priority)
 
     async def _still_open(self, firsts: Mapping[str, int]) -> dict[str, set[int]]:
-        """Gaps older than what this pass looks at: those that are closed now are noted, the others returned."""
+        """Check gaps older than this pass: record those closed by now, return the others."""
         lacks = {}
         for pair in self.ledger.open.keys() & firsts.keys():
             older = {open_ms for open_ms in self.ledger.open[pair] if open_ms < firsts[pair]}
@@ -211,7 +214,7 @@ class StoreRepair:
         state: FillState,
         fill_priority: Priority = Priority.HISTORY,
     ) -> set[str]:
-        """Fetch what is missing and note what became of it; returns the pairs the exchange did not answer for."""
+        """Fetch what is missing and record the outcome; return the pairs for which the exchange did not respond."""
         jobs, gaps = [], {}
         for pair, opens in lacks.items():
             asked = self.ledger.to_ask(pair, opens)
@@ -232,7 +235,7 @@ class StoreRepair:
         return {job.info.pair for job in jobs if not job.answered}
 
     async def _ask_again(self, symbols: Symbols) -> None:
-        """Ask for what the exchange did not have, where it is time; without an answer it is due at the next pass."""
+        """Request again what the exchange did not have, if it is time; unanswered candles are due at the next pass."""
         jobs = []
         for pair, opens in self.ledger.due_again(self._ingest.clock.now_ms()).items():
             if pair in symbols and (lacking := await self._note_repaired(pair, opens)):
@@ -241,11 +244,15 @@ class StoreRepair:
             filled = self.ledger.filled.total()
             await self._fetch(jobs, lambda _rows: None)
             asked, late = sum(len(job.opens) for job in jobs), self.ledger.filled.total() - filled
-            log.info("what the exchange lacked is asked for again store=%s candles=%d came=%d", self.name, asked, late)
+            log.info("exchange holes requested again store=%s candles=%d filled=%d", self.name, asked, late)
 
     async def _fetch(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
-        """Fetch base candles and note what became of each."""
+        """Fetch base candles and record what became of each."""
         await self._fill.fetch(jobs, advance)
+        for job in jobs:
+            brought = await self._elsewhere.bring(self.name, job.info.pair, job.absent | job.invalid)
+            job.absent -= brought
+            job.invalid -= brought
         now_ms = self._ingest.clock.now_ms()
         for job in jobs:
             await self._note(self.ledger.note_absent(job.info.pair, job.absent, now_ms))
@@ -253,12 +260,12 @@ class StoreRepair:
         await self._drained()
         for job in jobs:
             lacking = await self._note_repaired(job.info.pair, job.opens - job.absent - job.invalid)
-            if job.answered:  # what was filled and is not there now is a gap from now on
+            if job.answered:  # what was fetched but is not in the store is a gap from now on
                 await self._note(self.ledger.note_missing(job.info.pair, lacking, lambda _: "undelivered"))
                 await self._note(self.ledger.note_asked(job.info.pair, lacking, now_ms))
 
     async def _note_repaired(self, pair: str, opens: set[int]) -> set[int]:
-        """Look for these candles in the store; returns those it still lacks."""
+        """Look for these candles in the store; return those it still lacks."""
         lacking = await missing_of(self._reader, BASE, pair, opens)
         await self._note_stored(pair, opens, lacking)
         return lacking
@@ -268,7 +275,7 @@ class StoreRepair:
         late = {gap.open_ms for gap in gaps if gap.reason in LATE}
         if late:
             self._late.setdefault(pair, set()).update(late)
-            log.warning("candles that the exchange had not are stored now store=%s pair=%s candles=%d first_ms=%d",
+            log.warning("exchange holes filled store=%s pair=%s candles=%d first_ms=%d",
                         self.name, pair, len(late), min(late))  # fmt: skip
         await self._note(gaps)
 
@@ -287,12 +294,12 @@ class StoreRepair:
         return answered
 
     async def _lost_windows(self, symbols: Symbols, since_ms: int) -> None:
-        """Roll windows again that should be there by now: the store was away for all of their scheduled runs, say."""
+        """Re-roll windows that should be there by now, e.g. because the store was down during all scheduled runs."""
         if len(self.rollups.dirty):
-            return  # what waits to be rolled is missing for that reason
+            return  # dirty windows are missing because they wait to be re-rolled
         lost = await self._windows.lost(self._reader, self._coverage, self.ledger, symbols, since_ms)
         if lost:
-            log.warning("roll-up windows were missing in the store store=%s windows=%d", self.name, len(lost))
+            log.warning("roll-up windows missing store=%s windows=%d", self.name, len(lost))
             self.rollups.mark(lost)
 
     async def _drained(self) -> None:
@@ -317,7 +324,7 @@ class StoreRepair:
     def _log(self, gaps: int) -> None:
         if gaps:
             log.warning(
-                "candles were missing in the store store=%s candles=%d still_missing=%d exchange_holes=%d",
+                "candles missing store=%s candles=%d still_missing=%d exchange_holes=%d",
                 self.name,
                 gaps,
                 self.ledger.gaps_open,
@@ -326,9 +333,9 @@ class StoreRepair:
 
 
 async def in_time(wait: Awaitable[None], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait, but not for ever. Raises Incomplete."""
+    """Wait, but not forever. Raises Incomplete."""
     try:
         async with asyncio.timeout(seconds):
             await wait
     except TimeoutError:
-        raise Incomplete(f"waits for {what}") from None
+        raise Incomplete(f"waiting for {what}") from None

@@ -1,4 +1,4 @@
-"""Whose turn it is: the newest hours of every store, then each store whole, later its newest part again and again."""
+"""Which store is next: the newest hours of every store, then each store completely, then its newest part repeatedly."""
 
 import asyncio
 import logging
@@ -20,10 +20,10 @@ LONGEST_DELAY_SECONDS = 30.0
 
 
 class Repairer:
-    """Looks at every store: whole at the start and once a day, at the newest part every few minutes.
+    """Checks every store: completely at startup and once a day, its newest part every few minutes.
 
-    One store after the other: what was fetched for one is delivered to all, and so missing in no other. ``symbols`` are
-    the watched pairs; whoever watches or leaves one changes the mapping.
+    One store after the other: what was fetched for one is delivered to all, so no other lacks it. ``symbols`` are the
+    watched pairs; the mapping changes when pairs are added or dropped.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Repairer:
 
     @property
     def known(self) -> set[str]:
-        """The pairs whose newest hours a store has."""
+        """The pairs whose newest hours are in at least one store."""
         return set().union(*(store.known for store in self.stores))
 
     def look_soon(self) -> None:
-        """Begin the next pass now: there is a new pair to be filled."""
+        """Begin the next pass now: there is a new pair to fill."""
         self._soon.set()
 
     async def run(self) -> None:
@@ -61,7 +61,7 @@ class Repairer:
         current: set[str] = set()
         filled: set[str] = set()
         while True:
-            # Before the long history of one store the newest hours of all.
+            # The newest hours of all stores come before the long history of any.
             for store in self._due_now():
                 if store.name not in current and await self._succeeds(store, self._newest(store)):
                     current.add(store.name)
@@ -84,34 +84,34 @@ class Repairer:
         return [store for store in self.stores if self._due[store.name] <= now]
 
     async def _succeeds(self, store: StoreRepair, work: Awaitable[None]) -> bool:
-        """Do it; False if it could not be brought to its end: the store's next turn is a little later."""
+        """Do the work; return False if it could not be completed: the store's next turn comes a little later."""
         backoff = self._backoffs[store.name]
         try:
             await work
         except (Incomplete, StoreError) as error:
             if not backoff.failures:
-                log.warning("repair waits store=%s: %s", store.name, error)
+                log.warning('repair failed store=%s error="%s"', store.name, error)
             self._due[store.name] = asyncio.get_running_loop().time() + backoff.next_seconds()
             return False
         backoff.reset()
         return True
 
     async def _newest(self, store: StoreRepair) -> None:
-        with store.rollups.held():  # it rolls them itself, once
+        with store.rollups.held():  # it re-rolls them itself, once
             await store.newest(dict(self._symbols), self._counted_again())
 
     async def _whole(self, store: StoreRepair, *, first: bool) -> None:
         try:
-            await self._contracts.learn()  # where the pairs begin bounds what a store must hold
+            await self._contracts.learn()  # where a pair begins limits what a store must hold
         except ExchangeError as error:
-            raise Incomplete(f"the exchange does not say where pairs begin: {error}") from error
+            raise Incomplete(f"the exchange does not report where pairs begin: {error}") from error
         if first:
             await self._fill(store)
         else:
             await store.run(dict(self._symbols), FillState())
 
     async def _fill(self, store: StoreRepair) -> None:
-        """The first pass over a store: shown as it goes on, and rolled up once all of it is delivered."""
+        """The first pass over a store: its progress is shown, and it is rolled up once everything is delivered."""
         state = self._counted_again()
 
         def progress() -> tuple[int, int]:
@@ -123,7 +123,7 @@ class Repairer:
         await in_time(store.rollups.rolled(), f"the roll-up of store {store.name}")
 
     def _counted_again(self) -> FillState:
-        """The state, from which what an attempt before left unsettled is counted again."""
+        """Return the state, with everything that an earlier attempt left unsettled to be counted again."""
         state = self.state
         state.candles_missing, state.windows_missing = state.candles_fetched, state.windows_fetched
         return state

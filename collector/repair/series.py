@@ -1,4 +1,4 @@
-"""The candles that stores are kept complete of: what a series is called, where it is stored, how long a candle is."""
+"""The series of candles that are kept complete: their name, where they are stored, how long a candle is."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from marketdata.timeframes import BASE_TIMEFRAME, timeframe_ms
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Candles of one timeframe in one measurement, a candle at each multiple of its length since the epoch."""
+    """Candles of one timeframe in one measurement, one at each multiple of its length since the epoch."""
 
     timeframe: str
     measurement: str
@@ -20,7 +20,7 @@ class Series:
 
     @property
     def length_ms(self) -> int:
-        """How long a candle is."""
+        """The length of a candle."""
         return timeframe_ms(self.timeframe)
 
 

@@ -1,8 +1,8 @@
-"""The roll-up windows that our base candles can never make: the exchange's own candles, marked ``candles = 0``.
+"""The roll-up windows that our base candles can never produce: the exchange's own candles, marked ``candles = 0``.
 
-They are those that begin before our candles do, and those with an exchange hole. The script writes all others; those of
-them that it never reached are found here, too. A window with an invalid candle stays absent: the exchange's own holds
-the impossible row's numbers.
+These are the windows that begin before our candles do, and those with an exchange hole. The script writes all others;
+those that it missed are found here, too. A window with an invalid candle stays absent, since the exchange's own window
+contains the numbers of the impossible row.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -18,17 +18,17 @@ from exchange.again import Again
 from exchange.universe import Instrument
 
 ROLLED_MS = 20 * 60_000
-"""The scheduled script has rolled a window twice when so much has passed since its end."""
+"""How long after its end a window has been rolled up twice by the scheduled script."""
 
 
 class OwnWindows:
-    """Fetches such windows for a store that lacks them. ``most`` of each interval are looked at before our candles."""
+    """Fetches such windows for a store that lacks them, up to ``most`` of each interval from before our candles."""
 
     def __init__(self, clock: ExchangeClock, fill: Fill, *, most: int) -> None:
         self._clock = clock
         self._fill = fill
         self._most = most
-        self._absent: dict[tuple[str, str, int], Again] = {}  # timeframe, pair, open: the exchange has none either
+        self._absent: dict[tuple[str, str, int], Again] = {}  # timeframe, pair, open: not at the exchange either
 
     async def wanted(
         self,
@@ -38,9 +38,9 @@ class OwnWindows:
         symbols: Mapping[str, Instrument],
         late: Mapping[str, Collection[int]],
     ) -> list[Job]:
-        """Return what the store lacks, a job for each pair and series. Raises StoreError.
+        """Return what the store lacks, one job per pair and series. Raises StoreError.
 
-        And what it has from before a candle of the window came ``late`` (opens by pair), and still cannot be rolled.
+        Includes stored windows that cannot be rolled up and are older than a ``late`` candle in them (opens by pair).
         """
         now_ms = self._clock.now_ms()
         jobs = []
@@ -54,7 +54,7 @@ class OwnWindows:
             }
             lacks = await missing(reader, series, older)
             for pair in ledger.holes.keys() & symbols.keys():
-                # The window of the first candle is among the older ones, and before it there is nothing.
+                # The window of the first candle is among the older ones, and there are none before it.
                 holes = (hole for hole in ledger.holes[pair] if hole >= symbols[pair].begins_ms)
                 opens = windows_with_holes(holes, now_ms, length_ms)
                 lacks.setdefault(pair, set()).update(await missing_of(reader, series, pair, opens))
@@ -74,7 +74,7 @@ class OwnWindows:
         return known is not None and not known.is_due(now_ms)
 
     async def fetch(self, jobs: list[Job], advance: Callable[[int], None]) -> bool:
-        """Fetch the jobs' windows; True if the exchange answered for all of them."""
+        """Fetch the jobs' windows; return True if the exchange responded for all of them."""
         await self._fill.fetch(jobs, advance)
         now_ms = self._clock.now_ms()
         for job in jobs:
@@ -91,7 +91,7 @@ class OwnWindows:
         symbols: Mapping[str, Instrument],
         since_ms: int,
     ) -> list[int]:
-        """Return opens of windows from ``since_ms`` on that our candles make whole and the store lacks all the same.
+        """Return opens of windows from ``since_ms`` on that our candles cover completely but the store lacks.
 
         Raises StoreError.
         """

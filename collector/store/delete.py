@@ -1,7 +1,7 @@
-"""Deletes single points of one store, each named by measurement, pair and time. Uses the ingest token.
+"""Deletes single points from one store, each identified by measurement, pair and time. Uses the ingest token.
 
-InfluxDB lets a token that may write a bucket delete in it. Only `audit --fix` does, and nothing but what it names.
-API: https://docs.influxdata.com/influxdb/v2/api/#operation/PostDelete (both ends of the time range belong to it).
+InfluxDB lets any token that may write to a bucket delete in it. Only `audit --fix` does, and only the points it names.
+API: https://docs.influxdata.com/influxdb/v2/api/#operation/PostDelete (the time range includes both ends).
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Eraser:
         self._exchange = exchange
 
     async def erase(self, bucket: str, measurement: str, pair: str, time_ms: int) -> None:
-        """Delete one point with all its fields; nothing happens if it is not there. Raises StoreError."""
+        """Delete one point with all its fields; no-op if it does not exist. Raises StoreError."""
         moment = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         quoted = pair.replace("\\", "\\\\").replace('"', '\\"')
         predicate = f'_measurement="{measurement}" AND exchange="{self._exchange}" AND pair="{quoted}"'
@@ -41,6 +41,6 @@ class Eraser:
             ) as response:
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise StoreError(f"{self._url} does not answer: {error or type(error).__name__}") from error
+            raise StoreError(f"{self._url} does not respond: {error or type(error).__name__}") from error
         if response.status != 204:
-            raise StoreError(f"{self._url} answers {response.status}: {text.strip()[:200]}")
+            raise StoreError(f"{self._url} responds with {response.status}: {text.strip()[:200]}")

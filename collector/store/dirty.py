@@ -1,7 +1,7 @@
-"""Which roll-up windows a store must roll again: marked after delivery, kept on disk until they are rolled.
+"""Which roll-up windows a store must re-roll: marked after delivery, kept on disk until they are re-rolled.
 
 A candle delivered after its window's scheduled roll-up would never reach the window (InfluxDB does not catch up), so
-its windows are dirty. Marks are global, not per pair: one run of the script rolls every pair.
+its windows are dirty. Marks are global, not per pair: one run of the script rolls up every pair.
 """
 
 import json
@@ -14,13 +14,13 @@ TASK_OFFSET_MS = 40_000
 """The tasks run 40 s after each quarter of an hour (influx/tasks)."""
 
 SAFETY_MS = 5_000
-"""A candle delivered this shortly before the run may not be seen by it."""
+"""The run may not see a candle delivered this shortly before it."""
 
 
 class DirtyWindows:
-    """The dirty windows of one store, by timeframe. Saved whenever a window joins or leaves (small: windows, not rows).
+    """The dirty windows of one store, by timeframe. Saved whenever a window is added or removed (small: no rows).
 
-    Each mark has a serial number, so that a window marked again while it is being rolled stays dirty.
+    Each mark has a serial number, so that a window marked again during its re-roll stays dirty.
     """
 
     def __init__(self, path: Path, window_ms: Mapping[str, int]) -> None:
@@ -56,7 +56,7 @@ class DirtyWindows:
         return {timeframe: dict(sorted(marks.items())) for timeframe, marks in self._marks.items() if marks}
 
     def clean(self, timeframe: str, rolled: Mapping[int, int]) -> None:
-        """These windows were rolled; those marked again since they were taken stay dirty."""
+        """Note that these windows were re-rolled; those marked again since they were taken stay dirty."""
         marks = self._marks[timeframe]
         for open_ms, serial in rolled.items():
             if marks.get(open_ms) == serial:
@@ -68,9 +68,9 @@ class DirtyWindows:
 
 
 def runs_for(opens: Iterable[int], overlap_ms: int) -> list[tuple[int, list[int]]]:
-    """Cover window opens (ascending) by as few runs as needed: (the run's ``now`` in ms, the windows it rolls).
+    """Cover window open times (ascending) with as few runs as possible: (the run's ``now`` in ms, its windows).
 
-    A run at T rolls every window that opens in [T - overlap, T).
+    A run at T rolls up every window that opens in [T - overlap, T).
     """
     runs: list[tuple[int, list[int]]] = []
     for open_ms in opens:

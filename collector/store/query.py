@@ -1,4 +1,4 @@
-"""One InfluxDB as the collector reads it: InfluxQL for what it holds, Flux for a re-roll. Uses the repair token."""
+"""The collector's read access to one InfluxDB: InfluxQL for its content, Flux to re-roll. Uses the repair token."""
 
 import csv
 import io
@@ -18,14 +18,14 @@ TIMEOUT = aiohttp.ClientTimeout(total=120, connect=5)
 
 
 class StoreError(Exception):
-    """The store did not answer the question; the message says why in one line."""
+    """The store did not answer the query; the message gives the reason in one line."""
 
 
 def token_of(file: Path) -> Callable[[], str]:
-    """Return what reads a token for each request. Where the file cannot be read it raises StoreError.
+    """Return a function that reads the token for each request and raises StoreError if the file cannot be read.
 
-    It was there at the start, so a token that vanishes (a rotation, a slow disk) is waited for like a store that is
-    away; a command that works for hours does not end for it.
+    The token existed at startup, so one that disappears (a rotation, a slow disk) is handled like a store that is
+    down: a command that runs for hours waits instead of ending.
     """
 
     def read() -> str:
@@ -38,7 +38,7 @@ def token_of(file: Path) -> Callable[[], str]:
 
 
 class StoreReader:
-    """Questions to one store about one exchange's points. Every method raises StoreError when it cannot be answered."""
+    """Queries one store for one exchange's points. Every method raises StoreError if the query fails."""
 
     def __init__(
         self, url: str, org: str, token: Callable[[], str], session: aiohttp.ClientSession, *, exchange: str = EXCHANGE
@@ -50,7 +50,7 @@ class StoreReader:
         self._exchange = exchange
 
     async def check(self) -> None:
-        """Return if the store can be asked now."""
+        """Return if the store can be queried now."""
         await self.counts(BUCKET_RAW, OHLCV_BASE, "close", 0, 1)
 
     async def counts(self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int) -> dict[str, int]:
@@ -61,9 +61,9 @@ class StoreReader:
     async def counts_by_time(
         self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int, every_ms: int
     ) -> dict[str, dict[int, int]]:
-        """Return `counts` for each stretch of ``every_ms`` (from the epoch on): by pair and open of the stretch.
+        """Return `counts` for each span of ``every_ms`` (aligned to the epoch), by pair and start of the span.
 
-        Stretches without any point are absent.
+        Spans without any point are absent.
         """
         stretches = f"GROUP BY pair, time({every_ms}ms) fill(none)"
         query = f'SELECT count("{field}") FROM "{measurement}" {_range(start_ms, end_ms)} {stretches}'
@@ -81,7 +81,7 @@ class StoreReader:
     async def rows(
         self, bucket: str, measurement: str, fields: Sequence[str], pair: str, start_ms: int, end_ms: int
     ) -> dict[int, dict[str, float | None]]:
-        """Return the points of one pair in [start_ms, end_ms) by time (ms); None where a point lacks the field."""
+        """Return the points of one pair in [start_ms, end_ms) by time (ms); None if a point lacks the field."""
         columns = ", ".join(f'"{field}"' for field in fields)
         query = f'SELECT {columns} FROM "{measurement}" {_range(start_ms, end_ms)} AND pair = $pair GROUP BY pair'
         series = await self._influxql(bucket, query, {"pair": pair})
@@ -99,13 +99,13 @@ class StoreReader:
     async def all_times_ms(
         self, bucket: str, measurement: str, field: str, start_ms: int, end_ms: int
     ) -> dict[str, list[int]]:
-        """Return the times of the points in [start_ms, end_ms), UTC ms, by pair; for measurements of few points."""
+        """Return the times of the points in [start_ms, end_ms), UTC ms, by pair; for measurements with few points."""
         query = f'SELECT "{field}" FROM "{measurement}" {_range(start_ms, end_ms)} GROUP BY pair'
         series = await self._influxql(bucket, query, {})
         return {pair: [int(row[0]) for row in rows] for pair, rows in series.items()}
 
     async def flux(self, script: str) -> None:
-        """Run a script that writes; what it yields is only read for errors, which Flux reports in the stream."""
+        """Run a script that writes; its output is only searched for errors, which Flux reports in the stream."""
         headers = {"Accept": "application/csv", "Content-Type": "application/vnd.flux"}
         text = await self._request("POST", "/api/v2/query", {"org": self._org}, headers, script.encode())
         for row in csv.reader(io.StringIO(text)):
@@ -118,7 +118,7 @@ class StoreReader:
         try:
             result = json.loads(text)["results"][0]
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise StoreError(f"answer of {self._url} is not InfluxQL's: {text[:100]!r}") from error
+            raise StoreError(f"response of {self._url} is not InfluxQL's: {text[:100]!r}") from error
         if "error" in result:
             raise StoreError(f"bucket={bucket}: {result['error']}")
         return {series["tags"]["pair"]: series["values"] for series in result.get("series", [])}
@@ -133,9 +133,9 @@ class StoreReader:
             ) as response:
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise StoreError(f"{self._url} does not answer: {error or type(error).__name__}") from error
+            raise StoreError(f"{self._url} does not respond: {error or type(error).__name__}") from error
         if response.status != 200:
-            raise StoreError(f"{self._url}{path} answers {response.status}: {text.strip()[:200]}")
+            raise StoreError(f"{self._url}{path} responds with {response.status}: {text.strip()[:200]}")
         return text
 
 

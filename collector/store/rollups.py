@@ -1,4 +1,4 @@
-"""Rolls dirty windows again with the very script the scheduled task runs, with ``now`` set into the past."""
+"""Re-rolls dirty windows with the same script that the scheduled task runs, with ``now`` set to the past."""
 
 import asyncio
 import logging
@@ -18,16 +18,16 @@ from service.backoff import Backoff
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 2.0
-"""Deliveries come in bursts (a repair, a drained spool): wait so long for the next file before rolling."""
+"""Deliveries come in bursts (a repair, a drained spool): how long to wait for the next file before re-rolling."""
 
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 60.0
 
 
 class RollupRepairer:
-    """Keeps one store's roll-ups right: marks what deliveries touched, rolls it again when they pause.
+    """Keeps one store's roll-ups correct: marks the windows that deliveries touch, and re-rolls them in a pause.
 
-    ``held`` delays the rolling (not the marking) while a fill is delivering a long history; who holds may ``roll``.
+    ``held`` delays re-rolling (not marking) while a fill delivers a long history; its holder may call ``roll``.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RollupRepairer:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Mark only, until the block ends; then what is dirty is rolled."""
+        """Only mark until the block ends; then dirty windows are re-rolled."""
         self._free.clear()
         try:
             yield
@@ -72,28 +72,28 @@ class RollupRepairer:
             self.mark(times)
 
     def mark(self, candle_times_ms: Iterable[int]) -> None:
-        """Mark the windows of candles that the store has now, has no more, or whose windows are wrong."""
-        # Before the exchange's time is known every window counts as passed: rolling one too many is harmless.
+        """Mark the windows of candles that the store received or lost, or whose windows are wrong."""
+        # Until the exchange's time is known, every window counts as passed: one re-roll too many is harmless.
         self.dirty.mark(candle_times_ms, self._clock.now_ms() if self._clock.is_set else sys.maxsize)
         if len(self.dirty):
             self._clean.clear()
             self._wake.set()
 
     async def rolled(self) -> None:
-        """Return when no window is dirty."""
+        """Return once no window is dirty."""
         await self._clean.wait()
 
     async def run(self) -> None:
-        """Roll dirty windows until cancelled; a store that fails is tried again with a growing delay."""
+        """Re-roll dirty windows until cancelled; a failing store is retried with growing delays."""
         backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
-        if len(self.dirty):  # left by the last process
+        if len(self.dirty):  # left by the previous process
             self._wake.set()
         while True:
             await self._wake.wait()
             await self._settled()
             if not self._free.is_set():
                 await self._free.wait()
-                self._wake.set()  # deliveries may go on: settled anew
+                self._wake.set()  # deliveries may still be going on: wait for the next pause
                 continue
             try:
                 await self.roll()
@@ -101,7 +101,7 @@ class RollupRepairer:
             except StoreError as error:
                 self.failures += 1
                 delay = backoff.next_seconds()
-                log.warning("roll-up repair waits store=%s retry_seconds=%.0f: %s", self._store, delay, error)
+                log.warning('re-roll failed store=%s retry_seconds=%.0f error="%s"', self._store, delay, error)
                 await asyncio.sleep(delay)
                 self._wake.set()
 
@@ -116,7 +116,7 @@ class RollupRepairer:
                 return
 
     async def roll(self) -> None:
-        """Roll what is dirty now, few runs for many windows. Raises StoreError; what is not rolled stays dirty."""
+        """Re-roll the dirty windows, many per run. Raises StoreError; windows not re-rolled by then stay dirty."""
         for timeframe, marks in self.dirty.take().items():
             script = task_script(timeframe)
             for now_ms, opens in runs_for(marks, overlap_ms(timeframe)):
@@ -124,6 +124,6 @@ class RollupRepairer:
                 self.runs += 1
                 self.last_rollup_seconds = self._wall_seconds()
                 self.dirty.clean(timeframe, {open_ms: marks[open_ms] for open_ms in opens})
-            log.info("windows rolled again store=%s timeframe=%s windows=%d", self._store, timeframe, len(marks))
+            log.info("windows re-rolled store=%s timeframe=%s windows=%d", self._store, timeframe, len(marks))
         if not len(self.dirty):
             self._clean.set()

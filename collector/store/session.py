@@ -1,4 +1,4 @@
-"""The connections to the stores: one session for all of them."""
+"""The HTTP session shared by all stores."""
 
 import ssl
 
@@ -11,7 +11,7 @@ from service.config_file import ConfigError
 
 
 def open_session(config: Config) -> aiohttp.ClientSession:
-    """Return a session that trusts each store's `ca_file` besides the system's authorities. Raises ConfigError."""
+    """Return a session that trusts each store's `ca_file` and the system's authorities. Raises ConfigError."""
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=authorities(config)), trust_env=False)
 
 

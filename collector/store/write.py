@@ -1,4 +1,4 @@
-"""InfluxDB's write API: one request, and what its answer means for the points in it."""
+"""InfluxDB's write API: one request, and what its response means for the points in it."""
 
 import json
 import re
@@ -24,8 +24,8 @@ RetryReason = Literal[
 RETRY_REASONS: tuple[RetryReason, ...] = get_args(RetryReason)
 
 _BAD_LINE = "unable to parse"
-"""How every 400 begins that is about the data; others ("queue length exceeded", "invalid precision", "Please provide
-either orgID or org", a proxy's page) say nothing about it (measured on InfluxDB 2.7.12)."""
+"""How every 400 that is about the data begins; others ("queue length exceeded", "invalid precision", "Please provide
+either orgID or org", a proxy's page) are not about it (measured on InfluxDB 2.7.12)."""
 
 _DROPPED = re.compile(r"\bdropped=(\d+)")
 
@@ -37,7 +37,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The store will never take at least `dropped` of the points (None: it does not say how many)."""
+    """The store will never accept at least `dropped` of the points (None: it does not report how many)."""
 
     dropped: int | None
     message: str
@@ -45,21 +45,21 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class BadRequest:
-    """The store has none: it cannot read at least one of the lines."""
+    """The store accepted no point: it cannot parse at least one of the lines."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """The store, or a proxy before it, has none: the body is too large."""
+    """The store accepted no point, or a proxy in front of it refused the request: the body is too large."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """No fault of the data: keep it and try again, no earlier than `retry_after_seconds` if the answer names a time."""
+    """Not the data's fault: keep it and retry, no earlier than `retry_after_seconds` if the response names a time."""
 
     reason: RetryReason
     message: str
@@ -70,9 +70,9 @@ type Outcome = Written | Partial | BadRequest | TooLarge | Retry
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-    """What an answer of POST /api/v2/write means. Pure.
+    """Return what a response to POST /api/v2/write means. Pure.
 
-    Data is given up only where the store itself says that the data is bad.
+    Data is given up only if the store itself reports that the data is bad.
     """
     if 200 <= status < 300:
         return Written()
@@ -89,7 +89,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
 
 
 def _message(body: bytes) -> str | None:
-    """The message of InfluxDB's error document; None if it is none."""
+    """Return the message of InfluxDB's error document; None if the body is not one."""
     try:
         document = json.loads(body)
     except ValueError:
@@ -111,15 +111,15 @@ def _retry_reason(status: int) -> RetryReason:
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """RFC 9110, 10.2.3, the form in seconds; proxies before a store send no dates."""
+    """Parse Retry-After (RFC 9110, 10.2.3) in seconds; proxies in front of a store send no dates."""
     text = headers.get("Retry-After", "").strip()
     return float(text) if text.isdecimal() else None
 
 
 class WriteClient:
-    """Writes to one store. `token` is called for each request, so a token that was replaced is taken up at once.
+    """Writes to one store. `token` is called for each request, so a replaced token takes effect at once.
 
-    `token` returns the token's text and may raise OSError. The session is the caller's.
+    `token` returns the token's text and may raise OSError. The session belongs to the caller.
     """
 
     def __init__(
@@ -138,13 +138,13 @@ class WriteClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=5)
 
     async def write(self, bucket: str, compressed: bytes) -> Outcome:
-        """POST a body of gzipped line protocol with times in ms. Never raises for what a server or network does."""
+        """POST a body of gzipped line protocol with times in ms. Never raises on errors of a server or the network."""
         try:
             token = self._token().strip()
         except (OSError, UnicodeDecodeError) as error:
             return Retry("token_unreadable", f"the token cannot be read: {error}")
         if not token or not token.isascii() or not token.isprintable():
-            return Retry("token_unreadable", "the token file must hold the token, in one line, and nothing else")
+            return Retry("token_unreadable", "the token file must contain the token in one line and nothing else")
         try:
             async with self._session.post(
                 self._url,
@@ -160,6 +160,6 @@ class WriteClient:
             ) as response:
                 return classify(response.status, response.headers, await response.read())
         except TimeoutError:
-            return Retry("timeout", f"no answer from {self._url} within {self._timeout.total:g} s")
+            return Retry("timeout", f"no response from {self._url} within {self._timeout.total:g} s")
         except aiohttp.ClientError as error:
             return Retry("connection", f"{self._url}: {error or type(error).__name__}")

@@ -1,9 +1,9 @@
-"""Stored candles against the exchange's own, field by field. Pure: sweep and audit read, this decides.
+"""Compares stored candles with the exchange's own, field by field. Pure: sweep and audit read, this decides.
 
-What "equal" means (docs/design.md 4.3): prices equal as decimals and trades as counts; the sums of a base candle, or of
-a window the exchange rolled itself, equal the float of the exchange's text; the sums of a window rolled from base
-candles lie within half of the last decimal of a quantity, since floats were added: of today's quantities or of the
-row's own, whichever are finer, for a symbol's precision may have shrunk since.
+When values count as equal (docs/design.md 4.3): prices as decimals, trades as counts. Sums of a base candle, or of a
+window computed by the exchange, must equal the float of the exchange's text. Sums of a window rolled up from base
+candles, which adds floats, may differ by half of the last decimal of a quantity: of today's quantities or of the row's
+own, whichever are finer, since a symbol's precision may have shrunk.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from exchange.rows import Kline
 from marketdata.timeframes import BASE_MS, timeframe_ms
 
 TRADED = ("open", "high", "low")
-"""Prices a candle without trades is stored without (docs/adr/0004)."""
+"""Prices that are not stored for a candle without trades (docs/adr/0004)."""
 PRICES = (*TRADED, "close")
 SUMS = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
 FIELDS = (*PRICES, *SUMS, "trades")
@@ -23,14 +23,14 @@ CANDLES = "candles"
 
 type Number = int | float
 type StoredRow = Mapping[str, Number | None]
-"""One stored candle: FIELDS, and CANDLES of a roll-up. None: the field is not stored."""
+"""One stored candle: FIELDS, and CANDLES for a roll-up. None: the field is not stored."""
 
 type Kind = Literal["missing", "surplus", "wrong"]
 KINDS: tuple[Kind, ...] = ("missing", "surplus", "wrong")
 
 
 class WrongField(NamedTuple):
-    """A field with both its values; None: that side has none."""
+    """A field with both of its values; None: that side has none."""
 
     name: str
     stored: Number | None
@@ -39,7 +39,7 @@ class WrongField(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One candle that is not as the exchange has it. `fields` is empty unless it is wrong."""
+    """One candle that differs from the exchange's. `fields` is empty unless it is wrong."""
 
     pair: str
     timeframe: str
@@ -56,7 +56,7 @@ def compare(
     *,
     quantity_precision: int,
 ) -> list[Difference]:
-    """Return what differs, oldest first. Both by open time (ms), of one range; `exchange` only final candles."""
+    """Return the differences, oldest first. Both by open time (ms), over the same range; `exchange`: final candles."""
     found = []
     for open_ms in sorted(stored.keys() | exchange.keys()):
         if open_ms not in stored:
@@ -69,7 +69,7 @@ def compare(
 
 
 def wrong_fields(timeframe: str, row: StoredRow, kline: Kline, quantity_precision: int) -> tuple[WrongField, ...]:
-    """Return every field of a stored candle that is not the exchange's; none if it is right."""
+    """Return every field of a stored candle that differs from the exchange's; none if it is right."""
     whole = timeframe_ms(timeframe) // BASE_MS
     candles = row.get(CANDLES)
     wrong = []
@@ -85,9 +85,9 @@ def wrong_fields(timeframe: str, row: StoredRow, kline: Kline, quantity_precisio
 
 
 def must_shed_fields(row: StoredRow, kline: Kline) -> bool:
-    """Whether a stored candle has prices that the exchange's own, being without trades, may not have.
+    """Whether a stored candle has prices that it must not have, since the exchange's own has no trades.
 
-    Writing over a point takes no field away: this one must be deleted first.
+    Overwriting a point does not remove fields: it must be deleted first.
     """
     return not kline.trades and any(row.get(name) is not None for name in TRADED)
 
@@ -98,7 +98,7 @@ def _decimals(text: str) -> int:
 
 def _expected(name: str, row: StoredRow, kline: Kline, *, is_base: bool) -> str | int | None:
     if name in TRADED and not kline.trades and (is_base or row.get(name) is None):
-        return None  # a rolled window without trades may have them: the script puts the close there
+        return None  # a rolled-up window without trades may have them: the script sets them to the close
     value: str | int = getattr(kline, name)
     return value
 

@@ -1,4 +1,4 @@
-"""What a store was given late: a spool that waited for an hour may overwrite candles that were corrected meanwhile."""
+"""Late deliveries to a store: a spool that waited for an hour may overwrite candles that were corrected meanwhile."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ HOUR_MS = 3_600_000
 
 
 class LateDelivery:
-    """The span of the base candles that one store got while its spool held files older than an hour.
+    """The span of the base candles that one store received while its spool had files older than an hour.
 
     Kept on disk, in whole hours, from before the first such file leaves the spool until the span is verified.
-    `oldest_written_seconds` tells when the oldest waiting file was written (wall clock), None if none waits.
+    `oldest_written_seconds` returns when the oldest waiting file was written (wall clock), None if none is waiting.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class LateDelivery:
             self._span = first_ms, end_ms
 
     def due(self) -> tuple[int, int] | None:
-        """Return the span [first, end) in ms that is to be verified now: the late files have left the spool."""
+        """Return the span [first, end) in ms to verify now, once the late files have left the spool."""
         return None if self._is_late() else self._span
 
     def verified(self, span: tuple[int, int]) -> None:
-        """The span was verified; one that has grown meanwhile stays due. Raises OSError."""
+        """Note that the span was verified; if it has grown meanwhile it stays due. Raises OSError."""
         if self._span == span:
             self._path.unlink(missing_ok=True)
             self._span = None

@@ -1,10 +1,10 @@
-"""The verify sweep: stored base candles against REST, each pair's last 99 once an hour; what is wrong is written again.
+"""The verify sweep: compares each pair's last 99 stored candles with REST once an hour, and rewrites wrong ones.
 
-    each pair in its turn, spread evenly over the hour   its last 99 candles (a request of weight 1)
-    after a spool with files older than an hour          all that came late, of every pair
+    each pair in turn, spread evenly over the hour       its last 99 candles (a request of weight 1)
+    after a spool with files older than an hour          everything delivered late, for every pair
 
-What is missing is the ledger's business, and so is a row that cannot be a candle; a surplus, or prices that writing
-cannot take away, is the audit's.
+Missing candles, and rows that cannot be candles, are left to the ledger; surplus candles, and prices that cannot be
+removed by writing, are left to the audit.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ LATE_POLL_SECONDS = 5.0
 
 
 class Sweep:
-    """Verifies what the stores hold. `symbols` tells the pairs that are watched now."""
+    """Verifies the content of the stores. `symbols` returns the pairs that are watched now."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Sweep:
             group.create_task(self._late_spans())
 
     async def verify(self, info: Instrument, start_ms: int, end_ms: int, stores: Sequence[str]) -> None:
-        """Compare what is due of [start_ms, end_ms) and write again what is wrong. Raises ExchangeError, StoreError."""
+        """Compare the due candles of [start_ms, end_ms) and rewrite wrong ones. Raises ExchangeError, StoreError."""
         opens = due_opens(BASE_TIMEFRAME, start_ms, end_ms, info.begins_ms, self._ingest.clock.now_ms())
         if not opens:
             return
@@ -88,18 +88,18 @@ class Sweep:
         kline = exchange[open_ms]
         where = f"store={store} pair={difference.pair} open_ms={open_ms}"
         if must_shed_fields(stored[open_ms], kline):
-            log.warning("a candle without trades has prices, only audit --fix can take them away %s", where)
+            log.warning('stored candle has prices without trades %s hint="only audit --fix removes them"', where)
             return
         now_ms = self._ingest.clock.now_ms()
         candle = candle_from_kline(difference.pair, kline, final=True, exchange_time_ms=now_ms)
         try:
             self._ingest.on_history(candle, OHLCV_BASE)
         except Unserializable as error:
-            log.warning("REST row cannot be stored %s: %s", where, error)
+            log.warning('REST candle not storable %s error="%s"', where, error)
             return
         self.corrected[store] += 1
-        fields = " ".join(f"{field.name}={field.stored} exchange={field.exchange}" for field in difference.fields)
-        log.warning("a stored candle was wrong and is written again %s %s", where, fields)
+        fields = " ".join(f"{field.name}={field.stored}->{field.exchange}" for field in difference.fields)
+        log.warning("stored candle corrected %s %s", where, fields)
 
     async def _rounds(self) -> None:
         while True:
@@ -115,7 +115,7 @@ class Sweep:
                 try:
                     await self.verify(info, newest.stop - rows * CANDLE_MS, newest.stop, list(self._readers))
                 except (ExchangeError, StoreError) as error:
-                    log.info("not verified in this round pair=%s: %s", info.pair, error)
+                    log.info('pair not verified pair=%s error="%s"', info.pair, error)
 
     async def _late_spans(self) -> None:
         while True:
@@ -126,10 +126,10 @@ class Sweep:
                     await asyncio.to_thread(late.verified, span)
 
     async def _verify_span(self, store: str, span: tuple[int, int]) -> None:
-        log.info("the spool was late: verifying all of it store=%s from_ms=%d to_ms=%d", store, *span)
+        log.info("late spool verification store=%s from_ms=%d to_ms=%d", store, *span)
         for info in self._symbols():
 
             async def verify(info: Instrument = info) -> None:
                 await self.verify(info, *span, [store])
 
-            await patiently("verification of a late spool", verify, (ExchangeError, StoreError))
+            await patiently("late spool verification", verify, (ExchangeError, StoreError))

@@ -7,7 +7,7 @@ store may be away or hang. Both take `LATENCY_SECONDS` to answer.
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -73,6 +73,12 @@ def true_trades(open_ms: int, length_ms: int) -> int:
 
 
 @cache
+def numbers_of(fields: str) -> dict[str, float]:
+    """Every field of a point as the float that InfluxDB makes of it."""
+    return {name: float(text.rstrip("i")) for name, _, text in (field.partition("=") for field in fields.split(","))}
+
+
+@cache
 def trades_of(fields: str) -> int:
     """The trades that stored fields tell."""
     match = _TRADES.search(fields)
@@ -110,8 +116,9 @@ class Exchange:
     requests: int = 0
     troubled: float = 0.0
     answered: float = 0.0
-    facts: Facts = DEFAULT
     """When a request for 3m candles failed, and when one was answered, last: seconds of the event loop."""
+
+    facts: Facts = DEFAULT
 
     @property
     def now_ms(self) -> int:
@@ -292,6 +299,15 @@ class Store:
     ) -> set[int]:
         await self._answer()
         return {time_ms for time_ms, _ in self.items(measurement, pair, start_ms, end_ms)}
+
+    async def rows(
+        self, bucket: str, measurement: str, fields: Sequence[str], pair: str, start_ms: int, end_ms: int
+    ) -> dict[int, dict[str, float | None]]:
+        await self._answer()
+        return {
+            time_ms: {name: numbers_of(text).get(name) for name in fields}
+            for time_ms, text in self.items(measurement, pair, start_ms, end_ms)
+        }
 
     async def gaps(self, channel: str, start_ms: int, end_ms: int) -> list[Gap]:
         await self._answer()

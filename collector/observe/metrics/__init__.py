@@ -1,6 +1,6 @@
-"""Every metric of the collector, read from the parts at scrape time: nothing is counted twice, nothing per event.
+"""Every metric of the collector, read from the parts at scrape time: nothing is counted twice or per event.
 
-One module a subject; names, labels and meanings are documented in docs/metrics.md (a test compares). Timestamps, not
+One module per subject; docs/metrics.md documents names, labels and meanings (a test compares). Timestamps instead of
 ages; base units.
 """
 

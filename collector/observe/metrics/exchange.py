@@ -1,4 +1,4 @@
-"""Metrics of the exchange's REST API: weight, requests, refusals. Every series exists from the start, at 0."""
+"""Metrics of the exchange's REST API: weight, requests, refusals. Every series exists at 0 from the start."""
 
 from collector.observe.metrics.families import Families, counter, gauge
 from collector.observe.metrics.parts import Parts
@@ -19,22 +19,22 @@ ERRORS = (Unreachable, Untrusted, Unavailable, Refused, BadRequest, ShareTooSmal
 
 
 def weight(parts: Parts) -> Families:
-    """What this process spent and saved of the exchange's limits, and who had to wait for them."""
+    """How much of the exchange's limits this process used and saved, and which requests had to wait for them."""
     budget = parts.client.snapshot().budget
-    used = gauge("exchange_weight_used", "Weight this process spent in the running UTC minute", ("exchange",))
+    used = gauge("exchange_weight_used", "Weight used by this process in the current UTC minute", ("exchange",))
     used.add_metric([parts.exchange], budget.used_in_minute)
-    share = gauge("exchange_weight_share", "Weight this process may spend in a minute", ("exchange",))
+    share = gauge("exchange_weight_share", "Weight this process may use per minute", ("exchange",))
     share.add_metric([parts.exchange], budget.share)
     address = gauge(
         "exchange_address_weight_used",
-        "Weight of the whole address in this minute, as the exchange last told it",
+        "Weight used by the whole address in this minute, as last reported by the exchange",
         ("exchange",),
     )
     address.add_metric([parts.exchange], budget.ip_used_in_minute)
-    spent = counter("exchange_weight_spent", "Weight this process spent, by priority", ("exchange", "priority"))
+    spent = counter("exchange_weight_spent", "Weight used by this process, by priority", ("exchange", "priority"))
     waits = counter(
         "exchange_budget_waits",
-        "Requests that had to wait for the budget (weight, rate, funding requests) before they left",
+        "Requests that had to wait for the budget (weight, rate, funding requests) before they were sent",
         ("exchange", "priority"),
     )
     for priority in Priority:
@@ -42,7 +42,7 @@ def weight(parts: Parts) -> Families:
         waits.add_metric([parts.exchange, priority.name.lower()], budget.waits_total[priority])
     saved = counter(
         "exchange_weight_saved",
-        "Weight that closes from the stream saved: each would have been a request of weight 1",
+        "Weight saved by closes from the stream: each would have been a request of weight 1",
         ("exchange",),
     )
     saved.add_metric([parts.exchange], parts.ingest.final_by_origin["stream"])
@@ -53,16 +53,16 @@ def weight(parts: Parts) -> Families:
     )
     requests.add_metric([parts.exchange], budget.funding_requests)
     limit = gauge(
-        "exchange_funding_requests_limit", "How many of these this process may make in 5 minutes", ("exchange",)
+        "exchange_funding_requests_limit", "How many of these this process may send in 5 minutes", ("exchange",)
     )
     limit.add_metric([parts.exchange], budget.funding_share)
     yield from (used, share, address, spent, saved, waits, requests, limit)
 
 
 def requests(parts: Parts) -> Families:
-    """What was asked of the exchange, and how it ended."""
+    """What was requested from the exchange, and the outcome."""
     snapshot = parts.client.snapshot()
-    refused = counter("exchange_refused", "Answers that refuse us, by status", ("exchange", "status"))
+    refused = counter("exchange_refused", "Responses that refuse us, by status", ("exchange", "status"))
     for status in REFUSALS:
         refused.add_metric([parts.exchange, str(status)], snapshot.budget.refused.get(status, 0))
     failed = counter("exchange_failed", "Requests that failed, by error", ("exchange", "error"))
@@ -71,6 +71,6 @@ def requests(parts: Parts) -> Families:
     sent = counter("exchange_requests", "Requests sent, by route", ("exchange", "route"))
     for route in parts.client.routes:
         sent.add_metric([parts.exchange, route], snapshot.requests_total.get(route, 0))
-    circuit = gauge("exchange_circuit_open", "1 while no request may leave after a refusal", ("exchange",))
+    circuit = gauge("exchange_circuit_open", "1 while no requests are sent because of a refusal", ("exchange",))
     circuit.add_metric([parts.exchange], snapshot.budget.circuit is not CircuitState.CLOSED)
     yield from (refused, failed, sent, circuit)

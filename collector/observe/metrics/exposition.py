@@ -1,4 +1,4 @@
-"""Everything but the distributions, read from the parts' own counters when Prometheus asks."""
+"""All metrics except histograms, read from the parts' own counters when Prometheus scrapes."""
 
 from prometheus_client.registry import Collector
 

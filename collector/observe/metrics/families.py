@@ -1,4 +1,4 @@
-"""How a metric family is made: every name begins with marketdata_, counters end in _total."""
+"""Creates metric families: every name begins with marketdata_, counters end in _total."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,10 +8,10 @@ type Families = Iterator[Metric]
 
 
 def counter(name: str, help_text: str, labels: Iterable[str]) -> CounterMetricFamily:
-    """Make a counter without samples; its name is given without prefix and `_total`."""
+    """Create a counter without samples; `name` has neither prefix nor `_total`."""
     return CounterMetricFamily(f"marketdata_{name}", help_text, labels=list(labels))
 
 
 def gauge(name: str, help_text: str, labels: Iterable[str]) -> GaugeMetricFamily:
-    """Make a gauge without samples; its name is given without prefix."""
+    """Create a gauge without samples; `name` has no prefix."""
     return GaugeMetricFamily(f"marketdata_{name}", help_text, labels=list(labels))

@@ -1,4 +1,4 @@
-"""The distributions that must be counted as they happen."""
+"""The histograms, which must be counted as events happen."""
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 
@@ -9,13 +9,13 @@ LATENCY_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 
 class Histograms:
-    """The distributions that must be counted as they happen; everything else is read at scrape time."""
+    """The histograms, counted as events happen; everything else is read at scrape time."""
 
     def __init__(self, registry: CollectorRegistry, exchange: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
         receive = Histogram(
             "marketdata_receive_latency_seconds",
-            "Exchange event time to our receipt",
+            "Time from the exchange's event time to our receipt",
             ["exchange", "channel"],
             buckets=LATENCY_BUCKETS_SECONDS,
             registry=registry,
@@ -23,14 +23,14 @@ class Histograms:
         self._receive = {channel: receive.labels(exchange, channel) for channel in (CANDLES, MARK_PRICE)}
         self._write = Histogram(
             "marketdata_write_duration_seconds",
-            "One write request to a store, by what its answer means",
+            "Duration of one write request to a store, by outcome",
             ["store", "outcome"],
             buckets=LATENCY_BUCKETS_SECONDS,
             registry=registry,
         )
 
     def observe_receive(self, channel: str, seconds: float) -> None:
-        """Count one frame; an exchange clock ahead of ours counts as 0."""
+        """Count one frame; a negative latency (the exchange's clock is ahead of ours) counts as 0."""
         self._receive[channel].observe(max(seconds, 0.0))
 
     def observe_write(self, store: str, outcome: Outcome, seconds: float) -> None:

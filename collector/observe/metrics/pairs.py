@@ -7,19 +7,19 @@ from exchange.universe import fits
 
 
 def pairs(parts: Parts) -> Families:
-    """How fresh each pair is, and which alert it is worth."""
+    """How fresh each pair is, and which severity its alerts have."""
     labels = ("exchange", "pair", "channel")
     ingest = parts.ingest
-    last = gauge("last_message_timestamp_seconds", "Receipt of the newest frame; start of watching before", labels)
+    last = gauge("last_message_timestamp_seconds", "Receipt of the newest frame; before it, start of watching", labels)
     messages = counter("messages", "Frames of the pair", labels)
     final = gauge(
         "last_final_candle_timestamp_seconds",
-        "Close time of the newest final candle; before the first, the open of the one waited for",
+        "Close time of the newest final candle; before the first one, the open time of the awaited candle",
         labels[:2],
     )
-    funding = gauge("next_funding_timestamp_seconds", "When the running funding period settles", labels[:2])
+    funding = gauge("next_funding_timestamp_seconds", "When the current funding period settles", labels[:2])
     tiers = gauge(
-        "pair_tier", "1 for the tier: major (`[exchange] major`) or minor; it decides severity alone",
+        "pair_tier", "1 for the tier: major (`[exchange] major`) or minor; it only decides severity",
         (*labels[:2], "tier"),
     )  # fmt: skip
     for pair in parts.listed:
@@ -34,16 +34,16 @@ def pairs(parts: Parts) -> Families:
         tiers.add_metric([parts.exchange, pair, "major" if is_major else "minor"], 1)
     states = gauge(
         "pair_state",
-        "1 for the state the pair is in: `listed`, `halted` (no alert on its silence), `delisted` (no other series; a"
-        " pair that `[exchange] pairs` names after its end stays so until the name is removed)",
+        "1 for the pair's state: `listed`, `halted` (its silence raises no alert), `delisted` (no other series;"
+        " persists as long as `[exchange] pairs` names the pair)",
         (*labels[:2], "state"),
     )
     for pair in {**ingest.freshness, **parts.pair_states}:
         states.add_metric([parts.exchange, pair, parts.state_of(pair)], 1)
     unreadable = gauge(
         "symbols_unreadable",
-        "Symbols of exchangeInfo that may be ours and cannot be read: left out unless they are collected already; the"
-        " log names them when they change, `collector check` always; diagnostic",
+        "Symbols of exchangeInfo that may be ours but cannot be read: not collected unless they already are; the log"
+        " names them when they change, `collector check` always does; diagnostic",
         ("exchange",),
     )
     unreadable.add_metric([parts.exchange], len(parts.unreadable.rows))
@@ -55,17 +55,17 @@ def pairs(parts: Parts) -> Families:
 def candles(parts: Parts) -> Families:
     """How candles became final."""
     ingest = parts.ingest
-    closes = counter("candles_final", "Closes that became final, by where the final candle came from",
+    closes = counter("candles_final", "Closes that became final, by the origin of the final candle",
                      ("exchange", "origin"))  # fmt: skip
     for origin in ("stream", "rest"):
         closes.add_metric([parts.exchange, origin], ingest.final_by_origin[origin])
     conflicts = counter("candle_conflicts", "Closing frames that contradict the final candle", ("exchange",))
     conflicts.add_metric([parts.exchange], ingest.finality.conflicts)
-    absent = counter("candles_absent", "Owed candles that the exchange itself does not have", ("exchange",))
+    absent = counter("candles_absent", "Overdue candles that the exchange itself does not have", ("exchange",))
     absent.add_metric([parts.exchange], parts.watching.confirmer.absent if parts.watching else 0)
     invalid = gauge(
         "candles_invalid",
-        "Quarantined candles of the pair: the exchange's row cannot be a candle, and it is asked for again until a week"
+        "Quarantined candles of the pair: the exchange's row cannot be a candle, and is requested again until a week"
         " has passed",
         ("exchange", "pair"),
     )

@@ -1,4 +1,4 @@
-"""What the metrics are read from: the parts of the collector."""
+"""The parts of the collector that metrics are read from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from exchange.client import ExchangeClient
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """What there is once the exchange has said which pairs there are."""
+    """The parts that exist once the exchange has returned its pairs."""
 
     feeds: Feeds
     silence: SilenceWatch
@@ -42,30 +42,30 @@ class Parts:
     major: Sequence[str] = ()
     unreadable: Unreadable = field(default_factory=Unreadable)
     pair_states: dict[str, PairState] = field(default_factory=dict)
-    """Of each pair that is or was collected."""
+    """For each pair that is or was collected."""
     watching: Watching | None = None
     heartbeat_seconds: float = 0.0
 
     @property
     def exchange(self) -> str:
-        """The exchange's id, the label of the same name."""
+        """The exchange's id, used as the label ``exchange``."""
         return self.client.facts.id
 
     @property
     def ingest(self) -> Ingest:
-        """Who judges what comes."""
+        """The judge of all incoming events."""
         return self.pipeline.ingest
 
     @property
     def connections(self) -> Sequence[ConnectionState]:
-        """Every WebSocket connection there is."""
+        """All WebSocket connections."""
         return self.watching.feeds.connections if self.watching else ()
 
     def state_of(self, pair: str) -> PairState:
-        """Return a pair's state; before the universe was asked for a second time it is listed."""
+        """Return a pair's state; until the second response with the universe it is listed."""
         return self.pair_states.get(pair, LISTED)
 
     @property
     def listed(self) -> list[str]:
-        """The pairs whose freshness matters: a delisted one is collected up to its last candle, and silent by right."""
+        """Pairs whose freshness matters: delisted ones are collected up to their last candle, but may be silent."""
         return [pair for pair in self.ingest.freshness if self.state_of(pair) != DELISTED]

@@ -5,14 +5,14 @@ from collector.observe.metrics.parts import Parts
 
 
 def points(parts: Parts) -> Families:
-    """Points by store; the points law holds within them."""
+    """Points by store; they obey the points law."""
     counters = {
         name: counter(f"points_{name}", help_text, ("store",))
         for name, help_text in (
             ("produced", "Points handed to the writer"),
-            ("recovered_from_spool", "Points found in the spool at the start"),
-            ("acknowledged", "Points the store has"),
-            ("rejected", "Points the store refused as bad data"),
+            ("recovered_from_spool", "Points found in the spool at startup"),
+            ("acknowledged", "Points that the store has"),
+            ("rejected", "Points that the store refused as bad data"),
         )
     }
     gauges = {
@@ -23,7 +23,7 @@ def points(parts: Parts) -> Families:
             ("in_spool", "Points on disk, not yet in the store"),
         )
     }
-    dropped = counter("points_dropped", "Points lost on purpose, by reason", ("store", "reason"))
+    dropped = counter("points_dropped", "Points dropped, by reason", ("store", "reason"))
     for store, points in parts.pipeline.points.items():
         snapshot = points.snapshot()
         for name, family in (counters | gauges).items():
@@ -34,10 +34,10 @@ def points(parts: Parts) -> Families:
 
 
 def spool(parts: Parts) -> Families:
-    """What waits on disk for each store."""
+    """What is waiting on disk for each store."""
     files = gauge("spool_files", "Files waiting for the store", ("store",))
     size = gauge("spool_bytes", "Bytes waiting for the store", ("store",))
-    fraction = gauge("spool_fullness_ratio", "The fuller of the spool's two bounds, 0 to 1", ("store",))
+    fraction = gauge("spool_fullness_ratio", "How close the spool is to the nearer of its limits, 0 to 1", ("store",))
     oldest = gauge("spool_oldest_timestamp_seconds", "When the oldest waiting file was written; 0 if none", ("store",))
     for store in parts.pipeline.stores:
         level = parts.pipeline.spool.level(store)

@@ -9,11 +9,11 @@ from collector.observe.metrics.parts import Parts
 def stream(parts: Parts) -> Families:
     """Readers of /stream."""
     stream = parts.stream
-    readers = gauge("stream_readers", "Readers of /stream connected", ())
-    sent = counter("stream_events_sent", "Events put on the way to readers, once for each reader", ())
+    readers = gauge("stream_readers", "Connected readers of /stream", ())
+    sent = counter("stream_events_sent", "Events queued for readers, once per reader", ())
     cut = counter("stream_readers_cut_off", "Readers cut off because they were too far behind", ())
     waiting = gauge("stream_candles_unacknowledged", "Final candles in memory that no store has acknowledged", ())
-    forgotten = counter("stream_candles_forgotten", "Of these, candles that left the memory at its bound", ())
+    forgotten = counter("stream_candles_forgotten", "Of these, candles dropped from memory at its limit", ())
     readers.add_metric([], stream.readers)
     sent.add_metric([], stream.events_sent)
     cut.add_metric([], stream.readers_cut_off)

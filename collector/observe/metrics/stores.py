@@ -8,11 +8,11 @@ from marketdata.schema import NOT_AT_EXCHANGE
 
 
 def rollups(parts: Parts) -> Families:
-    """Windows that wait to be rolled again, and the runs."""
-    dirty = gauge("rollup_windows_dirty", "Windows that wait to be rolled again", ("store",))
-    last = gauge("rollup_repair_timestamp_seconds", "When windows were last rolled again; 0 if never", ("store",))
+    """Windows waiting to be re-rolled, and the runs of the script."""
+    dirty = gauge("rollup_windows_dirty", "Windows waiting to be re-rolled", ("store",))
+    last = gauge("rollup_repair_timestamp_seconds", "When windows were last re-rolled; 0 if never", ("store",))
     runs = counter("rollup_repair_runs", "Runs of a roll-up script by the collector", ("store",))
-    failures = counter("rollup_repair_failures", "Such runs that failed and will be repeated", ("store",))
+    failures = counter("rollup_repair_failures", "Of these, runs that failed and will be retried", ("store",))
     for store, rollups in ((store.name, store.rollups) for store in parts.pipeline.stores.values()):
         dirty.add_metric([store], len(rollups.dirty))
         last.add_metric([store], rollups.last_rollup_seconds)
@@ -28,14 +28,14 @@ def ledgers(parts: Parts) -> Families:
     passes = repairer.last_pass_seconds if repairer else {}
     is_open = gauge("gaps_open", "Candles missing in the store that the exchange may have", ("store",))
     found = counter("gaps_found", "Candles found missing in the store, by reason", ("store", "reason"))
-    repaired = counter("gaps_repaired", "Of these, candles the store has now", ("store",))
+    repaired = counter("gaps_repaired", "Of these, candles that the store has now", ("store",))
     holes = gauge("exchange_holes", "Missing candles that the exchange itself does not have", ("store",))
     invalid = gauge(
-        "exchange_invalid", "Missing candles of which the exchange has only a row that cannot be a candle", ("store",)
+        "exchange_invalid", "Missing candles for which the exchange only has a row that cannot be a candle", ("store",)
     )
     filled = counter(
         "exchange_holes_filled",
-        "Candles that the exchange had not, and that are stored after all, by what they were",
+        "Candles that the exchange once lacked and that are stored now, by their previous state",
         ("store", "state"),
     )
     last = gauge(
@@ -58,7 +58,7 @@ def ledgers(parts: Parts) -> Families:
 def sweep(parts: Parts) -> Families:
     """What the verify sweep compared."""
     verified = counter("candles_verified", "Stored base candles that the sweep compared", ("store",))
-    corrected = counter("candles_corrected", "Of these, candles that were wrong and are written again", ("store",))
+    corrected = counter("candles_corrected", "Of these, candles that were wrong and rewritten", ("store",))
     sweep = parts.watching.sweep if parts.watching else None
     for store in parts.pipeline.stores:
         verified.add_metric([store], sweep.verified[store] if sweep else 0)
@@ -84,16 +84,16 @@ def history(parts: Parts) -> Families:
 
 
 def fill(parts: Parts) -> Families:
-    """How far the fill at the start has come."""
+    """Progress of the fill at startup."""
     state = parts.watching.repairer.state if parts.watching else None
-    missing = gauge("fill_missing", "Rows the stores lacked at the start", ("kind",))
-    fetched = gauge("fill_fetched", "Of these, rows asked for so far", ("kind",))
+    missing = gauge("fill_missing", "Rows the stores lacked at startup", ("kind",))
+    fetched = gauge("fill_fetched", "Of these, rows requested so far", ("kind",))
     for kind, total, done in (
         ("candles", state.candles_missing if state else 0, state.candles_fetched if state else 0),
         ("windows", state.windows_missing if state else 0, state.windows_fetched if state else 0),
     ):
         missing.add_metric([kind], total)
         fetched.add_metric([kind], done)
-    complete = gauge("fill_complete", "1 once all of it is stored and rolled up", ())
+    complete = gauge("fill_complete", "1 once everything is stored and rolled up", ())
     complete.add_metric([], bool(state and state.done))
     yield from (missing, fetched, complete)

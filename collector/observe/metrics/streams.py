@@ -1,4 +1,4 @@
-"""Metrics of what the exchange streams: frames by what became of them, connections by how they stand."""
+"""Metrics of what the exchange streams: frames by outcome, connections by state."""
 
 from collector.feed.connection import ConnectionTotals
 from collector.observe.metrics.families import Families, counter, gauge
@@ -10,12 +10,12 @@ END_REASONS = ("planned", "silent", "lost", "unreachable", "refused", "bug")
 
 
 def frames(parts: Parts) -> Families:
-    """Frames by channel; the frame law holds within them."""
+    """Frames by channel; they obey the frame law."""
     labels = ("exchange", "channel")
     received = counter("frames_received", "Frames that arrived", labels)
     used = counter("frames_used", "Frames that became a final candle or a sample", labels)
-    invalid = counter("frames_invalid", "Frames that are no event for us", (*labels, "reason"))
-    filtered = counter("frames_filtered", "Frames that are no new point", (*labels, "reason"))
+    invalid = counter("frames_invalid", "Frames that are not an event for us", (*labels, "reason"))
+    filtered = counter("frames_filtered", "Frames that result in no new point", (*labels, "reason"))
     for channel, counts in parts.ingest.frames.items():
         received.add_metric([parts.exchange, channel], counts.received)
         used.add_metric([parts.exchange, channel], counts.used)
@@ -29,9 +29,9 @@ def frames(parts: Parts) -> Families:
 def connections(parts: Parts) -> Families:
     """WebSocket connections and silent streams."""
     labels = ("exchange", "channel")
-    configured = gauge("connections_configured", "WebSocket connections there should be", labels)
+    configured = gauge("connections_configured", "WebSocket connections that should exist", labels)
     is_open = gauge("connections_open", "WebSocket connections that are open", labels)
-    silent = gauge("streams_silent", "Streams on connections that deliver nothing; REST serves them", labels)
+    silent = gauge("streams_silent", "Streams on connections that deliver nothing; REST replaces them", labels)
     opened = counter("connections_opened", "WebSocket connections opened", labels)
     ended = counter("connections_ended", "Sessions and attempts that ended, by reason", (*labels, "reason"))
     for channel in (CANDLES, MARK_PRICE):
@@ -45,7 +45,7 @@ def connections(parts: Parts) -> Families:
             ended.add_metric([parts.exchange, channel, reason], totals.ended[reason])
     own = gauge(
         "stream_silent",
-        "1 while the pair's stream is silent and REST serves it: not the same as stale",
+        "1 while the pair's stream is silent and REST replaces it; not the same as stale",
         ("exchange", "pair", "channel"),
     )
     silence = parts.watching.silence if parts.watching else None

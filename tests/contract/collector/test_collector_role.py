@@ -1,4 +1,4 @@
-"""What the role collector renders is what the collector reads."""
+"""The collector accepts the configuration that the role `collector` renders."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ STORE = {"name": "main", "url": "http://192.0.2.1:8086"}
 
 
 def rendered(folder: Path, template: str, **variables: Any) -> Path:
-    """A template of the role, with one store."""
+    """Render a template of the role, with one store."""
     return role_rendered(folder, "collector", template, {"collector_stores": [STORE], **variables})
 
 
@@ -22,7 +22,7 @@ def configuration(folder: Path, monkeypatch: pytest.MonkeyPatch, **variables: An
     return load(rendered(folder, "collector.toml.j2", **variables))
 
 
-def test_the_defaults_are_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_defaults_render_a_valid_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = configuration(tmp_path, monkeypatch, collector_name="feeder-1")
     assert config.collector.name == "feeder-1"
     assert config.exchange.ca_file is None
@@ -57,7 +57,7 @@ def test_every_section_is_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [(store.name, store.org) for store in config.store] == [("main", "marketdata"), ("second", "ours")]
 
 
-def test_the_unit_hands_over_each_stores_tokens_and_does_not_restart_on_a_bad_configuration(tmp_path: Path) -> None:
+def test_the_unit_passes_on_each_stores_tokens_and_does_not_restart_on_a_bad_configuration(tmp_path: Path) -> None:
     lines = rendered(
         tmp_path,
         "marketdata-collector.service.j2",

@@ -1,4 +1,4 @@
-"""The confirmer against a local exchange: a close that REST has as a row that cannot be a candle stops no pair."""
+"""The confirmer against a local exchange: a close for which REST only has an impossible row does not stop its pair."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ BAD: dict[str, tuple[int, Any]] = {
 
 @dataclass
 class World:
-    """A pair whose two newest closes nobody brought: the first of them is a row that cannot be."""
+    """A pair whose two newest closes were not delivered: REST has an impossible row for the first of them."""
 
     ingest: Ingest
     stream: Stream
@@ -92,11 +92,11 @@ def next_open_ms(world: World) -> int:
 
 
 @pytest.mark.parametrize("what", BAD)
-async def test_a_close_that_rest_has_as_an_impossible_row_is_owed_no_more_and_later_closes_are_confirmed(
+async def test_a_close_that_rest_has_as_an_impossible_row_is_given_up_and_later_closes_are_confirmed(
     world: World, what: str
 ) -> None:
     world.bad = BAD[what]
-    await eventually_async(lambda: next_open_ms(world) == OPEN_MS + 2 * CANDLE_MS, what="the pair goes on")
+    await eventually_async(lambda: next_open_ms(world) == OPEN_MS + 2 * CANDLE_MS, what="the pair continues")
     recent = world.stream.recent.pairs[BTC]
     assert (recent.absent, recent.invalid) == ({OPEN_MS}, {OPEN_MS})
     assert [final.candle.open_time_ms for final in recent.shown()] == [OPEN_MS + CANDLE_MS], "nothing is held back"
@@ -104,7 +104,7 @@ async def test_a_close_that_rest_has_as_an_impossible_row_is_owed_no_more_and_la
     await eventually_async(lambda: len(list(world.kept.iterdir())) == 1, what="the row is kept, once")
 
 
-async def test_a_row_that_is_mended_at_once_is_stored_and_nothing_is_quarantined(world: World) -> None:
+async def test_a_row_that_is_corrected_at_once_is_stored_and_nothing_is_quarantined(world: World) -> None:
     world.bad, world.mended_after = BAD["volume without a trade"], INVALID_ANSWERS - 1
     await eventually_async(lambda: next_open_ms(world) == OPEN_MS + 2 * CANDLE_MS, what="both are final")
     recent = world.stream.recent.pairs[BTC]

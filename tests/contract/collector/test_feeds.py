@@ -1,4 +1,4 @@
-"""The feed edge against a real TLS WebSocket server that misbehaves as the exchange does."""
+"""The feed edge against a real TLS WebSocket server that misbehaves like the exchange."""
 
 import asyncio
 import gc
@@ -59,7 +59,7 @@ def mark(name: str, second: int = 0) -> str:
 
 @dataclass
 class Venue:
-    """What the server saw, and what the collector made of it."""
+    """What the server saw, and what became of it in the collector."""
 
     ingest: Ingest
     feeds: Feeds
@@ -131,7 +131,7 @@ def streaming(tmp_path: Path, authority: trustme.CA) -> Callable[..., Any]:
     return run
 
 
-async def test_each_channel_has_a_connection_of_its_own_on_the_market_route(streaming: Any) -> None:
+async def test_each_channel_has_its_own_connection_on_the_market_route(streaming: Any) -> None:
     async def serve_all(connection: ServerConnection, kind: str) -> None:
         for name in NAMES:
             await connection.send(kline(name) if kind == "candles" else mark(name))
@@ -146,7 +146,7 @@ async def test_each_channel_has_a_connection_of_its_own_on_the_market_route(stre
         assert venue.law_holds()
 
 
-async def test_a_coin_of_any_name_has_its_streams_and_spoils_no_others(streaming: Any) -> None:
+async def test_a_coin_of_any_name_has_its_streams_and_does_not_break_others(streaming: Any) -> None:
     odd = ("BTC", "T$", "A&B", "C#D", "E F", "G+H", "I%41", "J?=K", "@L", 'M"N', "pO", "币,🚀")
 
     async def serve_what_is_asked(connection: ServerConnection, kind: str) -> None:
@@ -155,7 +155,7 @@ async def test_a_coin_of_any_name_has_its_streams_and_spoils_no_others(streaming
         streams = unquote(address.query.removeprefix("streams=")).split("/")
         ending = "kline_3m" if kind == "candles" else "markPrice@1s"
         assert streams == [f"{name.lower()}usdt@{ending}" for name in odd]
-        assert parse_qs(address.query) == {"streams": ["/".join(streams)]}, "as a server parts a query"
+        assert parse_qs(address.query) == {"streams": ["/".join(streams)]}, "as a server splits a query"
         for name in odd:
             await connection.send(kline(name) if kind == "candles" else mark(name))
         await connection.wait_closed()
@@ -194,7 +194,7 @@ async def test_bad_frames_are_counted_and_the_connection_stays_up(streaming: Any
         assert len([path for path in venue.paths if "kline" in path]) == 1
 
 
-async def test_doubled_and_contradicting_closing_frames_are_filtered(streaming: Any) -> None:
+async def test_repeated_and_contradicting_closing_frames_are_filtered(streaming: Any) -> None:
     async def repeat(connection: ServerConnection, kind: str) -> None:
         if kind == "candles":
             for frame in (kline("BTC", x=False), kline("BTC"), kline("BTC"), kline("BTC", c="83071.00")):
@@ -208,7 +208,7 @@ async def test_doubled_and_contradicting_closing_frames_are_filtered(streaming: 
         assert venue.points.snapshot().produced == 1
 
 
-async def test_a_server_that_closes_at_once_is_not_stormed(streaming: Any) -> None:
+async def test_a_server_that_closes_at_once_is_not_flooded_with_attempts(streaming: Any) -> None:
     async def close(connection: ServerConnection, _kind: str) -> None:
         await connection.close(1000)
 
@@ -220,7 +220,7 @@ async def test_a_server_that_closes_at_once_is_not_stormed(streaming: Any) -> No
         assert len(spans) <= 8
 
 
-async def test_a_connection_that_is_acknowledged_and_silent_is_reported_and_replaced(streaming: Any) -> None:
+async def test_a_connection_that_is_acknowledged_but_silent_is_reported_and_replaced(streaming: Any) -> None:
     silent = True
 
     async def hold(connection: ServerConnection, kind: str) -> None:
@@ -240,7 +240,7 @@ async def test_a_connection_that_is_acknowledged_and_silent_is_reported_and_repl
 
 
 async def deliver_marks(connection: ServerConnection, kind: str) -> None:
-    """A mark price of every subscribed symbol ten times a second; candles are quiet after one frame each."""
+    """Sends a mark price of every subscribed symbol ten times a second; candles are quiet after one frame each."""
     assert connection.request is not None
     path = unquote(connection.request.path).upper()
     names = [name for name in (*NAMES, "NEW") if f"{name}USDT@" in path]
@@ -267,7 +267,7 @@ async def test_a_planned_replacement_has_the_new_connection_deliver_before_the_o
         assert venue.law_holds()
 
 
-async def test_a_new_connection_that_does_not_deliver_leaves_the_old_one_alone(streaming: Any) -> None:
+async def test_a_new_connection_that_does_not_deliver_does_not_affect_the_old_one(streaming: Any) -> None:
     async def once(connection: ServerConnection, kind: str) -> None:
         if len(served[kind]) == 0:
             served[kind].append(connection)
@@ -285,7 +285,7 @@ async def test_a_new_connection_that_does_not_deliver_leaves_the_old_one_alone(s
         await eventually_async(lambda: venue.frames(MARK_PRICE).received > received + 10)
 
 
-async def test_a_listing_gets_connections_of_its_own_and_a_left_symbol_is_dropped_with_the_new_connection_first(
+async def test_a_listing_gets_its_own_connections_and_a_dropped_symbol_ends_once_the_new_connection_delivers(
     streaming: Any,
 ) -> None:
     async with streaming(deliver_marks) as venue:
@@ -293,7 +293,7 @@ async def test_a_listing_gets_connections_of_its_own_and_a_left_symbol_is_droppe
         venue.ingest.watch("NEW/USDT:USDT", OPEN_MS)
         venue.feeds.add([symbol("NEW")])
         await eventually_async(lambda: venue.ingest.freshness["NEW/USDT:USDT"].messages[MARK_PRICE] >= 1)
-        await eventually_async(lambda: len(venue.paths) == 4)  # that of candles opens in its own time
+        await eventually_async(lambda: len(venue.paths) == 4)  # the one for candles opens in its own time
         assert sum("newusdt" in path for path in venue.paths) == 2
         assert not any("newusdt" in path and "btcusdt" in path for path in venue.paths)
 
@@ -306,7 +306,7 @@ async def test_a_listing_gets_connections_of_its_own_and_a_left_symbol_is_droppe
         assert {state.streams for state in venue.feeds.connections} == {3}
 
 
-async def test_silent_streams_are_subscribed_again_alone_and_merged_later(streaming: Any) -> None:
+async def test_silent_streams_are_resubscribed_separately_and_merged_later(streaming: Any) -> None:
     async with streaming(deliver_marks, again_life_seconds=1.0) as venue:
         await eventually_async(lambda: venue.open == 2)
         venue.feeds.resubscribe(MARK_PRICE, ["BTCUSDT", "NOTOURSUSDT"])
@@ -336,7 +336,7 @@ async def test_many_replacements_leave_no_task_and_no_open_file(streaming: Any) 
 
 
 async def test_every_recorded_frame_goes_through_the_edge(streaming: Any) -> None:
-    """Frames of 2026 and 2021: stored, or counted as not ours; none raises, none costs the connection."""
+    """Frames of 2026 and 2021 are stored or counted as not ours; none raises or costs the connection."""
     frames = [
         json.dumps(json.loads(path.read_text(encoding="utf-8")))
         for path in sorted((DATA / "binance_usdm_2026-10/ws").glob("*.json"))

@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[3]
 THIRD_PARTIES = ROOT / "tests" / "data" / "third_party_metrics.yml"
 ROW = re.compile(r"^\| `(marketdata_\w+)` \| (\w+) \| [^|]* \| ([^|]+) \|$", re.MULTILINE)
 SHOWN = grafana.Shown(0, 21_600_000, {"pair": grafana.Variable(('A"B, C=$D/USDT:USDT',))})
-"""A pair that is hard to quote: PromQL is not to see its name as anything else."""
+"""A pair that is hard to quote: PromQL must see its name unchanged."""
 OF_EVERY_TARGET = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS", "ALERTS_FOR_STATE"}
-"""Made by Prometheus itself."""
+"""Created by Prometheus itself."""
 
 
 def documented() -> dict[str, tuple[str, str]]:
@@ -27,7 +27,7 @@ def documented() -> dict[str, tuple[str, str]]:
 
 
 def names_in(text: str) -> set[str]:
-    """The metrics a PromQL query selects."""
+    """The metrics that a PromQL query selects."""
     found: set[str] = set()
 
     def visit(node: object) -> bool:
@@ -61,7 +61,7 @@ def judged() -> dict[str, set[str]]:
 
 
 def series_of(name: str, kind: str) -> set[str]:
-    """The names under which a metric's samples stand."""
+    """The names under which a metric's samples appear."""
     return {f"{name}_{suffix}" for suffix in ("bucket", "sum", "count")} if kind in ("histogram", "summary") else {name}
 
 

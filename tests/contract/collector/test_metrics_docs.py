@@ -1,4 +1,4 @@
-"""docs/metrics.md holds the tables that the code makes, and every exposition can be scraped."""
+"""docs/metrics.md has the tables that the code generates, and every exposition can be scraped."""
 
 import re
 
@@ -13,13 +13,13 @@ from tools.generate.metrics_docs import HEADER, PAGE, PageError, rendered, secti
 ROW = re.compile(r"^\| `(marketdata_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$", re.MULTILINE)
 
 
-async def test_the_page_is_what_the_code_says() -> None:
+async def test_the_page_matches_the_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
     tables = {title: table(families) for title, families in (await sections()).items()}
     assert page == rendered(page, tables), "run python -m tools.generate.metrics_docs"
 
 
-async def test_every_metric_is_told_once_with_type_labels_and_meaning() -> None:
+async def test_every_metric_is_listed_once_with_type_labels_and_meaning() -> None:
     exported = [
         f"{family.name}_total" if family.type == "counter" else family.name
         for families in (await sections()).values()
@@ -37,7 +37,7 @@ def test_no_series_carries_a_creation_time() -> None:
     assert "_created" not in generate_latest(registry).decode()
 
 
-def test_text_by_hand_stays_and_a_table_is_replaced_whole() -> None:
+def test_handwritten_text_stays_and_a_table_is_replaced_completely() -> None:
     page = "\n".join(["# Metrics", "by hand", "## A", "", *HEADER, "| old |", "| older |", "", "by hand, too", ""])
     new = [*HEADER, "| new |"]
     assert rendered(page, {"A": new}) == "\n".join(["# Metrics", "by hand", "## A", "", *new, "", "by hand, too", ""])
@@ -50,6 +50,6 @@ def test_a_table_without_a_place_and_a_place_without_a_table_are_named() -> None
         rendered("\n".join(["## C", *HEADER]), {})
 
 
-def test_a_metric_that_shows_no_labels_is_refused() -> None:
+def test_a_metric_without_a_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="marketdata_unseen has no sample"):
         table([GaugeMetricFamily("marketdata_unseen", "Never seen", labels=["store"])])

@@ -45,7 +45,7 @@ def delivers(venue: Venue) -> bool:
 
 @pytest.fixture
 def rest(authority: trustme.CA, tmp_path: Path) -> Callable[[], Any]:
-    """A REST API over TLS that knows the time; gives its URL and the file of its authority."""
+    """A REST API over TLS that returns the time; yields its URL and the file of its authority."""
 
     @asynccontextmanager
     async def run() -> AsyncIterator[tuple[str, Path]]:
@@ -100,7 +100,7 @@ async def test_the_configured_proxy_serves_rest_and_websocket_and_resolves_the_e
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-async def test_a_proxy_that_makes_no_connection_is_named_without_its_password(
+async def test_a_proxy_that_cannot_connect_is_named_without_its_password(
     streaming: Any, rest: Any, scheme: str
 ) -> None:
     dead = f"{scheme}://user:{PASSWORD}@127.0.0.1:{free_port()}"
@@ -164,7 +164,7 @@ async def test_what_cryptofeed_catches_is_logged(streaming: Any, caplog: pytest.
         assert logging.getLogger("cryptofeed.connection_handler").isEnabledFor(logging.ERROR)
 
 
-async def test_aiohttp_takes_no_proxy_of_the_environment_by_default() -> None:
+async def test_aiohttp_uses_no_proxy_of_the_environment_by_default() -> None:
     async with aiohttp.ClientSession() as session:
         assert not session.trust_env
 

@@ -1,4 +1,4 @@
-"""GET /stream over real sockets: nothing is missed between snapshot and live, a slow reader harms nobody but itself."""
+"""GET /stream over real sockets: nothing is lost between snapshot and live, and a slow reader harms only itself."""
 
 import asyncio
 import itertools
@@ -35,7 +35,7 @@ from tests.support import eventually_async
 DOCS = Path(__file__).parent.parent.parent.parent / "docs" / "stream.md"
 START = 1_791_383_580_000
 BTC = "BTC/USDT:USDT"
-FIRST_LIVE = 198  # the candle that forms when traffic begins
+FIRST_LIVE = 198  # the candle that is forming when traffic begins
 EXCHANGE_INFO = {
     "timezone": "UTC",
     "serverTime": START,
@@ -61,7 +61,7 @@ def mark_price(event_time_ms: int, pair: str = BTC, mark: str = "83134.61729710"
 
 @dataclass
 class Time:
-    """A monotonic clock that is where the events are."""
+    """A monotonic clock that follows the events."""
 
     elapsed_ms: int = 0
 
@@ -74,7 +74,7 @@ class Time:
 
 @dataclass
 class Collector:
-    """A stream as the collector wires it, on a port of its own, fed by hand."""
+    """A stream as wired by the collector, on its own port, fed by hand."""
 
     stream: Stream
     ingest: Ingest
@@ -127,7 +127,7 @@ def served(stream: Stream) -> Server:
 
 @dataclass
 class Reader:
-    """What one reader was told; ``state`` is what it makes of that."""
+    """What one reader received; ``state`` is its view of the pairs."""
 
     response: aiohttp.ClientResponse
     seq: int = 0
@@ -138,7 +138,7 @@ class Reader:
     ended_in_order: bool = False
 
     async def line(self) -> dict[str, Any]:
-        """The next line, applied; ``seq`` must follow."""
+        """Return the next line, applied; ``seq`` must follow."""
         text = await self.response.content.readline()
         if not text:
             self.ended_in_order = True
@@ -167,10 +167,10 @@ class Reader:
         self.seq = seq
         if kind == "pair":
             self.pairs.add(message["pair"])
-        assert message.get("pair") in self.pairs | {None}, "told of a pair before all that is known of it"
+        assert message.get("pair") in self.pairs | {None}, "an event of a pair before its ``pair`` line"
 
     async def size(self) -> int:
-        """Read the next line; its bytes."""
+        """Read the next line; return its bytes."""
         return len(json.dumps(await self.line(), separators=(",", ":"))) + 1
 
     async def until(self, kind: str) -> list[dict[str, Any]]:
@@ -195,7 +195,7 @@ async def reading(url: str) -> AsyncIterator[Reader]:
         yield Reader(response)
 
 
-async def test_the_documented_lines_are_those_that_are_sent(tmp_path: Path) -> None:
+async def test_the_documented_lines_are_the_ones_sent(tmp_path: Path) -> None:
     async with collecting(tmp_path) as collector:
         collector.candle(candle(0))
         collector.candle(candle(1, final=False))
@@ -217,7 +217,7 @@ async def test_the_documented_lines_are_those_that_are_sent(tmp_path: Path) -> N
 
 
 def traffic(collector: Collector, truth: dict[str, str]) -> Iterator[None]:
-    """Endless events; every third close comes after the one that follows it."""
+    """Endless events; every third close arrives after the one that follows it."""
     pairs = list(collector.ingest.freshness)
     told_and_untold = dict.fromkeys(itertools.chain.from_iterable(zip(pairs, reversed(pairs), strict=True)))
     for step in itertools.count():
@@ -231,7 +231,7 @@ def traffic(collector: Collector, truth: dict[str, str]) -> Iterator[None]:
             yield
 
 
-async def test_readers_that_join_in_mid_traffic_miss_nothing_between_snapshot_and_live(tmp_path: Path) -> None:
+async def test_readers_that_join_during_traffic_miss_nothing_between_snapshot_and_live(tmp_path: Path) -> None:
     async with collecting(tmp_path, pairs=30) as collector, AsyncExitStack() as connections:
         for index, pair in itertools.product(range(FIRST_LIVE), collector.ingest.freshness):
             collector.candle(candle(index, pair=pair))
@@ -267,7 +267,7 @@ async def test_readers_that_join_in_mid_traffic_miss_nothing_between_snapshot_an
         assert collector.stream.readers_cut_off == 0
 
 
-async def test_a_reader_1_mib_behind_is_cut_off_and_the_others_hear_everything(tmp_path: Path) -> None:
+async def test_a_reader_1_mib_behind_is_cut_off_and_the_others_receive_everything(tmp_path: Path) -> None:
     async with collecting(tmp_path) as collector:
         idle = socket.socket()  # reads nothing
         idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -284,7 +284,7 @@ async def test_a_reader_1_mib_behind_is_cut_off_and_the_others_hear_everything(t
                     published += 1
                     collector.mark_price(mark_price(START + published))
                 heard += await reader.size()
-            assert MOST_BEHIND_BYTES < heard < 3 * MOST_BEHIND_BYTES  # the sockets' buffers hold some, too
+            assert MOST_BEHIND_BYTES < heard < 3 * MOST_BEHIND_BYTES  # the sockets' buffers contain some, too
             assert collector.stream.readers_cut_off == 1
         idle.close()
 
@@ -321,12 +321,12 @@ async def test_the_snapshot_shrinks_to_the_newest_20_once_a_store_has_the_candle
         assert [open_ms for _, open_ms in later.finals] == [START + index * CANDLE_MS for index in range(20, 40)]
 
 
-async def test_a_correction_and_a_new_pair_and_changed_symbols_are_told_as_they_happen(tmp_path: Path) -> None:
+async def test_corrections_new_pairs_and_changed_symbols_are_sent_as_they_happen(tmp_path: Path) -> None:
     async with collecting(tmp_path) as collector:
         collector.candle(candle(0, close="83100.00"))
         async with reading(collector.url) as reader:
             await reader.until("live")
-            collector.candle(candle(0, close="83100.10"))  # contradicts: nothing is told until REST decides
+            collector.candle(candle(0, close="83100.10"))  # contradicts: nothing is sent until REST decides
             collector.candle(candle(0, close="83100.20", origin="rest"))
             corrected = await reader.line()
             assert (corrected["type"], corrected["close"]) == ("final", "83100.20")
@@ -348,7 +348,7 @@ async def test_a_correction_and_a_new_pair_and_changed_symbols_are_told_as_they_
             }
 
 
-async def test_a_pair_that_is_left_is_told_and_heard_of_no_more(tmp_path: Path) -> None:
+async def test_a_pair_that_is_dropped_is_announced_and_sends_nothing_afterwards(tmp_path: Path) -> None:
     async with collecting(tmp_path, pairs=2) as collector, reading(collector.url) as reader:
         await reader.until("live")
         collector.ingest.unwatch(BTC)
@@ -359,7 +359,7 @@ async def test_a_pair_that_is_left_is_told_and_heard_of_no_more(tmp_path: Path) 
         assert (await reader.line())["pair"] == "PAIR1/USDT:USDT"
 
 
-async def test_a_frame_from_a_future_that_nobody_else_saw_is_told_to_nobody(tmp_path: Path) -> None:
+async def test_a_frame_from_an_unconfirmed_future_is_sent_to_no_reader(tmp_path: Path) -> None:
     async with collecting(tmp_path) as collector, reading(collector.url) as reader:
         await reader.until("live")
         collector.ingest.on_mark_price(mark_price(START + 3_600_000, mark="9"), time.time())
@@ -368,7 +368,7 @@ async def test_a_frame_from_a_future_that_nobody_else_saw_is_told_to_nobody(tmp_
         assert (await reader.line())["mark"] == "1"
 
 
-async def test_a_stop_ends_the_answer_in_order_and_takes_no_more_readers(tmp_path: Path) -> None:
+async def test_a_stop_ends_the_response_properly_and_refuses_new_readers(tmp_path: Path) -> None:
     async with collecting(tmp_path) as collector, reading(collector.url) as reader:
         await reader.until("live")
         collector.mark_price(mark_price(START + 1_000))
@@ -382,7 +382,7 @@ async def test_a_stop_ends_the_answer_in_order_and_takes_no_more_readers(tmp_pat
 
 
 @pytest.mark.parametrize("since", ["", "-1", "yesterday", "1.5", "٣", "9" * 16])
-async def test_a_since_that_is_no_time_is_refused_in_one_line(tmp_path: Path, since: str) -> None:
+async def test_a_since_that_is_not_a_time_is_refused_in_one_line(tmp_path: Path, since: str) -> None:
     async with (
         collecting(tmp_path) as collector,
         aiohttp.ClientSession() as session,

@@ -1,4 +1,4 @@
-"""GET /stream over what the exchange does not have: impossible frames and rows are told to nobody and stop nothing."""
+"""GET /stream and candles the exchange lacks: impossible frames and rows reach no reader and stop nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ IMPOSSIBLE: dict[str, Any] = {"trades": 0, "high": "83070.60", "close": "83143.1
 
 
 @pytest.mark.parametrize("column", IMPOSSIBLE)
-async def test_a_frame_that_cannot_be_a_candle_is_counted_and_told_to_nobody(tmp_path: Path, column: str) -> None:
+async def test_a_frame_that_cannot_be_a_candle_is_counted_and_sent_to_no_reader(tmp_path: Path, column: str) -> None:
     async with collecting(tmp_path) as collector:
         for final in (False, True):
             good = candle(0, final=final)
@@ -23,10 +23,10 @@ async def test_a_frame_that_cannot_be_a_candle_is_counted_and_told_to_nobody(tmp
         assert counts.invalid == {"implausible": 2}
         assert collector.stream.recent.pairs[BTC].open is None
         due_ms = START + CANDLE_MS + 4_000
-        assert collector.ingest.finality.overdue(due_ms) == {BTC: [START]}, "REST is asked for it"
+        assert collector.ingest.finality.overdue(due_ms) == {BTC: [START]}, "it is requested from REST"
 
 
-async def test_an_impossible_row_holds_nothing_back_and_a_late_candle_is_told(tmp_path: Path) -> None:
+async def test_an_impossible_row_holds_nothing_back_and_a_late_candle_is_sent(tmp_path: Path) -> None:
     async with collecting(tmp_path) as collector, reading(collector.url) as reader:
         await reader.until("live")
         collector.candle(candle(1))

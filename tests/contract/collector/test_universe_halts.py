@@ -1,4 +1,4 @@
-"""A halt and its end, as exchangeInfo tells them: the pair's silence counts from the end of the halt."""
+"""A halt and its end as reported by exchangeInfo: the pair's silence counts from the end of the halt."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A token file that vanishes while a command works is waited for, in each command alike."""
+"""Every command waits for a token file that vanishes while it works."""
 
 import asyncio
 import re
@@ -22,11 +22,11 @@ CANDLE_MS = 3 * MINUTE_MS
 NOW_MS = 1_790_000_640_000 // CANDLE_MS * CANDLE_MS + MINUTE_MS
 FROM = "2026-09-21T00:00:00Z"
 BACK_SECONDS = 0.3
-"""The token is back so long after it vanished: before the first question that is asked again, a second later."""
+"""How long the token is gone: it is back before the first retry, a second later."""
 
 
 class Servers:
-    """An exchange with one pair, and a store that is empty and takes everything; ``on`` is called with each path."""
+    """An exchange with one pair, and a store that is empty and accepts everything; ``on`` is called with each path."""
 
     def __init__(self) -> None:
         self.on: dict[str, Any] = {}
@@ -44,7 +44,9 @@ class Servers:
                 length_ms = {"3m": CANDLE_MS, "15m": 5 * CANDLE_MS}.get(request.query["interval"], 0)
                 if not length_ms:
                     return web.json_response([])
-                start_ms = max(int(request.query["startTime"]), SYMBOL["onboardDate"])  # asked from 0: its first candle
+                start_ms = max(
+                    int(request.query["startTime"]), SYMBOL["onboardDate"]
+                )  # requested from 0: its first candle
                 end_ms = int(request.query.get("endTime", NOW_MS))
                 opens = range(-(-start_ms // length_ms) * length_ms, end_ms + 1, length_ms)
                 return web.json_response([kline(open_ms, length_ms) for open_ms in opens[:20]])
@@ -82,7 +84,7 @@ async def serving(folder: Path) -> AsyncIterator[tuple[Servers, Config, Path]]:
 
 
 def vanish(token: Path) -> None:
-    """Take the token away, for a moment."""
+    """Take the token away for a moment."""
     token.unlink()
     asyncio.get_running_loop().call_later(BACK_SECONDS, token.write_text, "token\n")
 
@@ -105,7 +107,7 @@ async def test_an_audit_waits_for_a_token_that_vanished(tmp_path: Path, fix: lis
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"\n", "empty"), (b"\xff", "not text"), (b"a\nb\n", "one line")])
-def test_a_token_file_that_holds_no_token_is_a_store_that_does_not_answer(
+def test_a_token_file_without_a_token_counts_as_a_store_that_does_not_respond(
     tmp_path: Path, content: bytes, why: str
 ) -> None:
     (tmp_path / "token").write_bytes(content)

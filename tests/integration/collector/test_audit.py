@@ -1,4 +1,4 @@
-"""`collector audit` beside a running collector: damage by hand is found, exactly, and put right, and nothing else."""
+"""`collector audit` beside a running collector: exactly the damage done by hand is found and corrected."""
 
 import json
 import random
@@ -28,7 +28,7 @@ type Point = tuple[str, str, int]
 
 
 def audit(config: Path, report: Path, *options: str) -> tuple[int, set[tuple[str, str, int, str]]]:
-    """Run the command; its exit code, and what it found: pair, interval, open time, kind."""
+    """Run the command; return its exit code, and what it found: pair, interval, open time, kind."""
     code = main(["audit", "--config", str(config), "--report", str(report), *options])
     lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
     return code, {(line["pair"], line["timeframe"], line["open_time_ms"], line["kind"]) for line in lines}
@@ -36,7 +36,7 @@ def audit(config: Path, report: Path, *options: str) -> tuple[int, set[tuple[str
 
 @dataclass(frozen=True)
 class Filled:
-    """A collector that has filled its stores; the audited span is `from_ms` to `newest_ms`, as `span` says it."""
+    """A collector that has filled its stores; the audited span is `from_ms` to `newest_ms`, as returned by `span`."""
 
     collector: CollectorProcess
     config: Path
@@ -65,7 +65,7 @@ def filled(
     """Run a collector that has filled one store, or two; all but the oldest hour is the audited span."""
     start_ms = before_a_close(170)
     simulator = start_simulator("--pairs", str(pairs), "--seed", str(seed), "--start-ms", str(start_ms))
-    # The ledger looks at the start alone: it would put the damage right by itself.
+    # The ledger checks only at startup: otherwise it would repair the damage itself.
     extra = ["[fill]", f"hours = {hours}", f"rollup_windows = {windows}", "[ledger]", "check_seconds = 3600"]
     for store in stores[1:]:
         extra += second_store(store)
@@ -80,7 +80,7 @@ def filled(
 def damage(
     influx: InfluxStack, points: dict[Point, dict[str, Any]], chance: random.Random
 ) -> set[tuple[str, str, int, str]]:
-    """Alter or delete each point; what the audit should say of it."""
+    """Alter or delete each point; return what the audit should report."""
     expected = set()
     for (pair, interval, time_ms), row in points.items():
         kind = chance.choice(("deleted", "altered"))
@@ -94,7 +94,7 @@ def damage(
     return expected
 
 
-def test_damaged_candles_and_windows_are_found_exactly_and_put_right_and_nothing_else_is_touched(
+def test_exactly_the_damaged_candles_and_windows_are_found_and_corrected_and_nothing_else_is_touched(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with filled(tmp_path, start_simulator, [fresh_influx], pairs=8, seed=21, hours=FILL_HOURS, windows=60) as filling:
@@ -134,7 +134,7 @@ def test_damaged_candles_and_windows_are_found_exactly_and_put_right_and_nothing
     assert list((state / "spool-audit" / "main").glob("*/*")) == []
 
 
-def test_of_two_stores_each_is_compared_and_put_right_in_what_it_lacks_itself(
+def test_each_of_two_stores_is_compared_and_corrected_on_its_own(
     tmp_path: Path, fresh_influx: InfluxStack, second_influx: InfluxStack, start_simulator: Start
 ) -> None:
     stores = [fresh_influx, second_influx]
@@ -158,7 +158,7 @@ def test_of_two_stores_each_is_compared_and_put_right_in_what_it_lacks_itself(
         assert collector.stop() == 0
 
 
-def test_what_cannot_be_compared_is_said_in_one_line_with_exit_code_2(
+def test_what_cannot_be_compared_is_reported_in_one_line_with_exit_code_2(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulator = start_simulator("--pairs", "8")

@@ -25,17 +25,17 @@ type Start = Callable[..., Simulator]
 
 
 def candles_stored(influx: InfluxStack, pairs: list[str], until_ms: int) -> int:
-    """How many 3m candles the store holds."""
+    """Return how many 3m candles the store has."""
     return sum(point[1] == "3m" for point in photograph(influx, pairs, until_ms))
 
 
 def rows_fetched(caplog: pytest.LogCaptureFixture) -> int:
-    """What the last backfill says it fetched."""
+    """Return how much the last backfill reports to have fetched."""
     told = [record for record in caplog.records if record.message.startswith("backfill complete")]
     return int(told[-1].message.split("rows=")[1].split()[0])
 
 
-def test_an_interrupted_backfill_goes_on_where_it_was_and_ends_in_the_exchanges_history(
+def test_an_interrupted_backfill_continues_where_it_was_and_ends_with_the_exchanges_history(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     start_ms = before_a_close(170)
@@ -58,7 +58,7 @@ def test_an_interrupted_backfill_goes_on_where_it_was_and_ends_in_the_exchanges_
 
         log = tmp_path / "backfill.log"
         with log.open("wb") as out:
-            # A share so small that the second stretch has to wait for the next minute.
+            # The share is so small that the second span has to wait for the next minute.
             process = subprocess.Popen(
                 [sys.executable, "-m", "collector", *command, "--share", "3"],
                 stdin=subprocess.DEVNULL,
@@ -67,7 +67,7 @@ def test_an_interrupted_backfill_goes_on_where_it_was_and_ends_in_the_exchanges_
             )
         progress = tmp_path / "state" / "backfill.json"
         try:
-            eventually(progress.exists, 90, what=f"a stretch is done\n{tail(log)}")
+            eventually(progress.exists, 90, what=f"a span is done\n{tail(log)}")
             process.send_signal(signal.SIGINT)
             assert process.wait(20 * BUSY) == 130
         finally:
@@ -76,9 +76,9 @@ def test_an_interrupted_backfill_goes_on_where_it_was_and_ends_in_the_exchanges_
         caplog.set_level(logging.INFO)
         assert main([*command, "--share", "40"]) == 0
         lacked = candles_stored(fresh_influx, pairs, newest_ms) - held
-        assert 0 < rows_fetched(caplog) <= lacked, "what was stored before the interruption is not asked for again"
+        assert 0 < rows_fetched(caplog) <= lacked, "what was stored before the interruption is not requested again"
         assert main([*command, "--share", "40"]) == 0
-        assert rows_fetched(caplog) <= 2 * len(pairs), "what is done is not asked for again"
+        assert rows_fetched(caplog) <= 2 * len(pairs), "what is done is not requested again"
 
         found = []
         for pair in pairs:

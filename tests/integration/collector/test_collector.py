@@ -1,4 +1,4 @@
-"""The spine on real parts: exchange frame in, rolled-up candle out through the reader; and the promise under faults."""
+"""The main path on real parts: exchange frame in, rolled-up candle out through the reader; the promise under faults."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def served_by_rest(collector: CollectorProcess) -> float:
 
 
 def exchange_time_ms(collector: CollectorProcess) -> int:
-    """The exchange's time as the collector knows it; 0 while it does not answer."""
+    """Return the exchange's time as the collector knows it; 0 while it does not respond."""
     status = collector.status()
     return int(status["exchange_time_ms"] or 0) if status else 0
 
@@ -43,16 +43,16 @@ def all_closed(collector: CollectorProcess, close_ms: int) -> bool:
 
 
 def delivered(collector: CollectorProcess) -> bool:
-    """Whether nothing is on its way to the store. Live samples come every ten seconds, so such moments come."""
+    """Whether nothing is on its way to the store. Live samples arrive every ten seconds, so such moments occur."""
     return not sum(collector.total(f"marketdata_points_in_{place}") for place in ("queue", "batch", "spool"))
 
 
 def assert_store_equals_exchange(
     influx: InfluxStack, simulator: Simulator, watched_from_ms: int, filled_ms: int, until_ms: int
 ) -> None:
-    """3m candles over the fill and up to `until_ms`, and every roll-up window that ended before the watching began.
+    """Compare 3m candles over the fill and up to `until_ms`, and every roll-up window that ended before the watching.
 
-    The collector counts its fill back from when it started: after `watched_from_ms`, before `filled_ms`.
+    The collector counts its fill back from its start: after `watched_from_ms`, before `filled_ms`.
     """
     found = []
     for pair in pairs_of(simulator):
@@ -113,7 +113,7 @@ def test_a_frame_goes_in_and_a_rolled_up_candle_comes_out_through_the_reader(
         assert set(data.get_all_pairs_funding_rates()) == set(pairs)
 
 
-def test_nothing_is_lost_when_influxdb_is_away_for_a_minute_and_the_collector_is_killed_in_it(
+def test_nothing_is_lost_if_influxdb_is_down_for_a_minute_and_the_collector_is_killed_during_it(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = before_a_close(lead_seconds())
@@ -144,10 +144,10 @@ def test_nothing_is_lost_when_influxdb_is_away_for_a_minute_and_the_collector_is
         assert collector.stop() == 0
 
 
-def test_a_silent_route_is_told_in_one_line_served_by_rest_and_recovered_from(
+def test_a_silent_route_is_logged_in_one_line_replaced_by_rest_and_recovered_from(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    """Acknowledge and stay silent: what Binance's old URL does since April 2026."""
+    """Acknowledge but stay silent, like Binance's old URL since April 2026."""
     start_ms = before_a_close(lead_seconds())
     simulator = start_simulator("--pairs", "24", "--seed", "13", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS
@@ -173,10 +173,10 @@ def test_a_silent_route_is_told_in_one_line_served_by_rest_and_recovered_from(
         assert collector.stop() == 0
 
 
-def test_bad_closing_frames_lost_connections_and_a_refusing_rest_end_in_the_exchanges_own_candles(
+def test_bad_closing_frames_lost_connections_and_a_refusing_rest_end_with_the_exchanges_own_candles(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
-    """At one close: frames late, missing and doubled, every connection just aborted, REST answering 503 for a while."""
+    """At one close: frames late, missing and repeated, all connections just aborted, REST returning 503 for a while."""
     start_ms = before_a_close(lead_seconds())
     simulator = start_simulator("--pairs", "12", "--seed", "14", "--start-ms", str(start_ms))
     watched_from_ms = start_ms // CANDLE_MS * CANDLE_MS

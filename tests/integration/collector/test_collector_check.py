@@ -1,4 +1,4 @@
-"""`collector check` against real servers: what may be wrong, a different line each, exit code 2 each."""
+"""`collector check` against real servers: everything that may be wrong is a line of its own and exit code 2."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def test_a_right_configuration_passes(
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-def test_a_check_goes_to_the_exchange_through_the_proxy_and_names_one_that_does_not_answer(
+def test_a_check_reaches_the_exchange_through_the_proxy_and_names_one_that_does_not_respond(
     tmp_path: Path, influx: InfluxStack, simulator: Simulator, capsys: pytest.CaptureFixture[str], scheme: str
 ) -> None:
     with proxy_thread(scheme) as way:
@@ -46,7 +46,7 @@ def test_a_check_goes_to_the_exchange_through_the_proxy_and_names_one_that_does_
     assert [line.split()[1] for line in lines] == ["exchange.rest_url", "exchange.websocket_url"]
 
 
-def test_each_wrong_thing_is_a_line_of_its_own_that_says_what_to_do(
+def test_each_problem_is_a_line_of_its_own_with_a_remedy(
     tmp_path: Path, influx: InfluxStack, simulator: Simulator, wrong_token: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dead = f"http://127.0.0.1:{free_port()}"
@@ -56,7 +56,7 @@ def test_each_wrong_thing_is_a_line_of_its_own_that_says_what_to_do(
         "is InfluxDB running?": {"url": dead},
         "exchange.rest_url": {"exchange": {"rest_url": dead}},
         "pair 'BTCC/USDT:USDT'": {"exchange": {"pairs": ["BTCC/USDT:USDT"]}},
-        "exchange.major: pattern 'BTCUSDT' fits no collected pair": {"exchange": {"major": ["BTCUSDT", "*"]}},
+        "exchange.major: pattern 'BTCUSDT' matches no collected pair": {"exchange": {"major": ["BTCUSDT", "*"]}},
     }
     said = set()
     for expected, changes in cases.items():

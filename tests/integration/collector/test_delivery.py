@@ -1,6 +1,6 @@
-"""Queue, batch, spool and delivery against a real InfluxDB: after every fault the store holds exactly what was put.
+"""Queue, batch, spool and delivery against a real InfluxDB: after every fault the store has exactly what was put.
 
-What the store holds is read back by plain InfluxQL, which shares nothing with what wrote it.
+The store is read back by plain InfluxQL, which shares nothing with the code that wrote it.
 """
 
 import asyncio
@@ -40,17 +40,17 @@ type Rows = dict[tuple[str, int], float]
 
 
 def line(measurement: str, number: int) -> str:
-    """The point of a number: its pair, time and value follow from it."""
+    """The point of a number, which determines its pair, time and value."""
     return f"{measurement},pair=P{number % PAIRS} value={number}.5 {START_MS + number * STEP_MS}"
 
 
 def rows(numbers: Sequence[int]) -> Rows:
-    """What the store must hold for these numbers."""
+    """What the store must have for these numbers."""
     return {(f"P{number % PAIRS}", START_MS + number * STEP_MS): number + 0.5 for number in numbers}
 
 
 def stored(stack: InfluxStack, measurement: str, bucket: str = BUCKET) -> Rows:
-    """What the store holds of a measurement, by plain InfluxQL."""
+    """What the store has of a measurement, by plain InfluxQL."""
     query = urllib.parse.urlencode(
         {"db": bucket, "epoch": "ms", "q": f'SELECT value FROM "{measurement}" GROUP BY pair'}
     )
@@ -68,7 +68,7 @@ def stored(stack: InfluxStack, measurement: str, bucket: str = BUCKET) -> Rows:
 
 
 class Pipeline:
-    """What one process has, from the queue to the store."""
+    """The parts of one process, from the queue to the store."""
 
     def __init__(self, root: Path, write: WriteClient, max_lines: int) -> None:
         self.root = root
@@ -116,7 +116,7 @@ async def pipeline(
     max_lines: int = 5_000,
     timeout_seconds: float = 30,
 ) -> AsyncIterator[Pipeline]:
-    """Run a pipeline; leaving the block ends it as a kill would, with whatever is in its queue and batch."""
+    """Run a pipeline; leaving the block ends it like a kill, with whatever is in its queue and batch."""
     async with AsyncExitStack() as exits:
         session = await exits.enter_async_context(aiohttp.ClientSession())
         client = WriteClient(
@@ -138,7 +138,7 @@ async def pipeline(
 
 
 @pytest.mark.parametrize("end", [InfluxServer.stop, InfluxServer.kill], ids=["stopped", "killed"])
-async def test_a_store_that_goes_away_under_load_ends_with_every_point(
+async def test_a_store_that_goes_down_under_load_ends_up_with_every_point(
     fresh_influx: InfluxStack, tmp_path: Path, end: Callable[[InfluxServer], None]
 ) -> None:
     async with pipeline(tmp_path, fresh_influx, max_lines=500) as running:
@@ -169,7 +169,7 @@ async def test_a_store_that_goes_away_under_load_ends_with_every_point(
         assert running.deliverer.waiting_for == {}
 
 
-async def test_a_store_that_hangs_is_left_after_the_timeout_and_found_again(
+async def test_a_store_that_hangs_is_given_up_after_the_timeout_and_found_again(
     fresh_influx: InfluxStack, tmp_path: Path
 ) -> None:
     async with pipeline(tmp_path, fresh_influx, timeout_seconds=1) as running:
@@ -226,7 +226,7 @@ async def test_a_missing_bucket_keeps_its_points_until_it_is_created_and_blocks_
     assert stored(fresh_influx, "bucket", late) == rows(range(50))
 
 
-async def test_one_malformed_line_among_5000_costs_that_line_alone(influx: InfluxStack, tmp_path: Path) -> None:
+async def test_one_malformed_line_among_5000_costs_only_that_line(influx: InfluxStack, tmp_path: Path) -> None:
     lines = [line("malformed", number) for number in range(5_000)]
     lines[1_234] = "malformed,pair=P1 value=nan 1"
     async with pipeline(tmp_path, influx) as running:
@@ -255,7 +255,7 @@ async def test_points_of_another_type_are_found_in_every_shard(influx: InfluxSta
         assert (totals.acknowledged, totals.rejected) == (499 + 3, 3)
 
 
-async def test_a_process_killed_in_mid_spool_is_continued_by_the_next_one(influx: InfluxStack, tmp_path: Path) -> None:
+async def test_the_next_process_continues_after_one_killed_while_spooling(influx: InfluxStack, tmp_path: Path) -> None:
     async with pipeline(tmp_path, influx, max_lines=50) as first:
         first.put(*(line("restart", number) for number in range(10_000)))
         await first.writer.flush()

@@ -1,4 +1,4 @@
-"""The newest hours come first, of every pair and in the roll-ups, and a pair that nobody trades is live with them."""
+"""The newest hours come first, for every pair and in the roll-ups, and with them even a pair without trades is live."""
 
 import io
 import urllib.error
@@ -21,7 +21,7 @@ FILL_HOURS = 9
 type Start = Callable[..., Simulator]
 
 
-def test_newest_hours_and_their_roll_ups_are_there_and_all_pairs_live_before_older_history_can_be_had(
+def test_newest_hours_and_their_roll_ups_are_stored_and_all_pairs_live_before_older_history_is_available(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = after_a_close()

@@ -1,4 +1,4 @@
-"""Settled funding and hourly mark price candles: the store against the exchange's own answers, by plain HTTP."""
+"""Settled funding and hourly mark price candles: the store against the exchange's own responses, by plain HTTP."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ type Start = Callable[..., Simulator]
 
 
 def before_midnight(seconds: int) -> int:
-    """A start of the simulated clock, this long before yesterday began, when every pair settles."""
+    """A start of the simulated clock, this long before the beginning of yesterday, when every pair settles."""
     return time.time_ns() // 1_000_000 // DAY_MS * DAY_MS - DAY_MS - seconds * 1000
 
 
@@ -35,7 +35,7 @@ def pair_of(symbol: str) -> str:
 
 
 def settled(simulator: Simulator, symbol: str, start_ms: int, end_ms: int) -> dict[int, tuple[float, float]]:
-    """What the exchange says a symbol settled in [start, end]: rate and mark price by funding time."""
+    """What the exchange reports for a symbol in [start, end]: rate and mark price by funding time."""
     rows = simulator.fetch(
         f"/fapi/v1/fundingRate?symbol={quote(symbol)}&startTime={start_ms}&endTime={end_ms}&limit=1000"
     )
@@ -62,7 +62,7 @@ def marks(simulator: Simulator, symbol: str, start_ms: int, end_ms: int) -> dict
 
 
 def nothing_missing(collector: CollectorProcess) -> bool:
-    """Whether the history of both kinds was looked at, fetched and delivered."""
+    """Whether the history of both kinds was checked, fetched and delivered."""
     metrics = collector.metrics()
     value = {name: number for (name, _), number in metrics.items()}
     newest = [number for (name, _), number in metrics.items() if name == "marketdata_funding_settled_timestamp_seconds"]
@@ -80,7 +80,7 @@ def requests_of(collector: CollectorProcess, route: str) -> float:
     return collector.total("marketdata_exchange_requests_total", route=f"/fapi/v1/{route}")
 
 
-def test_history_is_whole_what_settles_comes_once_and_a_restart_asks_for_nothing_again(
+def test_history_is_complete_what_settles_is_stored_once_and_a_restart_requests_nothing_again(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     lead = lead_seconds()
@@ -98,7 +98,7 @@ def test_history_is_whole_what_settles_comes_once_and_a_restart_asks_for_nothing
             return min(newest) * 1000 >= midnight_ms and nothing_missing(collector)
 
         eventually(all_settled, CLOSE_SECONDS, what="the rates of midnight")
-        first_ms = midnight_ms - 5 * DAY_MS + HOUR_MS  # the history of a start after midnight, too, reaches it
+        first_ms = midnight_ms - 5 * DAY_MS + HOUR_MS  # even the history of a start after midnight reaches it
         for symbol in symbols:
             rates = stored_rates(fresh_influx, symbol)
             assert {at: row for at, row in rates.items() if at >= first_ms} == settled(
@@ -115,7 +115,7 @@ def test_history_is_whole_what_settles_comes_once_and_a_restart_asks_for_nothing
                 for symbol, rows in here.items()
             }
 
-        # Nothing is missing, says the collector, before it has looked: after midnight if the start was slow.
+        # Before it has checked, the collector reports that nothing is missing: after midnight if the start was slow.
         eventually(lambda: hours_here() == hours_there, 60, what="the mark price hours before")
         before = {symbol: stored(fresh_influx, "market_data", "funding_settled", pair_of(symbol)) for symbol in symbols}
         assert collector.stop() == 0
@@ -126,7 +126,7 @@ def test_history_is_whole_what_settles_comes_once_and_a_restart_asks_for_nothing
         def last_hour_stored() -> bool:
             return all(midnight_ms - HOUR_MS in stored_marks(fresh_influx, symbol) for symbol in symbols)
 
-        eventually(lambda: requests_of(collector, "fundingInfo") >= 1, 30, what="a look at the history")
+        eventually(lambda: requests_of(collector, "fundingInfo") >= 1, 30, what="a check of the history")
         eventually(last_hour_stored, 90, what="the mark price hour before midnight")
         eventually(lambda: nothing_missing(collector), 30, what="nothing missing")
         assert requests_of(collector, "fundingRate") == 0
@@ -153,7 +153,7 @@ def test_the_history_of_164_pairs_stays_inside_the_funding_bucket(
     simulator = start_simulator("--pairs", "164", "--seed", "22", "--start-ms", str(start_ms))
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=["[fill]", "hours = 1", "rollup_windows = 1"])
     with collector_process(config, url, tmp_path) as collector:
-        eventually(lambda: collector.status() is not None, 90, what="the collector answers")
+        eventually(lambda: collector.status() is not None, 90, what="the collector responds")
 
         def whole() -> bool:
             metrics = {name: number for (name, _), number in collector.metrics().items()}
@@ -172,7 +172,7 @@ def test_the_history_of_164_pairs_stays_inside_the_funding_bucket(
         assert collector.stop() == 0
 
 
-def test_an_exchange_that_answers_by_symbol_alone_and_dates_a_rate_anew_each_time_leaves_none_out_and_doubles_none(
+def test_an_exchange_that_only_responds_by_symbol_and_dates_rates_differently_each_time_loses_and_duplicates_none(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = before_midnight(-2 * HOUR_MS // 1000)

@@ -1,4 +1,4 @@
-"""What the exchange lacks at first, or has as a row that cannot be a candle: noted, asked for again, stored at last."""
+"""What the exchange lacks at first, or has as an impossible row, is recorded, requested again and finally stored."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ type Start = Callable[..., Simulator]
 
 
 def order(simulator: Simulator, kind: str, start_ms: int, candles: int = 1, **more: str) -> int:
-    """Order a fault of some candles of the pair; returns its id."""
+    """Inject a fault for some candles of the pair; return its id."""
     span = {"symbols": [SYMBOL], "start_ms": start_ms, "end_ms": start_ms + candles * CANDLE_MS}
     fault: int = simulator.fetch("/_control/faults", {"kind": kind, **span, **more})["id"]
     return fault
@@ -35,7 +35,7 @@ def gaps(influx: InfluxStack) -> dict[int, dict[str, Any]]:
 
 
 def windows(influx: InfluxStack, open_ms: int) -> dict[str, dict[str, Any] | None]:
-    """The stored windows over a candle, by interval."""
+    """The stored windows that contain a candle, by interval."""
     found = {}
     for interval in ("15m", "1h", "4h"):
         length_ms = INTERVAL_MS[interval]
@@ -44,7 +44,7 @@ def windows(influx: InfluxStack, open_ms: int) -> dict[str, dict[str, Any] | Non
     return found
 
 
-def test_candles_that_come_late_are_stored_rolled_and_counted_and_windows_with_another_hole_are_fetched_again(
+def test_late_candles_are_stored_rolled_up_and_counted_and_windows_with_another_hole_are_fetched_again(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = after_a_close()
@@ -61,7 +61,7 @@ def test_candles_that_come_late_are_stored_rolled_and_counted_and_windows_with_a
         )
         own = windows(fresh_influx, late[0])
         assert {interval: row and row["candles"] for interval, row in own.items()} == {"15m": 0, "1h": 0, "4h": 0}
-        eventually(lambda: gaps(fresh_influx)[late[0]]["asked"] >= 1, 60, what="asked again, in vain")
+        eventually(lambda: gaps(fresh_influx)[late[0]]["asked"] >= 1, 60, what="requested again, in vain")
         known = gaps(fresh_influx)[late[0]]
         assert collector.stop() == 0
 
@@ -69,7 +69,7 @@ def test_candles_that_come_late_are_stored_rolled_and_counted_and_windows_with_a
         collector.wait_until_filled()
         again = gaps(fresh_influx)[late[0]]
         assert (again["since_ms"], again["asked"] >= known["asked"]) == (known["since_ms"], True)
-        # What the exchange's longer candles did not hold when they were fetched.
+        # The exchange's longer candles did not include them when they were fetched.
         alter(fresh_influx, PAIR, "1h", ten_ms, "volume=1.0")
         simulator.fetch(f"/_control/faults/{fault}", method="DELETE")
         eventually(lambda: gaps(fresh_influx)[late[1]]["state"] == "repaired", 90, what="the late candles are stored")
@@ -86,7 +86,9 @@ def test_candles_that_come_late_are_stored_rolled_and_counted_and_windows_with_a
         def candles() -> dict[str, Any]:
             return {interval: row and row["candles"] for interval, row in windows(fresh_influx, late[0]).items()}
 
-        eventually(lambda: candles() == rolled, 30, what="the window without a hole is rolled, the others are fetched")
+        eventually(
+            lambda: candles() == rolled, 30, what="the window without a hole is rolled up, the others are fetched"
+        )
         assert right()
         assert gaps(fresh_influx)[never]["state"] == "exchange_hole"
         assert collector.total("marketdata_exchange_holes_filled_total", store="main", state="exchange_hole") == 2
@@ -94,7 +96,7 @@ def test_candles_that_come_late_are_stored_rolled_and_counted_and_windows_with_a
         assert collector.stop() == 0
 
 
-def test_a_row_that_cannot_be_a_candle_is_quarantined_with_its_windows_and_stored_once_it_is_mended(
+def test_a_row_that_cannot_be_a_candle_is_quarantined_with_its_windows_and_stored_once_corrected(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = after_a_close()
@@ -115,12 +117,12 @@ def test_a_row_that_cannot_be_a_candle_is_quarantined_with_its_windows_and_store
         assert collector.total("marketdata_candles_invalid", pair=PAIR) == 1
         assert collector.total("marketdata_candles_invalid") == 1
         assert collector.total("marketdata_gaps_open", store="main") == 0
-        eventually(lambda: gaps(fresh_influx)[bad]["asked"] >= 1, 60, what="asked again, in vain")
+        eventually(lambda: gaps(fresh_influx)[bad]["asked"] >= 1, 60, what="requested again, in vain")
         kept = list((tmp_path / "state" / "spool" / "rejected" / "exchange" / "3m").iterdir())
         assert len(kept) == 1, "the same row is kept once"
         assert str(bad) in kept[0].read_text()
 
-        # Audit and backfill take an impossible row for no truth either, nor what lies over it.
+        # Audit and backfill do not believe an impossible row either, nor windows that contain it.
         span = ["--from", _iso(ten_ms - 2 * HOUR_MS), "--to", _iso(ten_ms + 4 * HOUR_MS)]
         assert main(["audit", "--config", str(config), *span, "--fix"]) == 0
         assert main(["backfill", "--config", str(config), "--from", _iso(ten_ms - 22 * HOUR_MS)]) == 0
@@ -132,7 +134,7 @@ def test_a_row_that_cannot_be_a_candle_is_quarantined_with_its_windows_and_store
         simulator.fetch("/_control/faults", method="DELETE")
         mended = {bad: "repaired", old: "repaired"}
         eventually(
-            lambda: {t: g["state"] for t, g in gaps(fresh_influx).items()} == mended, 120, what="both are mended"
+            lambda: {t: g["state"] for t, g in gaps(fresh_influx).items()} == mended, 120, what="both are corrected"
         )
 
         def right() -> bool:

@@ -1,4 +1,4 @@
-"""What is missing in the middle of the store is found and put right; what the exchange lacks is asked for once."""
+"""What is missing in the middle of the store is found and repaired; what the exchange lacks is requested once."""
 
 import json
 import urllib.parse
@@ -21,7 +21,7 @@ type Start = Callable[..., Simulator]
 
 
 def delete(influx: InfluxStack, bucket: str, measurement: str, pair: str, start_ms: int, end_ms: int) -> None:
-    """Delete the points of [start, end) as an operator can: the end of InfluxDB's delete is inclusive."""
+    """Delete the points of [start, end) like an operator: the end of InfluxDB's delete is inclusive."""
     body = {
         "start": datetime.fromtimestamp(start_ms / 1000, UTC).isoformat(),
         "stop": datetime.fromtimestamp((end_ms - 1) / 1000, UTC).isoformat(),
@@ -44,7 +44,7 @@ def kline_requests(collector: CollectorProcess) -> float:
 
 
 def wait_for_passes(collector: CollectorProcess, count: int) -> None:
-    """Return after so many further passes over the store."""
+    """Return after this many further passes over the store."""
     seen = {last_pass(collector)}
 
     def passed() -> bool:
@@ -58,7 +58,7 @@ def last_pass(collector: CollectorProcess) -> float:
     return collector.total("marketdata_ledger_pass_timestamp_seconds", store="main")
 
 
-def test_candles_deleted_in_the_middle_are_found_refilled_and_their_windows_rolled_again(
+def test_candles_deleted_in_the_middle_are_found_refilled_and_their_windows_re_rolled(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = after_a_close()
@@ -78,9 +78,9 @@ def test_candles_deleted_in_the_middle_are_found_refilled_and_their_windows_roll
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
         assert wrong(PAIR) == wrong(OTHER) == []
-        assert gaps(fresh_influx, PAIR) == {}  # the fill is no gap
+        assert gaps(fresh_influx, PAIR) == {}  # the fill is not a gap
 
-        # in the newest hours, with the exchange away: the gap is open until it is back
+        # in the newest hours, while the exchange is down: the gap is open until it is back
         recent = range(noon_ms + HOUR_MS + CANDLE_MS, noon_ms + HOUR_MS + 4 * CANDLE_MS, CANDLE_MS)
         simulator.fetch("/_control/faults", {"kind": "rest_status", "status": 503, "path": "klines"})
         delete(fresh_influx, "market_data", "ohlcv_3m", PAIR, recent.start, recent.stop)
@@ -99,7 +99,7 @@ def test_candles_deleted_in_the_middle_are_found_refilled_and_their_windows_roll
         assert collector.total("marketdata_gaps_repaired_total", store="main") == 3
         assert collector.stop() == 0
 
-        # older than that, beside the first: the start looks at the whole range
+        # older than that, next to the first: the startup pass checks the whole range
         old = [noon_ms - 2 * HOUR_MS, noon_ms - 3 * HOUR_MS]
         for open_ms in old:
             delete(fresh_influx, "market_data", "ohlcv_3m", OTHER, open_ms, open_ms + 1)
@@ -110,7 +110,7 @@ def test_candles_deleted_in_the_middle_are_found_refilled_and_their_windows_roll
         eventually(lambda: gaps(fresh_influx, OTHER) == repaired, 10, what="the gaps repaired")
         eventually(lambda: wrong(OTHER) == [], 30, what="candles and windows right again")
 
-        # windows alone, as if the store had been away for all of their scheduled runs
+        # only windows, as if the store had been down during all of their scheduled runs
         assert collector.stop() == 0
         delete(fresh_influx, "market_data_rollup", "ohlcv_1h", PAIR, noon_ms - 3 * HOUR_MS, noon_ms)
         assert len(wrong(PAIR)) == 3
@@ -120,7 +120,7 @@ def test_candles_deleted_in_the_middle_are_found_refilled_and_their_windows_roll
         assert collector.stop() == 0
 
 
-def test_an_exchange_hole_is_noted_and_not_asked_again_at_once_and_its_windows_are_the_exchanges(
+def test_an_exchange_hole_is_recorded_and_not_requested_again_at_once_and_its_windows_are_the_exchanges(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = after_a_close()
@@ -133,7 +133,7 @@ def test_an_exchange_hole_is_noted_and_not_asked_again_at_once_and_its_windows_a
     noted = dict.fromkeys(hole, ("exchange_hole", "not_at_exchange"))
     with collector_process(config, url, tmp_path) as collector:
         collector.wait_until_filled()
-        eventually(lambda: gaps(fresh_influx, PAIR) == noted, 10, what="the exchange holes noted")
+        eventually(lambda: gaps(fresh_influx, PAIR) == noted, 10, what="the exchange holes recorded")
         for interval in ("3m", "15m", "1h"):
             found = differences(fresh_influx, simulator, PAIR, interval, noon_ms, noon_ms + 2 * HOUR_MS)
             assert found == []
@@ -155,7 +155,7 @@ def test_an_exchange_hole_is_noted_and_not_asked_again_at_once_and_its_windows_a
         assert collector.stop() == 0
 
 
-def test_a_store_that_is_away_keeps_no_other_waiting_and_is_filled_from_its_spool(
+def test_a_store_that_is_down_does_not_hold_up_others_and_is_filled_from_its_spool(
     tmp_path: Path, fresh_influx: InfluxStack, second_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = after_a_close()
@@ -164,7 +164,7 @@ def test_a_store_that_is_away_keeps_no_other_waiting_and_is_filled_from_its_spoo
     config, url = write_config(tmp_path, simulator, fresh_influx, extra=[*SETTINGS, *second_store(second_influx)])
     second_influx.server.stop()
     with collector_process(config, url, tmp_path) as collector:
-        eventually(lambda: collector.status() is not None, 30, what="the collector answers")
+        eventually(lambda: collector.status() is not None, 30, what="the collector responds")
         eventually(lambda: last_pass(collector) > 0, 60, what="the first store filled")
         assert collector.total("marketdata_ledger_pass_timestamp_seconds", store="second") == 0
         assert collector.status()["fill"]["stage"] != "done"

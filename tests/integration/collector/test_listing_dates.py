@@ -1,4 +1,4 @@
-"""A collector on pairs whose onboardDate is wrong: what exists is stored, what does not exist is no gap."""
+"""A collector and pairs with a wrong onboardDate: what exists is stored, what does not exist is not a gap."""
 
 import time
 from collections.abc import Callable
@@ -23,17 +23,17 @@ type Start = Callable[..., Simulator]
 
 
 def listed_ms(simulator: Simulator) -> dict[str, int]:
-    """The date that exchangeInfo gives of every symbol."""
+    """The date in exchangeInfo for every symbol."""
     info: dict[str, Any] = simulator.fetch("/fapi/v1/exchangeInfo")
     return {row["symbol"]: row["onboardDate"] for row in info["symbols"] if row["status"] == "TRADING"}
 
 
 def contracts(influx: InfluxStack, pair: str) -> dict[int, int]:
-    """The first candle of each contract the store knows of, and the exchange's date for it."""
+    """The first candle of each contract in the store, and the exchange's date for it."""
     return {at: row["onboard_date"] for at, row in stored(influx, "market_data", "contracts", pair).items()}
 
 
-def test_what_lies_before_the_first_candle_is_no_gap_and_what_lies_before_the_date_is_stored(
+def test_candles_before_the_first_one_are_no_gaps_and_those_before_the_date_are_stored(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     now_ms = time.time_ns() // 1_000_000
@@ -72,7 +72,7 @@ def test_what_lies_before_the_first_candle_is_no_gap_and_what_lies_before_the_da
         wait_for_passes(collector, 2)
         assert collector.total("marketdata_exchange_requests_total", route="/fapi/v1/klines") == asked
         assert collector.stop() == 0
-        collector.start()  # the next process has it from the disk
+        collector.start()  # the next process reads it from disk
         collector.wait_until_filled()
         eventually(lambda: collector.total("marketdata_gaps_open", store="main") == 0)
         assert collector.stop() == 0

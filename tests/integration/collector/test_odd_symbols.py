@@ -1,4 +1,4 @@
-"""A coin with an odd name is collected and read like any other; one whose kind is not told is named and left out."""
+"""A coin with an odd name is collected and read like any other; one of unknown kind is named and left out."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ FILL = ["[fill]", "hours = 2", "rollup_windows = 10", "[ledger]", "check_seconds
 
 
 def asked(url: str, route: str, **query: str) -> tuple[int, object]:
-    """Status and JSON of the gateway's answer."""
+    """Status and JSON of the gateway's response."""
     try:
         with urllib.request.urlopen(f"{url}/fapi/v1/{route}?{urlencode(query)}", timeout=60) as answer:
             return answer.status, json.load(answer)
@@ -43,7 +43,7 @@ def unreadable(collector: CollectorProcess) -> float:
     return collector.total("marketdata_symbols_unreadable")
 
 
-def test_coins_with_odd_names_are_collected_stored_repaired_and_read_as_any_other(
+def test_coins_with_odd_names_are_collected_stored_repaired_and_read_like_any_other(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = before_a_close(100)
@@ -69,7 +69,7 @@ def test_coins_with_odd_names_are_collected_stored_repaired_and_read_as_any_othe
                 assert len(candles) == 20, pair
                 assert market.get_mark_price(pair).mark > 0
         assert flux_rows(fresh_influx, pairs[-1]) > 0
-        # Deleted and altered by name, found and mended by name.
+        # Deleted and altered by name, found and corrected by name.
         for pair in pairs:
             delete(fresh_influx, pair, "3m", first_ms + 180_000)
         report = tmp_path / "report.ndjson"
@@ -90,7 +90,7 @@ def test_coins_with_odd_names_are_collected_stored_repaired_and_read_as_any_othe
 
 
 def flux_rows(influx: InfluxStack, pair: str) -> int:
-    """How many rows Flux finds of a pair, its name written as Grafana writes it."""
+    """How many rows Flux finds for a pair, with its name written like in Grafana."""
     quoted = pair.replace('"', '\\"')
     script = f'from(bucket: "market_data") |> range(start: 0) |> filter(fn: (r) => r.pair == "{quoted}") |> limit(n: 3)'
     request = urllib.request.Request(
@@ -106,7 +106,7 @@ def flux_rows(influx: InfluxStack, pair: str) -> int:
         return sum(pair in row for row in csv.reader(io.StringIO(answer.read().decode())))
 
 
-def test_a_symbol_whose_kind_is_not_told_is_named_once_and_forwarded_and_collected_when_it_is(
+def test_a_symbol_of_unknown_kind_is_named_once_and_forwarded_and_collected_once_it_is_known(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulator = start_simulator("--pairs", "3", "--seed", "32")
@@ -139,11 +139,11 @@ def test_a_symbol_whose_kind_is_not_told_is_named_once_and_forwarded_and_collect
         simulator.fetch(f"/_control/faults/{fault['id']}", method="DELETE")
         eventually(lambda: unreadable(collector) == 0, 75, what="the row is read")
         eventually(lambda: collector.total("marketdata_pairs_watched") == 2, 20, what="the pair is collected")
-        # The row of a pair that is collected is lost: it goes on.
+        # The row of a collected pair disappears: the pair continues.
         simulator.fetch("/_control/faults", {"kind": "unreadable_row", "symbol": SILENT})
         eventually(lambda: unreadable(collector) == 1, 75, what="the row is lost")
         assert collector.total("marketdata_pairs_watched") == 2
         assert collector.stop() == 0
     log = collector.log.read_text(encoding="utf-8").splitlines()
-    assert sum("cannot be read" in line and SILENT in line for line in log) == 2, "once for each change"
-    assert sum("can be read again" in line for line in log) == 1
+    assert sum("symbols unreadable" in line and SILENT in line for line in log) == 2, "once for each change"
+    assert sum("symbols readable again" in line for line in log) == 1

@@ -1,4 +1,4 @@
-"""Connections replaced every 20 s for a minute, over a close: nothing is lost and nothing is doubled."""
+"""Connections replaced every 20 s for a minute, across a close: nothing is lost and nothing is duplicated."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ from tests.integration.store_truth import CANDLE_MS, differences, stored
 from tests.support import eventually_async
 
 
-async def test_planned_replacements_every_twenty_seconds_lose_and_double_nothing(
+async def test_planned_replacements_every_twenty_seconds_lose_and_duplicate_nothing(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Callable[..., Simulator]
 ) -> None:
     start_ms = before_a_close(40)

@@ -1,4 +1,4 @@
-"""GET /stream of a real collector: through a close without InfluxDB and a restart, against the exchange's truth."""
+"""GET /stream of a real collector: across a close without InfluxDB and a restart, against the exchange's truth."""
 
 import json
 import threading
@@ -29,12 +29,12 @@ COLUMNS = {
     "taker_buy_volume": 9,
     "taker_buy_quote_volume": 10,
 }
-"""Where Binance's kline row holds what a candle of /stream names."""
+"""Where Binance's kline row has the fields of a /stream candle."""
 
 
 @dataclass
 class Told:
-    """What a reader was told, by pair."""
+    """What a reader received, by pair."""
 
     boot_id: str = ""
     symbols: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ def lines(url: str) -> Iterator[dict[str, Any]]:
 
 
 def snapshot(collector: CollectorProcess, query: str = "") -> Told:
-    """What a reader is told that joins now."""
+    """What a reader receives that joins now."""
     told = Told()
     for message in lines(f"{collector.url}/stream{query}"):
         told.apply(message)
@@ -88,7 +88,7 @@ def snapshot(collector: CollectorProcess, query: str = "") -> Told:
 
 @contextmanager
 def following(collector: CollectorProcess) -> Iterator[Told]:
-    """A reader that stays; it goes when the collector does."""
+    """A reader that stays connected until the collector stops."""
     told = Told()
 
     def follow() -> None:
@@ -103,7 +103,7 @@ def following(collector: CollectorProcess) -> Iterator[Told]:
 
 
 def wrong(simulator: Simulator, told: Told, start_ms: int, end_ms: int) -> list[str]:
-    """How the final candles told in [start_ms, end_ms) differ from the exchange's, digit by digit."""
+    """How the final candles received in [start_ms, end_ms) differ from the exchange's, digit by digit."""
     found = []
     for pair in told.pairs:
         should = truth(simulator, pair.replace("/USDT:USDT", "USDT"), "3m", start_ms, end_ms)
@@ -118,7 +118,7 @@ def wrong(simulator: Simulator, told: Told, start_ms: int, end_ms: int) -> list[
     return found
 
 
-def test_readers_know_every_candle_through_an_influxdb_outage_and_a_restart_in_it(
+def test_readers_receive_every_candle_during_an_influxdb_outage_and_a_restart_in_it(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     simulator = start_simulator("--pairs", "8", "--seed", "21", "--start-ms", str(before_a_close(lead_seconds())))

@@ -1,4 +1,4 @@
-"""The verify sweep: an altered candle is written again, a missing one is left alone; late spools bring nothing back."""
+"""The verify sweep rewrites an altered candle and ignores a missing one; late spools bring no old values back."""
 
 import asyncio
 import gzip
@@ -54,7 +54,7 @@ async def test_the_sweep_corrects_altered_candles_and_leaves_missing_ones_to_the
     assert {point for point in before if before[point] != after.get(point)} == {gone}
 
 
-def test_a_late_spool_that_overwrites_a_corrected_candle_is_put_right_once_it_has_drained(
+def test_a_candle_overwritten_by_a_late_spool_is_corrected_once_the_spool_has_drained(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = before_a_close(170)
@@ -66,7 +66,7 @@ def test_a_late_spool_that_overwrites_a_corrected_candle_is_put_right_once_it_ha
         collector.wait_until_filled()
         before = photograph(fresh_influx, pairs_of(simulator), newest_ms)
         assert collector.stop() == 0
-        # Older than the 99 candles that the hourly sweep looks at.
+        # Older than the 99 candles that the hourly sweep checks.
         traded = sorted(p for p in before if p[1] == "3m" and p[2] < newest_ms - 10 * HOUR_MS and before[p]["trades"])
         old = [f"ohlcv_3m,exchange=BINANCE_FUTURES,pair={pair} close=1.0 {t}" for pair, _, t in traded[:5]]
         folder = tmp_path / "state" / "spool" / "main" / "market_data"

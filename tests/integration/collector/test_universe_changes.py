@@ -1,4 +1,4 @@
-"""The universe while it changes, and streams that fall silent one by one. The other pairs never notice."""
+"""The universe changes and single streams fall silent; the other pairs never notice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ FILL = ["[fill]", "hours = 2", "rollup_windows = 10", "[ledger]", "check_seconds
 
 
 def state_of(collector: CollectorProcess, pair: str) -> str:
-    """The state of a pair as /metrics tells it; empty for a pair it does not know."""
+    """The state of a pair in /metrics; empty for an unknown pair."""
     states = [
         dict(labels)["state"]
         for (name, labels), _ in collector.metrics().items()
@@ -30,7 +30,7 @@ def state_of(collector: CollectorProcess, pair: str) -> str:
     return states[0] if states else ""
 
 
-def test_a_listing_is_collected_and_filled_and_a_delisting_left_without_a_gap_in_any_other_pair(
+def test_a_listing_is_collected_and_filled_and_a_delisted_pair_dropped_without_a_gap_in_any_other(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = before_a_close(100)
@@ -52,8 +52,10 @@ def test_a_listing_is_collected_and_filled_and_a_delisting_left_without_a_gap_in
             lambda: collector.total("marketdata_messages_total", pair=new, channel="mark_price") > 0, 20, what="streams"
         )
         eventually(lambda: all_closed(collector, close_ms), CLOSE_SECONDS, what="every close")
-        assert not collector.total("marketdata_last_final_candle_timestamp_seconds", pair=left)  # its silence is right
-        eventually(lambda: collector.total("marketdata_pairs_watched") == 8, 80, what="left after its last candle")
+        assert not collector.total(
+            "marketdata_last_final_candle_timestamp_seconds", pair=left
+        )  # it is expected to be silent
+        eventually(lambda: collector.total("marketdata_pairs_watched") == 8, 80, what="dropped after its last candle")
         eventually(lambda: delivered(collector), 20, what="all delivered")
         first_ms = close_ms - 2 * 3_600_000
 
@@ -76,7 +78,7 @@ def test_a_listing_is_collected_and_filled_and_a_delisting_left_without_a_gap_in
     assert "ERROR" not in collector.log.read_text(encoding="utf-8")
 
 
-def test_an_empty_exchange_info_changes_nothing_and_a_silent_pair_is_told_subscribed_again_and_served(
+def test_an_empty_exchange_info_changes_nothing_and_a_silent_pair_is_reported_resubscribed_and_served(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = before_a_close(60)
@@ -93,8 +95,8 @@ def test_an_empty_exchange_info_changes_nothing_and_a_silent_pair_is_told_subscr
         def told(channel: str) -> float:
             return collector.total("marketdata_stream_silent", pair=silent, channel=channel)
 
-        eventually(lambda: told("mark_price") == 1, 100, what="the silence is told")
-        # Of this pair alone; its candles too are told as silent if a close has come.
+        eventually(lambda: told("mark_price") == 1, 100, what="the silence is reported")
+        # Only for this pair; its candles are reported as silent, too, if a close has passed.
         assert collector.total("marketdata_stream_silent") == collector.total("marketdata_stream_silent", pair=silent)
         eventually(lambda: collector.total("marketdata_connections_open", channel="mark_price") == 2, 10, what="again")
         eventually(lambda: all_closed(collector, close_ms), CLOSE_SECONDS, what="every close")
@@ -111,12 +113,12 @@ def test_an_empty_exchange_info_changes_nothing_and_a_silent_pair_is_told_subscr
     log = collector.log.read_text(encoding="utf-8")
     assert log.count("ERROR") == 1  # the empty exchangeInfo, however often it came
     silences = [line for line in log.splitlines() if "stream silent" in line]
-    # Later, if the close was missed: of its candles, and of the connection it is subscribed on again, alone.
-    assert all(f"pairs=1 first={silent}:" in line or "streams=1:" in line for line in silences)
+    # Later, if the close was missed, also for its candles and the connection of its second subscription; no others.
+    assert all(f"pairs=1 first={silent}" in line or "streams=1 " in line for line in silences)
     assert sum("channel=mark_price pairs=" in line for line in silences) == 1
 
 
-def test_a_halted_pair_is_told_as_halted_and_collected_on_and_the_others_never_notice(
+def test_a_halted_pair_is_reported_as_halted_and_stays_collected_and_the_others_never_notice(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start
 ) -> None:
     start_ms = before_a_close(80)
@@ -131,7 +133,7 @@ def test_a_halted_pair_is_told_as_halted_and_collected_on_and_the_others_never_n
         close_ms = next_close_ms(simulator)
         eventually(lambda: all_closed(collector, close_ms), CLOSE_SECONDS, what="every close")
         assert collector.status()["pairs_stale"] == []
-        assert collector.total("marketdata_stream_silent") == 0  # silent by right
+        assert collector.total("marketdata_stream_silent") == 0  # expected to be silent
         simulator.fetch(f"/_control/faults/{fault['id']}", method="DELETE")
         eventually(lambda: state_of(collector, halted) == "listed", 75, what="it trades again")
         eventually(lambda: delivered(collector), 20, what="all delivered")
@@ -148,7 +150,7 @@ def pair_symbol(pair: str) -> str:
     return pair.replace("/USDT:USDT", "USDT")
 
 
-def test_a_named_pair_that_is_gone_after_a_restart_is_told_and_the_others_are_collected(
+def test_a_configured_pair_that_is_gone_after_a_restart_is_reported_and_the_others_are_collected(
     tmp_path: Path, fresh_influx: InfluxStack, start_simulator: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulator = start_simulator("--pairs", "8", "--seed", "23")
@@ -179,4 +181,4 @@ def test_a_named_pair_that_is_gone_after_a_restart_is_told_and_the_others_are_co
             assert collector.stop() == 0
         (tmp_path / "new").mkdir()
         config, _ = write_config(tmp_path / "new", simulator, fresh_influx, exchange=exchange)
-        assert main(["run", "--config", str(config)]) == 2, "a first start knows nothing: the name may be wrong"
+        assert main(["run", "--config", str(config)]) == 2, "a first start knows no pairs: the name may be wrong"

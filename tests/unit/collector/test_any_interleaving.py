@@ -1,13 +1,13 @@
-"""Whatever two collectors see, and in whatever order: the store they share ends in the exchange's truth.
+"""Whatever two collectors see, in any order, the store they share ends up with the exchange's truth.
 
-Finality, ledger and comparison are the collector's own; the exchange, the spools and the store are a few lists here.
-Promises, each of more machinery than the one before:
+Finality, ledger and comparison are the collector's own; exchange, spools and store are a few lists here. The promises,
+each of which needs more machinery than the previous one:
 
-    nothing is killed, and no lie goes uncontradicted    frames and confirmed closes suffice
-    no lie                                               so does the ledger for what a kill took
-    REST lacks candles, or has impossible rows           the pair goes on at once, the ledger asks again
-    the date of listing is wrong                         what lies before the first candle is no gap once that is known
-    anything                                             a sweep puts right what is left
+    nothing is killed, and every lie is contradicted     frames and confirmed closes are enough
+    no lies                                              the ledger restores what a kill lost
+    REST lacks candles, or has impossible rows           the pair continues at once, the ledger asks again
+    the listing date is wrong                            candles before the first one are no gaps once it is known
+    anything                                             a sweep corrects what is left
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ def open_ms(index: int) -> int:
 
 
 def kline(index: int) -> Kline:
-    """The truth: what REST answers once the candle has closed."""
+    """The truth: what REST returns once the candle has closed."""
     start = open_ms(index)
     return Kline(start, "1.0", "2.0", "0.5", f"1.{index:02d}", "10", start + CANDLE_MS - 1, "12", 3 + index, "5", "6")
 
@@ -57,13 +57,13 @@ def candle(index: int, *, final: bool = True, origin: Origin = "stream", lie: bo
 
 
 def impossible(row: Kline) -> Kline:
-    """A row that no candle has: traded without a trade."""
+    """A row that no candle can have: volume without a trade."""
     return row._replace(trades=0)
 
 
 @dataclass
 class Exchange:
-    """What REST answers: the truth, but for what it lacks and what it has as a row that cannot be."""
+    """What REST returns: the truth, except for candles it lacks and impossible rows."""
 
     lacks: set[int] = field(default_factory=set)
     spoiled: set[int] = field(default_factory=set)
@@ -84,7 +84,7 @@ class Exchange:
 
 @dataclass
 class Collector:
-    """One process: what it knows dies with it, its spool does not."""
+    """One process: its memory is lost with it, its spool is not."""
 
     finality: Finality = field(default_factory=Finality)
     spool: list[Candle] = field(default_factory=list)
@@ -100,7 +100,7 @@ class Collector:
             self.spool.append(seen)
 
     def confirm(self, forming: int, exchange: Exchange) -> None:
-        """Ask REST for all that is overdue, until nothing is: what REST does not have is owed no more."""
+        """Request everything overdue from REST until nothing is; what REST does not have is no longer expected."""
         now_ms = open_ms(forming) + CLOSE_DEADLINE_MS + 1
         rows = exchange.rows(forming)
         found = {row.open_time_ms: row for row in rows}
@@ -111,7 +111,7 @@ class Collector:
                     self.take(candle_from_kline(PAIR, found[at_ms], final=True, exchange_time_ms=now_ms))
                 else:
                     self.finality.absent(PAIR, at_ms)
-            assert set(self.finality.overdue(now_ms).get(PAIR, ())) < set(owed), "something is owed for ever"
+            assert set(self.finality.overdue(now_ms).get(PAIR, ())) < set(owed), "something stays overdue forever"
         assert self.finality.next_open_ms(PAIR) == open_ms(forming), "readers are held back"
 
 
@@ -127,7 +127,7 @@ class Run:
         self.asked: Counter[int] = Counter()
         self.forming = 0
         self.dated_early = 0
-        """By how many candles the exchange's date of listing lies before the first one, until that is known."""
+        """By how many candles the exchange's listing date precedes the first one, until that is known."""
         for collector in self.collectors:
             collector.start(0)
 
@@ -158,14 +158,14 @@ class Run:
                 collector.start(self.forming)
 
     def exchange_changes(self, what: str, closed: int, number: int) -> None:
-        """What REST answers of a candle that closed, or how early exchangeInfo dates the listing."""
+        """What REST returns for a closed candle, or how early exchangeInfo dates the listing."""
         if what in ("date", "learn"):
             self.dated_early = number if what == "date" else 0
         elif self.forming:
             self.exchange.change(what, closed)
 
     def deliver(self, collector: Collector, number: int) -> None:
-        """The store takes so many candles of a spool, the oldest first; some are sent twice."""
+        """The store accepts this many candles of a spool, oldest first; some are sent twice."""
         for seen in collector.spool[:number]:
             self._put(seen.open_time_ms, seen.values)
         del collector.spool[: max(number - 1, 0)]
@@ -181,7 +181,7 @@ class Run:
             assert not collector.spool
 
     def repair(self) -> None:
-        """One pass of the ledger, as after a restart: it knows what the store's own `gaps` say."""
+        """One pass of the ledger, as after a restart: it knows only what the store's own `gaps` report."""
         expected, ledger = {open_ms(index) for index in range(-self.dated_early, self.forming)}, Ledger()
         now_ms = open_ms(self.forming) + CLOSE_DEADLINE_MS + 1 + self.later_ms
         ledger.recall(self.gaps.values())
@@ -193,7 +193,7 @@ class Run:
         asked = ledger.to_ask(PAIR, missing) | (ledger.due_again(now_ms).get(PAIR, set()) & missing)
         rows = {row.open_time_ms: row for row in self.exchange.rows(self.forming)}
         invalid = {at_ms for at_ms in asked & rows.keys() if flaw(rows[at_ms])}
-        # A range that ends before the first candle is answered by no row, and that proves nothing.
+        # For a range that ends before the first candle the response has no row, which proves nothing.
         self._note(ledger.note_absent(PAIR, absent({t for t in asked if t >= START}, rows.keys()), now_ms))
         self._note(ledger.note_invalid(PAIR, invalid, now_ms))
         for at_ms in asked & rows.keys() - invalid:
@@ -205,7 +205,7 @@ class Run:
         assert max(self.asked.values(), default=0) <= 1 + len(AGAIN_MS)
 
     def come_late(self) -> None:
-        """The exchange has everything at last, and the ledger asks when it is time."""
+        """The exchange has everything in the end, and the ledger requests it when due."""
         self.exchange = Exchange()
         for _ in AGAIN_MS:
             self.later_ms += AGAIN_MS[-1]
@@ -265,7 +265,7 @@ def test_frames_in_any_order_with_confirmed_closes_end_in_the_truth(taken: list[
 
 
 @given(steps("frame", "open", "confirm", "deliver", "lie"))
-def test_a_lie_that_each_who_heard_it_hears_contradicted_does_not_stay(taken: list[Step]) -> None:
+def test_a_lie_that_is_contradicted_to_everyone_who_received_it_does_not_stay(taken: list[Step]) -> None:
     run = Run()
     for what, which, number in taken:
         run.step(what, which, number)
@@ -276,7 +276,7 @@ def test_a_lie_that_each_who_heard_it_hears_contradicted_does_not_stay(taken: li
 
 
 @given(steps("frame", "open", "confirm", "deliver", "kill"))
-def test_what_a_kill_takes_is_found_missing_and_fetched(taken: list[Step]) -> None:
+def test_what_a_kill_loses_is_found_missing_and_fetched(taken: list[Step]) -> None:
     run = Run()
     for step in taken:
         run.step(*step)
@@ -292,7 +292,7 @@ ABSENCES = ("hide", "spoil", "mend", "nonsense", "pass")
 @example([("close", 0, 0), ("spoil", 0, 0), ("confirm", 0, 0), ("pass", 0, 1), ("hide", 0, 0), ("pass", 0, 20)])
 @example([("close", 0, 0), ("spoil", 0, 0), *[("pass", 0, 12)] * 20])
 @example([("close", 0, 0), ("hide", 0, 0), *[("pass", 0, 12)] * 20])
-def test_what_rest_lacked_or_had_as_an_impossible_row_is_stored_once_it_is_there(taken: list[Step]) -> None:
+def test_what_rest_lacked_or_had_as_an_impossible_row_is_stored_once_available(taken: list[Step]) -> None:
     run = Run()
     for step in taken:
         run.step(*step)
@@ -303,7 +303,7 @@ def test_what_rest_lacked_or_had_as_an_impossible_row_is_stored_once_it_is_there
 
 
 @given(steps("frame", "open", "confirm", "deliver", "kill", "date", "pass", *ABSENCES), st.integers(1, 30))
-def test_what_lies_before_the_first_candle_is_no_gap_once_that_is_known(taken: list[Step], early: int) -> None:
+def test_candles_before_the_first_one_are_no_gaps_once_it_is_known(taken: list[Step], early: int) -> None:
     run = Run()
     run.step("date", 0, early)
     for step in taken:
@@ -315,12 +315,12 @@ def test_what_lies_before_the_first_candle_is_no_gap_once_that_is_known(taken: l
     run.come_late()
     assert run.store == TRUTH
     assert {gap.state for at_ms, gap in run.gaps.items() if at_ms < START} <= {"exchange_hole"}
-    assert {at_ms: count for at_ms, count in run.asked.items() if at_ms < START} == asked, "nobody asks for it again"
+    assert {at_ms: count for at_ms, count in run.asked.items() if at_ms < START} == asked, "it is not requested again"
 
 
 @given(steps("frame", "open", "confirm", "deliver", "kill", "lie", "date", "learn", *ABSENCES))
 @example([("close", 0, 0), ("lie", 0, 0), ("kill", 0, 0), ("frame", 1, 0), ("deliver", 1, 1)])  # a late spool's lie
-def test_anything_at_all_is_right_after_a_sweep(taken: list[Step]) -> None:
+def test_after_a_sweep_everything_is_right_whatever_happened(taken: list[Step]) -> None:
     run = Run()
     for step in taken:
         run.step(*step)

@@ -1,4 +1,4 @@
-"""A backfill's arithmetic: stretches, pages, what is done; and what an audit holds to be due."""
+"""A backfill's arithmetic: spans, pages, what is done; and which candles an audit considers due."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ def members(ranges: list[tuple[int, int]]) -> set[int]:
 
 
 @given(spans)
-def test_joined_ranges_hold_what_was_added_and_stay_apart_and_in_order(added: list[tuple[int, int]]) -> None:
+def test_joined_ranges_contain_what_was_added_and_stay_disjoint_and_ordered(added: list[tuple[int, int]]) -> None:
     ranges: list[tuple[int, int]] = []
     for first, end in added:
         ranges = joined(ranges, first, end)
@@ -43,7 +43,7 @@ def test_a_range_is_covered_if_every_moment_of_it_was_added(added: list[tuple[in
     assert covers(ranges, first, end) == (set(range(first, end)) <= members(added))
 
 
-def test_progress_is_kept_by_pair_and_interval_and_counts_for_the_same_stores_only(tmp_path: Path) -> None:
+def test_progress_is_kept_by_pair_and_interval_and_counts_only_for_the_same_stores(tmp_path: Path) -> None:
     path = tmp_path / "backfill.json"
     BackfillProgress(path, ["main", "second"]).add(["BTC/USDT:USDT"], ["3m"], 10, 20)
     BackfillProgress(path, ["second", "main"]).add(["币安人生/USDT:USDT"], ["3m", "1h"], 0, 10)
@@ -55,7 +55,7 @@ def test_progress_is_kept_by_pair_and_interval_and_counts_for_the_same_stores_on
     assert not BackfillProgress(path, ["main"]).is_done("BTC/USDT:USDT", "3m", 10, 20)
 
 
-def test_history_without_a_hole_is_one_over_several_runs(tmp_path: Path) -> None:
+def test_contiguous_history_counts_as_one_range_over_several_runs(tmp_path: Path) -> None:
     pair = "BTC/USDT:USDT"
     progress = BackfillProgress(tmp_path / "backfill.json", ["main"])
     progress.add([pair], ["3m"], START, START + DAY_MS)
@@ -66,7 +66,7 @@ def test_history_without_a_hole_is_one_over_several_runs(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"stores": ["main"], "done": {"BTC": {"3m": [1]}}})])
-def test_damaged_progress_is_told_with_the_name_of_the_file(tmp_path: Path, text: str) -> None:
+def test_damaged_progress_is_reported_with_the_name_of_the_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "backfill.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"backfill\.json is damaged: remove it"):
@@ -74,7 +74,7 @@ def test_damaged_progress_is_told_with_the_name_of_the_file(tmp_path: Path, text
 
 
 @given(st.integers(START, START + 40 * DAY_MS), st.integers(0, 40 * DAY_MS))
-def test_stretches_are_the_range_newest_first_and_no_window_of_a_whole_one_leaves_it(from_ms: int, length: int) -> None:
+def test_stretches_cut_the_range_newest_first_and_complete_ones_cut_no_window(from_ms: int, length: int) -> None:
     pieces = list(stretches(from_ms, from_ms + length))
     assert [piece[0] for piece in pieces] == sorted((piece[0] for piece in pieces), reverse=True)
     assert sum(end - start for start, end in pieces) == length
@@ -82,14 +82,14 @@ def test_stretches_are_the_range_newest_first_and_no_window_of_a_whole_one_leave
     assert all(one[0] == other[1] for one, other in itertools.pairwise(pieces))
 
 
-def test_pages_are_the_cheapest_at_a_small_share_and_the_largest_of_weight_5_where_the_pace_binds() -> None:
+def test_pages_are_the_cheapest_at_a_small_share_and_the_largest_of_weight_5_if_the_request_rate_is_the_limit() -> None:
     rows = {percent: page_rows(Budget(share_percent=percent).snapshot().share) for percent in (1, 15, 30, 75)}
     assert rows == {1: 499, 15: 499, 30: 499, 75: 1000}
     assert weight(KLINES, {"limit": 1000}) == 5
 
 
 @given(timeframes, st.integers(START, START + 9 * DAY_MS), st.integers(0, 9 * DAY_MS), st.integers(-9, 9), st.data())
-def test_due_is_every_candle_of_the_range_from_the_listing_on_that_ended_long_enough_ago(
+def test_every_candle_since_the_listing_that_ended_long_enough_ago_is_due(
     timeframe: str, from_ms: int, length: int, listed_days: int, data: st.DataObject
 ) -> None:
     length_ms = timeframe_ms(timeframe)

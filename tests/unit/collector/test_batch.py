@@ -17,7 +17,7 @@ def test_a_full_batch_closes_with_the_line_that_filled_it() -> None:
     assert batcher.points == 1
 
 
-def test_a_batch_is_due_by_the_age_of_its_first_line_not_of_its_last() -> None:
+def test_a_batch_is_due_by_the_age_of_its_first_line_not_its_last() -> None:
     batcher = Batcher(max_lines=10, max_age_ns=MAX_AGE_NS)
     batcher.add("b", "1", 1_000)
     batcher.add("b", "2", 1_199)
@@ -28,7 +28,7 @@ def test_a_batch_is_due_by_the_age_of_its_first_line_not_of_its_last() -> None:
     assert batcher.next_due_ns() is None
 
 
-def test_buckets_are_batched_apart() -> None:
+def test_buckets_are_batched_separately() -> None:
     batcher = Batcher(max_lines=2, max_age_ns=MAX_AGE_NS)
     batcher.add("a", "1", 0)
     batcher.add("b", "2", 50)

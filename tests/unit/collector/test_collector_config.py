@@ -1,4 +1,4 @@
-"""The collector's configuration: wrong input is one line that names file, key, value and what is allowed."""
+"""The collector's configuration: invalid input is one line that names file, key, value and what is allowed."""
 
 import re
 from pathlib import Path
@@ -77,14 +77,14 @@ def test_wrong_input_is_one_line_that_names_file_key_and_value(tmp_path: Path, t
     assert "\n" not in message
 
 
-def test_a_wrong_proxy_is_told_without_its_password(tmp_path: Path) -> None:
+def test_a_wrong_proxy_is_reported_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"exchange\.proxy: must be http://host:port") as error:
         load(write(tmp_path, GOOD + '[exchange]\nproxy = "https://user:secret@10.0.0.1:3128"\n'))
     assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("command", ["run", "check", "status"])
-def test_every_command_refuses_a_wrong_file_with_one_line_and_exit_code_2(
+def test_every_command_refuses_an_invalid_file_with_one_line_and_exit_code_2(
     tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, GOOD + "retries = 3\n")
@@ -95,7 +95,7 @@ def test_every_command_refuses_a_wrong_file_with_one_line_and_exit_code_2(
     assert "Traceback" not in streams.err
 
 
-def test_a_missing_and_an_empty_token_file_say_what_to_do(tmp_path: Path) -> None:
+def test_for_a_missing_or_empty_token_file_the_error_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_token(tmp_path / "missing")
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
@@ -131,7 +131,7 @@ def test_the_example_is_valid_and_shows_every_key_with_its_default(tmp_path: Pat
 CREDENTIALS = GOOD.replace("/etc/marketdata/", "$CREDENTIALS_DIRECTORY/")
 
 
-def test_a_token_file_among_the_credentials_is_where_systemd_put_it(
+def test_a_token_file_among_the_credentials_is_found_where_systemd_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x.service")
@@ -139,13 +139,15 @@ def test_a_token_file_among_the_credentials_is_where_systemd_put_it(
     assert config.store[0].ingest_token_file == Path("/run/credentials/x.service/ingest")
 
 
-def test_credentials_outside_of_a_service_are_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_outside_of_a_service_are_refused_in_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     with pytest.raises(ConfigError, match=r"store.0.ingest_token_file.*systemd sets \$CREDENTIALS_DIRECTORY"):
         load(write(tmp_path, CREDENTIALS))
 
 
-def test_an_offline_check_reads_configuration_and_tokens_and_asks_nobody(
+def test_an_offline_check_reads_configuration_and_tokens_and_sends_no_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))

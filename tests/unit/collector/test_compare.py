@@ -1,4 +1,4 @@
-"""A stored candle against the exchange's: every single change of either is found, and what may differ is not."""
+"""A stored candle against the exchange's: every change of either is found, permitted differences are not reported."""
 
 from decimal import Decimal
 from typing import Any
@@ -31,7 +31,7 @@ def klines(draw: st.DrawFn, open_time_ms: int = 0, *, traded: bool | None = None
 
 
 def stored_from(kline: Kline, timeframe: str, *, rolled: bool) -> dict[str, Any]:
-    """The point as serializer (or script, if it was rolled) and InfluxDB would have it."""
+    """The point as the serializer (or, if rolled up, the script) and InfluxDB would have it."""
     row: dict[str, Any] = {name: kline.trades if name == "trades" else float(getattr(kline, name)) for name in FIELDS}
     if not kline.trades and not rolled:
         row |= dict.fromkeys(TRADED)
@@ -41,7 +41,7 @@ def stored_from(kline: Kline, timeframe: str, *, rolled: bool) -> dict[str, Any]
 
 
 @given(timeframe=timeframes, kline=klines(), rolled=st.booleans())
-def test_what_was_stored_as_the_exchange_has_it_is_equal(timeframe: str, kline: Kline, rolled: bool) -> None:
+def test_a_candle_stored_as_the_exchange_has_it_is_equal(timeframe: str, kline: Kline, rolled: bool) -> None:
     row = stored_from(kline, timeframe, rolled=rolled and timeframe != "3m")
     assert wrong_fields(timeframe, row, kline, PRECISION) == ()
 
@@ -56,7 +56,7 @@ def test_any_single_field_that_was_altered_is_named_with_both_values(
     row[name] = off if row[name] is None else row[name] + off
     wrong = wrong_fields(timeframe, row, kline, PRECISION)
     if name in TRADED and timeframe != "3m" and not kline.trades and row[name] == float(kline.open):
-        assert wrong == ()  # the script would have put it there
+        assert wrong == ()  # the script would have written it
     else:
         assert [(field.name, field.stored) for field in wrong] == [(name, row[name])]
 
@@ -69,7 +69,7 @@ def test_a_field_that_is_not_stored_is_wrong(timeframe: str, kline: Kline, name:
 
 
 @given(kline=klines(traded=True), name=st.sampled_from(SUMS))
-def test_only_the_sums_of_a_rolled_window_may_be_off_and_only_by_half_of_the_last_decimal(
+def test_only_sums_of_a_rolled_up_window_may_be_off_and_only_by_half_of_the_last_decimal(
     kline: Kline, name: str
 ) -> None:
     near = stored_from(kline, "1h", rolled=True)
@@ -81,7 +81,7 @@ def test_only_the_sums_of_a_rolled_window_may_be_off_and_only_by_half_of_the_las
 
 
 @given(kline=klines(traded=True), name=st.sampled_from(SUMS), today=st.integers(0, PRECISION))
-def test_after_a_symbols_precision_has_shrunk_its_older_windows_are_judged_by_their_own_decimals(
+def test_after_a_symbols_precision_has_shrunk_older_windows_are_judged_by_their_own_decimals(
     kline: Kline, name: str, today: int
 ) -> None:
     near = stored_from(kline, "1h", rolled=True)
@@ -92,7 +92,7 @@ def test_after_a_symbols_precision_has_shrunk_its_older_windows_are_judged_by_th
 
 
 @given(timeframe=timeframes, rolled=st.booleans(), today=st.integers(0, 8))
-def test_a_price_is_judged_by_all_of_its_decimals_whatever_the_precision_is_today(
+def test_a_price_is_judged_by_all_of_its_decimals_regardless_of_todays_precision(
     timeframe: str, rolled: bool, today: int
 ) -> None:
     price = "0.123456"
@@ -104,14 +104,14 @@ def test_a_price_is_judged_by_all_of_its_decimals_whatever_the_precision_is_toda
 
 
 @given(kline=klines(), timeframe=timeframes.filter(lambda timeframe: timeframe != "3m"), candles=st.integers(1, 479))
-def test_a_window_of_some_of_its_candles_is_wrong(kline: Kline, timeframe: str, candles: int) -> None:
+def test_a_window_made_of_only_some_of_its_candles_is_wrong(kline: Kline, timeframe: str, candles: int) -> None:
     row = stored_from(kline, timeframe, rolled=True)
     wrong = wrong_fields(timeframe, row | {"candles": candles}, kline, PRECISION)
     assert ("candles" in [field.name for field in wrong]) == (candles != row["candles"])
 
 
 @given(st.data(), timeframes)
-def test_missing_surplus_and_wrong_candles_are_told_apart(data: st.DataObject, timeframe: str) -> None:
+def test_missing_surplus_and_wrong_candles_are_distinguished(data: st.DataObject, timeframe: str) -> None:
     length_ms = timeframe_ms(timeframe)
     opens = [index * length_ms for index in range(20)]
     fate = {t: data.draw(st.sampled_from(["equal", "missing", "surplus", "wrong", "neither"])) for t in opens}
@@ -130,7 +130,7 @@ def test_missing_surplus_and_wrong_candles_are_told_apart(data: st.DataObject, t
 
 
 @given(kline=klines(traded=False))
-def test_prices_of_a_candle_without_trades_cannot_be_overwritten_away(kline: Kline) -> None:
+def test_prices_of_a_candle_without_trades_cannot_be_removed_by_overwriting(kline: Kline) -> None:
     row = stored_from(kline, "3m", rolled=False)
     assert not must_shed_fields(row, kline)
     assert must_shed_fields(row | {"high": 1.0}, kline)

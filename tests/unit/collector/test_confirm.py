@@ -1,4 +1,4 @@
-"""When the confirmer looks for overdue closes, and what it makes of an answer."""
+"""When the confirmer looks for overdue closes, and how it interprets a response."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ PAIR = "BTC/USDT:USDT"
 
 
 @given(st.integers(OPEN_MS, OPEN_MS + 10 * CANDLE_MS))
-def test_the_next_look_is_the_very_millisecond_at_which_a_close_falls_due(now_ms: int) -> None:
+def test_the_next_look_is_at_the_millisecond_at_which_a_close_becomes_overdue(now_ms: int) -> None:
     finality = Finality()
     finality.watch(PAIR, OPEN_MS - 2 * CANDLE_MS)
     next_look_ms = now_ms + round(seconds_to_deadline(now_ms) * 1000)
@@ -48,7 +48,7 @@ def row(index: int, **columns: object) -> Kline:
         ([row(0, trades="9"), row(1)], "invalid"),
     ],
 )
-def test_an_answer_says_of_a_close_that_it_is_here_that_it_cannot_be_that_it_is_not_or_nothing(
+def test_a_response_shows_that_a_close_is_final_invalid_absent_or_not_there_yet(
     rows: list[Kline], expected: Told
 ) -> None:
     now_ms = OPEN_MS + CANDLE_MS + CLOSE_DEADLINE_MS

@@ -1,4 +1,4 @@
-"""What a store must hold: from where on, remembered over restarts, and what was filled before."""
+"""What a store must hold: where it starts, remembered across restarts, and what has been filled."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def begun(folder: Path) -> Coverage:
     return coverage
 
 
-def test_the_start_is_remembered_and_does_not_slide_forward_with_a_restart(tmp_path: Path) -> None:
+def test_the_start_is_remembered_and_does_not_move_forward_on_a_restart(tmp_path: Path) -> None:
     begun(tmp_path)
     later = Coverage(tmp_path, "main")
     later.begin(START + DAY_MS)
@@ -37,7 +37,7 @@ def test_a_configured_start_replaces_the_remembered_one(tmp_path: Path) -> None:
     assert Coverage(tmp_path, "main", configured_start_ms=START - DAY_MS).start_ms(PAIR, 0) == START - DAY_MS
 
 
-def test_what_a_backfill_extends_is_seen_beside_it_and_kept(tmp_path: Path) -> None:
+def test_what_a_backfill_extends_is_visible_to_the_collector_and_kept(tmp_path: Path) -> None:
     running = begun(tmp_path)
     backfill = Coverage(tmp_path, "main")
     backfill.extend(PAIR, START - DAY_MS)
@@ -54,7 +54,7 @@ def test_a_backfill_before_the_first_run_is_covered(tmp_path: Path) -> None:
     assert begun(tmp_path / "state").start_ms(PAIR, 0) == START - DAY_MS
 
 
-def test_a_missing_candle_is_a_gap_only_after_its_range_was_filled_once(tmp_path: Path) -> None:
+def test_a_missing_candle_is_a_gap_only_once_its_range_has_been_filled(tmp_path: Path) -> None:
     coverage = begun(tmp_path)
     assert coverage.is_fill(PAIR, START)
     coverage.checked(START + DAY_MS, {PAIR: START})
@@ -65,7 +65,7 @@ def test_a_missing_candle_is_a_gap_only_after_its_range_was_filled_once(tmp_path
         assert known.checked_until_ms == START + DAY_MS
 
 
-def test_a_damaged_file_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_by_name(tmp_path: Path) -> None:
     (tmp_path / "ledger-main.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=r"ledger-main\.json is damaged"):
         Coverage(tmp_path, "main")

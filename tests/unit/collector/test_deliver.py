@@ -1,4 +1,4 @@
-"""Delivery against a store that is a function: which points end where, whatever it answers."""
+"""Delivery to a store that is a function: which points end up where, whatever it responds."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ BUCKET = "market_data"
 
 
 class Store:
-    """Behaves as InfluxDB does: a line that starts with "bad" spoils the request, one with "conflict" only itself."""
+    """Behaves like InfluxDB: a line that starts with "bad" spoils the request, one with "conflict" only itself."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -46,12 +46,12 @@ class Store:
             return BadRequest("400 unable to parse")
         taken = [line for line in lines if not line.startswith("conflict")]
         self.lines += taken
-        # As InfluxDB does with points of several shards: it tells of one of them.
+        # Like InfluxDB with points of several shards: it reports those of one of them.
         return Written() if taken == lines else Partial(1, "422 partial write dropped=1")
 
 
 class Setup:
-    """One spool, one store, and what the deliverer told."""
+    """One spool, one store, and the deliverer's callbacks."""
 
     def __init__(self, root: Path, *, max_files: int = 1_000) -> None:
         self.root = root
@@ -115,7 +115,7 @@ async def deliver_all(setup: Setup) -> None:
         await eventually_async(lambda: setup.spool.level("main").files == 0)
 
 
-async def test_what_waited_and_what_comes_is_delivered_in_order(setup: Setup) -> None:
+async def test_waiting_and_arriving_points_are_delivered_in_order(setup: Setup) -> None:
     setup.put("1", "2")
     async with running(setup.deliverer):
         await eventually_async(lambda: setup.spool.level("main").files == 0)
@@ -150,7 +150,7 @@ async def test_one_malformed_line_among_5000_is_found_and_the_others_arrive(setu
     assert setup.store.requests <= 2 * 13 + 1
 
 
-async def test_points_dropped_from_two_shards_are_both_found_though_the_store_tells_of_one(setup: Setup) -> None:
+async def test_points_dropped_from_two_shards_are_all_found_although_the_store_reports_one_shard(setup: Setup) -> None:
     setup.put("1", "conflict a", "2", "3", "conflict b")
 
     await deliver_all(setup)
@@ -160,7 +160,7 @@ async def test_points_dropped_from_two_shards_are_both_found_though_the_store_te
     assert (setup.totals().acknowledged, setup.totals().rejected) == (3, 2)
 
 
-async def test_a_body_too_large_for_a_proxy_goes_in_pieces(setup: Setup) -> None:
+async def test_a_body_too_large_for_a_proxy_is_sent_in_pieces(setup: Setup) -> None:
     setup.store.max_lines = 3
     lines = [str(number) for number in range(20)]
     setup.put(*lines)
@@ -177,7 +177,7 @@ async def test_a_body_too_large_for_a_proxy_goes_in_pieces(setup: Setup) -> None
     max_lines=st.integers(1, 40),
     stumbles=st.integers(0, 5),
 )
-def test_every_good_line_arrives_and_every_other_is_kept_whatever_the_mixture(
+def test_every_good_line_arrives_and_every_bad_one_is_kept_in_any_mixture(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[str], max_lines: int, stumbles: int
 ) -> None:
     setup = Setup(tmp_path_factory.mktemp("spool"))
@@ -196,7 +196,7 @@ def test_every_good_line_arrives_and_every_other_is_kept_whatever_the_mixture(
     setup.spool.close()
 
 
-async def test_a_refusal_that_is_no_fault_of_the_data_keeps_the_file_until_it_ends(setup: Setup) -> None:
+async def test_a_refusal_that_is_not_the_datas_fault_keeps_the_file_until_it_ends(setup: Setup) -> None:
     setup.store.answers = [Retry("unauthorized", "401"), Retry("server_error", "503", 7.0), Retry("timeout", "")]
     setup.put("1")
 
@@ -222,7 +222,7 @@ async def test_a_poisoned_bucket_does_not_block_another(setup: Setup) -> None:
     assert setup.store.lines == ["2", "1"]
 
 
-async def test_a_file_that_waits_for_its_next_attempt_is_the_first_to_go_when_the_spool_is_full(tmp_path: Path) -> None:
+async def test_a_file_waiting_for_its_next_attempt_is_dropped_first_when_the_spool_is_full(tmp_path: Path) -> None:
     setup, refused, again = Setup(tmp_path, max_files=2), asyncio.Event(), asyncio.Event()
 
     async def wait(_seconds: float) -> None:
@@ -243,7 +243,7 @@ async def test_a_file_that_waits_for_its_next_attempt_is_the_first_to_go_when_th
     assert setup.totals().dropped["spool_full"] == 1
 
 
-async def test_an_outage_is_told_once_when_it_starts_and_once_when_it_ends(
+async def test_an_outage_is_logged_once_when_it_starts_and_once_when_it_ends(
     setup: Setup, caplog: pytest.LogCaptureFixture
 ) -> None:
     setup.store.answers = [Retry("connection", "refused")] * 20
@@ -268,7 +268,7 @@ async def test_a_damaged_file_is_set_aside_and_the_next_one_is_delivered(setup: 
     assert setup.totals().dropped["damaged"] == 2
 
 
-async def test_on_delivered_comes_before_the_file_is_removed_and_its_failure_keeps_the_file(setup: Setup) -> None:
+async def test_on_delivered_is_called_before_the_file_is_removed_and_its_failure_keeps_the_file(setup: Setup) -> None:
     seen: list[int] = []
 
     async def full_disk_once(_bucket: str, _lines: Sequence[str]) -> None:
@@ -286,7 +286,9 @@ async def test_on_delivered_comes_before_the_file_is_removed_and_its_failure_kee
     assert setup.totals().acknowledged == 1
 
 
-async def test_a_crash_after_the_answer_delivers_again_and_the_store_is_the_same(setup: Setup) -> None:
+async def test_a_crash_after_the_response_leads_to_a_second_delivery_that_does_not_change_the_store(
+    setup: Setup,
+) -> None:
     setup.put("1")
 
     async def dies(_bucket: str, _lines: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Dirty windows: what a late delivery touched is rolled again, whatever happens in between."""
+"""Dirty windows: whatever happens in between, windows affected by a late delivery are re-rolled."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_dirty_windows_survive_a_restart(tmp_path: Path) -> None:
     }
 
 
-def test_a_rolled_window_is_clean_after_a_restart_too(tmp_path: Path) -> None:
+def test_a_re_rolled_window_is_still_clean_after_a_restart(tmp_path: Path) -> None:
     dirty = windows(tmp_path)
     dirty.mark([START], START + 86_400_000)
     for timeframe, marks in dirty.take().items():
@@ -45,7 +45,7 @@ def test_a_rolled_window_is_clean_after_a_restart_too(tmp_path: Path) -> None:
     assert len(windows(tmp_path)) == 0
 
 
-def test_a_window_marked_again_while_it_is_rolled_stays_dirty(tmp_path: Path) -> None:
+def test_a_window_marked_again_during_its_re_roll_stays_dirty(tmp_path: Path) -> None:
     dirty = windows(tmp_path)
     dirty.mark([START], START + 86_400_000)
     taken = dirty.take()

@@ -1,4 +1,4 @@
-"""The exchange's id is on every point that ingest writes: two exchanges share a store and mix nothing."""
+"""The exchange's id is on every point that ingest writes: two exchanges can share a store without mixing."""
 
 import asyncio
 import gzip
@@ -36,7 +36,7 @@ def spooled(folder: Path) -> list[str]:
     return [line for file in files for line in file.split("\n") if line]
 
 
-async def test_every_point_that_ingest_writes_says_which_exchange_it_is_from(spool: Spool, tmp_path: Path) -> None:
+async def test_every_point_that_ingest_writes_is_tagged_with_its_exchange(spool: Spool, tmp_path: Path) -> None:
     clock = ExchangeClock(lambda: 0)
     clock.observe(OPEN_MS + DAY_MS)
     writer = Writer(Batcher(), spool, {"main": PointCounters()}, wake=lambda _bucket: None)

@@ -1,4 +1,4 @@
-"""Finality: every candle is owed once, used once, and doubted when it is contradicted."""
+"""Finality: every candle is expected once, used once, and rechecked when contradicted."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,14 +39,14 @@ def test_a_closing_frame_is_used_once_and_its_repetition_is_a_duplicate() -> Non
     assert finality.next_open_ms(PAIR) == START + CANDLE_MS
 
 
-def test_a_close_is_owed_from_the_deadline_on_and_not_before() -> None:
+def test_a_close_is_overdue_from_the_deadline_on_and_not_before() -> None:
     finality = watching()
     due_ms = START + CANDLE_MS + CLOSE_DEADLINE_MS
     assert finality.overdue(due_ms - 1) == {}
     assert finality.overdue(due_ms) == {PAIR: [START]}
 
 
-def test_a_hole_is_owed_even_when_later_candles_are_final() -> None:
+def test_a_hole_is_overdue_even_if_later_candles_are_final() -> None:
     finality = watching()
     finality.offer(candle(1))
     finality.offer(candle(2))
@@ -67,7 +67,7 @@ def test_a_contradicting_closing_frame_is_a_conflict_that_rest_decides() -> None
     assert finality.overdue(START) == {}
 
 
-def test_rest_confirming_what_is_known_changes_nothing() -> None:
+def test_a_confirmation_of_known_values_by_rest_changes_nothing() -> None:
     finality = watching()
     finality.offer(candle(0))
     assert finality.offer(candle(0, close="9")) is Verdict.SUPERSEDED
@@ -82,23 +82,23 @@ def test_a_closing_frame_older_than_the_memory_is_left_to_rest() -> None:
     assert finality.overdue(START) == {PAIR: [START - 5 * CANDLE_MS]}
 
 
-def test_a_candle_the_exchange_does_not_have_is_owed_no_more() -> None:
+def test_a_candle_the_exchange_does_not_have_is_no_longer_expected() -> None:
     finality = watching()
     finality.offer(candle(1))
     assert finality.absent(PAIR, START)
     assert finality.next_open_ms(PAIR) == START + 2 * CANDLE_MS
 
 
-def test_a_final_candle_of_which_rest_says_nothing_that_can_be_stays_and_is_in_doubt_no_more() -> None:
+def test_a_contradicted_final_candle_that_rest_lacks_or_has_as_an_impossible_row_stays_final() -> None:
     finality = watching()
     finality.offer(candle(0))
     finality.offer(candle(0, close="1.1"))
-    assert not finality.absent(PAIR, START), "it was not owed"
+    assert not finality.absent(PAIR, START), "it was not expected"
     assert finality.overdue(START) == {}
     assert finality.offer(candle(0)) is Verdict.DUPLICATE
 
 
-def test_a_candle_that_could_not_be_handed_on_is_owed_again() -> None:
+def test_a_candle_that_could_not_be_handed_on_is_expected_again() -> None:
     finality = watching()
     finality.offer(candle(0))
     finality.offer(candle(1))
@@ -114,10 +114,10 @@ def test_a_candle_that_could_not_be_handed_on_is_owed_again() -> None:
         max_size=120,
     )
 )
-def test_whatever_arrives_in_whatever_order_rest_has_the_last_word(
+def test_whatever_arrives_in_any_order_rest_decides(
     arrivals: Sequence[tuple[int, Origin, str]],
 ) -> None:
-    """Streams may lie ("b"), REST tells the truth ("a"): a lie survives only where nothing ever contradicted it."""
+    """Streams may lie ("b"), REST returns the truth ("a"): a lie survives only if nothing ever contradicted it."""
     finality = watching()
     stored: dict[int, str] = {}
 

@@ -1,4 +1,4 @@
-"""The plan of connections: every wanted symbol stays covered, groups keep the limit, and the plan comes to rest."""
+"""The plan of connections: every wanted symbol stays covered, groups keep to the limit, and the plan comes to rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ LIMIT = 5
 
 @dataclass
 class World:
-    """Connections that do what the plan says; a replacement takes until `deliver`."""
+    """Connections that follow the plan; a replacement takes until `deliver`."""
 
     groups: list[Group] = field(default_factory=list)
     running: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
@@ -46,33 +46,33 @@ class World:
             self.groups = [replace(g, due=g.due or g.id == chosen.id) for g in self.groups]
 
 
-def test_the_first_connections_hold_every_symbol_in_order_and_no_more_than_the_limit() -> None:
+def test_the_first_connections_have_every_symbol_in_order_and_no_more_than_the_limit() -> None:
     steps = plan([f"S{n}" for n in range(12)], [], limit=LIMIT)
     assert [len(step.symbols) for step in steps] == [5, 5, 2]
     assert all(not step.replaces for step in steps)
 
 
-def test_a_listing_gets_a_connection_of_its_own_and_touches_no_other() -> None:
+def test_a_listing_gets_its_own_connection_and_affects_no_other() -> None:
     assert plan(["A", "B", "C"], [Group(1, ("A", "B"))], limit=LIMIT) == [Step(("C",))]
 
 
-def test_what_is_due_is_replaced_together_with_the_small_groups_that_fit() -> None:
+def test_a_due_group_is_replaced_together_with_the_small_groups_that_fit() -> None:
     groups = [Group(1, ("A", "B"), due=True), Group(2, ("C",)), Group(3, ("D", "E", "F"))]
     assert plan(list("ABCDEF"), groups, limit=LIMIT) == [Step(("A", "B", "C"), (1, 2))]
 
 
-def test_a_symbol_that_was_left_is_dropped_by_a_replacement_and_an_empty_group_is_closed() -> None:
+def test_an_unwanted_symbol_is_dropped_by_a_replacement_and_an_empty_group_is_closed() -> None:
     assert plan(["A"], [Group(1, ("A", "B"))], limit=LIMIT) == [Step(("A",), (1,))]
     assert plan([], [Group(1, ("B",))], limit=LIMIT) == [Step((), (1,))]
 
 
-def test_one_replacement_runs_at_a_time_and_none_without_leave() -> None:
+def test_one_replacement_runs_at_a_time_and_none_without_permission() -> None:
     groups = [Group(1, ("A",), due=True), Group(2, ("B",), busy=True), Group(3, ("B",), busy=True)]
     assert plan(["A", "B"], groups, limit=LIMIT) == []
     assert plan(["A"], groups[:1], may_replace=False, limit=LIMIT) == []
 
 
-def test_a_second_subscription_is_merged_into_the_group_that_holds_its_symbols_already() -> None:
+def test_a_second_subscription_is_merged_into_the_group_that_already_has_its_symbols() -> None:
     groups = [Group(1, tuple("ABCDE")), Group(2, ("B",), due=True)]
     assert plan(list("ABCDE"), groups, again=frozenset("B"), limit=LIMIT) == [
         Step(("B",)),

@@ -1,4 +1,4 @@
-"""What each answer of the write API means for the points. The bodies are InfluxDB 2.7.12's own."""
+"""What each response of the write API means for the points. The bodies are InfluxDB 2.7.12's own."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_every_2xx_means_written() -> None:
         "unable to parse 'm v=1 9223372036854775': time outside range -9223372036854775806 - 9223372036854775806",
     ],
 )
-def test_a_400_about_a_line_is_a_fault_of_the_data(complaint: str) -> None:
+def test_a_400_about_a_line_is_the_datas_fault(complaint: str) -> None:
     body = f'{{"code":"invalid","message":"{complaint}"}}'.encode()
 
     assert classify(400, {}, body) == BadRequest(f"400 {complaint}")
@@ -44,7 +44,7 @@ def test_a_400_that_is_not_about_a_line_keeps_the_points(body: bytes) -> None:
     assert outcome.reason == "bad_request"
 
 
-def test_a_422_tells_how_many_points_one_shard_dropped() -> None:
+def test_a_422_reports_how_many_points_one_shard_dropped() -> None:
     message = (
         "failure writing points to database: partial write: field type conflict: "
         'input field \\"v\\" on measurement \\"m\\" is type integer, already exists as type float dropped=3'
@@ -57,11 +57,11 @@ def test_a_422_tells_how_many_points_one_shard_dropped() -> None:
     assert outcome.dropped == 3
 
 
-def test_a_422_without_a_number_is_partial_all_the_same() -> None:
+def test_a_422_without_a_number_is_partial_too() -> None:
     assert classify(422, {}, b"no") == Partial(None, "422 no")
 
 
-def test_a_413_of_a_proxy_means_too_large_whatever_its_body() -> None:
+def test_a_413_from_a_proxy_means_too_large_regardless_of_its_body() -> None:
     assert isinstance(classify(413, {}, b"<html></html>"), TooLarge)
 
 
@@ -89,7 +89,7 @@ def test_everything_else_keeps_the_points(status: int, reason: str) -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("7", 7.0), ("0", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("", None)]
 )
-def test_retry_after_is_read_in_its_form_of_seconds(text: str, seconds: float | None) -> None:
+def test_retry_after_is_read_if_given_in_seconds(text: str, seconds: float | None) -> None:
     outcome = classify(503, {"Retry-After": text}, b"")
 
     assert isinstance(outcome, Retry)

@@ -1,4 +1,4 @@
-"""What a late spool delivers is remembered as a span, over restarts, until it is verified."""
+"""What a late spool delivers is remembered as a span, across restarts, until it is verified."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_the_span_is_due_once_the_late_files_have_left(tmp_path: Path, spool: Sp
     assert delivery.due() == (START - HOUR_MS, START + 2 * HOUR_MS)
 
 
-def test_what_is_delivered_in_time_and_what_is_no_candle_is_not_verified(tmp_path: Path, spool: Spool) -> None:
+def test_points_delivered_in_time_or_other_than_candles_are_not_verified(tmp_path: Path, spool: Spool) -> None:
     delivery = late(tmp_path, spool)
     delivery.on_delivered("market_data_samples", lines(START))
     delivery.on_delivered("market_data", [f"gaps,pair=X state=1 {START}"])

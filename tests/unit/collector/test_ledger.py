@@ -1,4 +1,4 @@
-"""The ledger: what is missing is found whatever is stored, asked once, and told apart from what nobody has."""
+"""The ledger: missing candles are found whatever is stored, requested once, and distinguished from exchange holes."""
 
 from collections.abc import Collection
 from itertools import pairwise
@@ -34,7 +34,7 @@ def why(_open_ms: int) -> Reason:
 
 
 def counted(held: Collection[int], start_ms: int, end_ms: int) -> dict[int, int]:
-    """What InfluxQL answers to count() GROUP BY time(1d) fill(none)."""
+    """What InfluxQL returns for count() GROUP BY time(1d) fill(none)."""
     counts: dict[int, int] = {}
     for open_ms in held:
         if start_ms <= open_ms < end_ms:
@@ -44,7 +44,7 @@ def counted(held: Collection[int], start_ms: int, end_ms: int) -> dict[int, int]
 
 
 @given(first=OPENS, length=st.integers(0, 2 * BUCKETS), before=st.integers(0, BUCKETS), data=st.data())
-def test_counting_and_reading_where_it_is_short_finds_exactly_what_is_missing(
+def test_counting_and_then_reading_short_spans_finds_exactly_what_is_missing(
     first: int, length: int, before: int, data: st.DataObject
 ) -> None:
     opens = range(first, first + length * CANDLE_MS, CANDLE_MS)
@@ -68,7 +68,7 @@ def test_a_full_day_is_not_read() -> None:
 
 
 @given(missing=st.sets(OPENS), lacked=st.sets(OPENS), answered=st.booleans())
-def test_every_missing_candle_ends_repaired_or_as_an_exchange_hole_and_holes_are_not_asked_again(
+def test_every_missing_candle_ends_up_repaired_or_as_an_exchange_hole_and_holes_are_not_requested_again(
     missing: set[int], lacked: set[int], answered: bool
 ) -> None:
     ledger = Ledger()
@@ -111,7 +111,7 @@ def test_an_exchange_hole_that_is_stored_after_all_is_repaired() -> None:
     assert ledger.filled == {"exchange_hole": 1, "invalid": 0}
 
 
-def test_what_the_exchange_did_not_have_is_due_again_at_its_times_also_after_a_restart() -> None:
+def test_exchange_holes_are_due_again_at_the_configured_times_even_after_a_restart() -> None:
     ledger = Ledger()
     noted = ledger.note_absent(PAIR, {START}, NOW_MS) + ledger.note_invalid(PAIR, {START + CANDLE_MS}, NOW_MS)
     assert [(gap.state, gap.reason) for gap in noted] == [
@@ -127,11 +127,11 @@ def test_what_the_exchange_did_not_have_is_due_again_at_its_times_also_after_a_r
             ledger = Ledger()
             ledger.recall(noted)
     assert asked_after_ms == [720_000, 3_600_000, 21_600_000, DAY_MS, 7 * DAY_MS]
-    assert (ledger.exchange_holes, ledger.invalid_candles) == (1, 1), "they stay what they are"
+    assert (ledger.exchange_holes, ledger.invalid_candles) == (1, 1), "they keep their state"
     assert ledger.invalid_asked(PAIR) == 0
 
 
-def test_a_hole_that_turns_into_an_impossible_row_is_one_candle_that_is_known_as_long_as_before() -> None:
+def test_a_hole_that_turns_into_an_impossible_row_stays_one_candle_with_the_same_since() -> None:
     ledger = Ledger()
     ledger.note_absent(PAIR, {START}, NOW_MS)
     later_ms = NOW_MS + 3_600_000
@@ -144,7 +144,7 @@ def test_a_hole_that_turns_into_an_impossible_row_is_one_candle_that_is_known_as
     assert ledger.found == {"not_at_exchange": 2, "invalid_at_exchange": 1}
 
 
-def test_a_mended_row_is_repaired_and_counted() -> None:
+def test_a_corrected_row_is_repaired_and_counted() -> None:
     ledger = Ledger()
     ledger.note_missing(PAIR, {START}, why)
     ledger.note_invalid(PAIR, {START}, NOW_MS)
@@ -153,7 +153,7 @@ def test_a_mended_row_is_repaired_and_counted() -> None:
     assert (ledger.invalid_candles, ledger.repaired, ledger.filled["invalid"]) == (0, 1, 1)
 
 
-def test_an_old_hole_that_does_not_say_since_when_is_asked_for_once_more() -> None:
+def test_an_old_hole_without_a_since_is_requested_once_more() -> None:
     ledger = Ledger()
     ledger.recall([Gap(PAIR, START, "exchange_hole", "not_at_exchange")])
     now_ms = START + 90 * DAY_MS
@@ -162,7 +162,7 @@ def test_an_old_hole_that_does_not_say_since_when_is_asked_for_once_more() -> No
     assert ledger.due_again(now_ms + 900 * DAY_MS) == {}
 
 
-def test_an_answer_in_vain_says_nothing_of_a_candle_that_is_not_known_to_be_absent() -> None:
+def test_a_response_without_the_row_records_nothing_for_a_candle_not_known_to_be_absent() -> None:
     ledger = Ledger()
     ledger.note_missing(PAIR, {START}, why)
     assert ledger.note_asked(PAIR, {START}, NOW_MS) == []
@@ -203,7 +203,7 @@ def test_slices_cover_a_range_once_and_the_newest_comes_first(start: int, length
 
 
 @given(opens=st.sets(OPENS))
-def test_spans_hold_every_open_and_never_a_hole_longer_than_a_cheap_request(opens: set[int]) -> None:
+def test_spans_contain_every_open_and_never_a_hole_longer_than_a_cheap_request(opens: set[int]) -> None:
     joined = spans(sorted(opens), CANDLE_MS)
     assert all(any(first <= t <= last for first, last in joined) for t in opens)
     assert all(b[0] - a[1] > MERGE_ROWS * CANDLE_MS for a, b in pairwise(joined))
@@ -212,7 +212,9 @@ def test_spans_hold_every_open_and_never_a_hole_longer_than_a_cheap_request(open
 @given(
     covered=OPENS, listed=OPENS, now=st.integers(0, 10**9).map(lambda n: START + n), length=st.sampled_from([5, 20, 80])
 )
-def test_older_windows_end_where_our_candles_make_whole_ones(covered: int, listed: int, now: int, length: int) -> None:
+def test_older_windows_end_where_our_candles_make_complete_ones(
+    covered: int, listed: int, now: int, length: int
+) -> None:
     length_ms = length * CANDLE_MS
     opens = older_windows(covered, listed, now, length_ms, 499)
     assert len(opens) <= 499
@@ -222,14 +224,14 @@ def test_older_windows_end_where_our_candles_make_whole_ones(covered: int, liste
         assert open_ms + length_ms > listed  # but not before there was anything
 
 
-def test_a_window_with_a_hole_is_the_exchanges_once_it_has_ended() -> None:
+def test_a_window_with_a_hole_is_taken_from_the_exchange_once_it_has_ended() -> None:
     hour_ms = 20 * CANDLE_MS
     holes = [START + 3 * CANDLE_MS, START + 7 * CANDLE_MS, START + 2 * hour_ms]
     assert windows_with_holes(holes, START + 3 * hour_ms - 1, hour_ms) == {START}
     assert windows_with_holes(holes, START + 3 * hour_ms, hour_ms) == {START, START + 2 * hour_ms}
 
 
-def test_what_lies_before_a_pairs_first_candle_is_no_gap_and_never_asked_for_again() -> None:
+def test_candles_before_a_pairs_first_one_are_no_gaps_and_never_requested_again() -> None:
     ledger = Ledger()
     opens = {START, START + CANDLE_MS}
     ledger.note_missing(PAIR, opens, lambda _: "undelivered")

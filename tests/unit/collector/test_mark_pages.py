@@ -1,4 +1,4 @@
-"""Mark price hours: how the missing ones are cut into requests, and when nothing is asked for."""
+"""Mark price hours: how the missing ones are split into requests, and when nothing is requested."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ START_MS = 1_791_331_200_000
 
 
 @given(hours=st.sets(st.integers(0, 9_000), max_size=60))
-def test_every_missing_hour_is_in_one_page_and_no_page_is_longer_than_the_best_weight(hours: set[int]) -> None:
+def test_every_missing_hour_is_in_one_page_and_no_page_has_more_rows_than_are_cheapest(hours: set[int]) -> None:
     opens = sorted(START_MS + hour * HOUR_MS for hour in hours)
     cut = list(pages(opens, BEST_KLINES_LIMIT))
     assert all((last - first) // HOUR_MS + 1 <= BEST_KLINES_LIMIT for first, last in cut)

@@ -1,4 +1,4 @@
-"""Frames to events: ours become events with the exchange's own text, everything else is named, nothing raises."""
+"""Frames to events: ours become events with the exchange's own text, others get a reason, and nothing raises."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def kline(**changes: object) -> dict[str, Any]:
     return result
 
 
-def test_a_kline_frame_becomes_a_candle_with_the_text_of_the_exchange() -> None:
+def test_a_kline_frame_becomes_a_candle_with_the_exchanges_text() -> None:
     candle = candle_from_frame(kline(), PAIRS)
     assert candle.pair == "BTC/USDT:USDT"
     assert candle.open_time_ms == 1791383640000
@@ -42,14 +42,14 @@ def test_a_kline_frame_becomes_a_candle_with_the_text_of_the_exchange() -> None:
     assert (candle.values.trades, candle.final, candle.origin) == (2723, False, "stream")
 
 
-def test_a_mark_price_frame_becomes_an_event_and_never_takes_the_settle_price_for_a_rate() -> None:
+def test_a_mark_price_frame_becomes_an_event_and_the_settle_price_is_never_taken_for_a_rate() -> None:
     event = mark_price_from_frame(recorded("stream_btcusdt_markPrice_1s"), PAIRS)
     assert (event.mark, event.index, event.rate) == ("83134.61729710", "83165.64673913", "0.00000253")
     assert event.next_funding_time_ms == 1791388800000
     assert (event.estimated_settle, event.average_mark) == ("83143.84436135", "83134.61729710")
 
 
-def test_a_mark_price_frame_without_what_is_only_told_on_is_as_good_and_one_with_a_number_there_is_not() -> None:
+def test_a_mark_price_frame_may_lack_fields_that_are_only_passed_on_but_not_have_numbers_in_them() -> None:
     frame = {**recorded("stream_btcusdt_markPrice_1s")}
     del frame["P"], frame["ap"]
     event = mark_price_from_frame(frame, PAIRS)
@@ -58,7 +58,7 @@ def test_a_mark_price_frame_without_what_is_only_told_on_is_as_good_and_one_with
         mark_price_from_frame({**frame, "P": 83143.8}, PAIRS)
 
 
-def test_a_coin_margined_row_is_told_apart() -> None:
+def test_a_coin_margined_row_is_distinguished() -> None:
     rows = json.loads((FRAMES / "stream_all_markPrice_arr_1s.json").read_text(encoding="utf-8"))["data"]
     with pytest.raises(Invalid, match="not_usd_margined"):
         mark_price_from_frame(rows[1], PAIRS)
@@ -93,7 +93,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(("e", "E", "s", "k", "p", "i", "r", "T", "P", "ap", "st")), JSON))
-def test_no_json_object_makes_it_raise_anything_but_a_verdict(data: dict[str, Any]) -> None:
+def test_for_any_json_object_it_raises_nothing_but_a_verdict(data: dict[str, Any]) -> None:
     for build in (candle_from_frame, mark_price_from_frame):
         with suppress(Invalid):
             build(data, PAIRS)

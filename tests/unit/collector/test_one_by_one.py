@@ -1,4 +1,4 @@
-"""Asking pair by pair: one pair's trouble is not the others', an exchange that is away is left alone."""
+"""Requests pair by pair: a failure for one pair does not affect the others; an exchange that is down gets a pause."""
 
 import pytest
 
@@ -26,16 +26,16 @@ async def asked_when(errors: dict[str, ExchangeError]) -> tuple[list[str], Excha
     return asked, None
 
 
-async def test_a_pair_that_the_exchange_says_no_to_is_left_out_and_the_others_are_asked_for() -> None:
+async def test_a_pair_that_the_exchange_refuses_is_skipped_and_the_others_are_requested() -> None:
     assert await asked_when({PAIRS[0]: NO, PAIRS[5]: NO}) == (PAIRS, None)
 
 
-async def test_a_pair_without_a_usable_answer_is_told_at_the_end() -> None:
+async def test_a_pair_without_a_usable_response_is_reported_at_the_end() -> None:
     assert await asked_when({PAIRS[0]: BROKEN, PAIRS[7]: BROKEN}) == (PAIRS, BROKEN)
 
 
 @pytest.mark.parametrize(("errors", "asked"), [({PAIRS[2]: AWAY}, 3), (dict.fromkeys(PAIRS, BROKEN), FAILURES_AT_MOST)])
-async def test_an_exchange_that_is_away_or_refuses_us_is_left_alone(
+async def test_an_exchange_that_is_down_or_refuses_us_gets_no_further_requests(
     errors: dict[str, ExchangeError], asked: int
 ) -> None:
     pairs, error = await asked_when(errors)

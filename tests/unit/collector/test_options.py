@@ -1,4 +1,4 @@
-"""Options of audit and backfill: what a person may type, and what is refused."""
+"""Options of audit and backfill: which values are accepted, and which are refused."""
 
 import argparse
 
@@ -22,7 +22,7 @@ def test_times_are_utc_unless_they_name_an_offset(text: str, expected: int) -> N
     assert time_ms(text) == expected
 
 
-def test_intervals_come_shortest_first_and_once() -> None:
+def test_intervals_are_sorted_shortest_first_without_repetition() -> None:
     assert intervals("1d,3m,1h,3m") == ("3m", "1h", "1d")
 
 

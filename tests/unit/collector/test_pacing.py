@@ -30,7 +30,7 @@ def test_the_delay_is_drawn_from_its_upper_half() -> None:
     assert pacing.delay_seconds == 2
 
 
-def test_what_can_wait_leaves_half_of_the_window_to_what_cannot() -> None:
+def test_attempts_that_can_wait_leave_half_of_the_window_to_those_that_cannot() -> None:
     window = AttemptWindow(limit=10, window_seconds=300)
     for second in range(5):
         assert window.has_room(second)

@@ -1,4 +1,4 @@
-"""What an alert on a pair's age reads: over a start, a hole, a halt, a delisting and a listing again."""
+"""The inputs of alerts on a pair's age: across a start, a hole, a halt, a delisting and a relisting."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class World:
 
     def pass_seconds(self, seconds: float) -> None:
         self.now_ms += round(seconds * 1000)
-        self.clock.observe(self.now_ms)  # less than a minute at once, or the clock wants witnesses
+        self.clock.observe(self.now_ms)  # less than a minute at once, or the clock requires witnesses
 
     def watch(self, pair: str) -> None:
         self.ingest.watch(pair, first_watched_open_ms(self.now_ms))
@@ -79,7 +79,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-async def test_a_pair_that_never_delivers_ages_from_the_candle_that_was_forming(world: World) -> None:
+async def test_a_pair_that_never_delivers_ages_from_the_candle_that_was_forming_at_the_start(world: World) -> None:
     world.watch(BTC)
     assert world.age(CANDLE_AGE, BTC) == 60
     assert world.age(MESSAGE_AGE, BTC) == 0
@@ -89,7 +89,7 @@ async def test_a_pair_that_never_delivers_ages_from_the_candle_that_was_forming(
     assert world.age(MESSAGE_AGE, BTC) == 180
 
 
-async def test_a_start_within_the_close_deadline_waits_for_the_candle_that_closed(world: World) -> None:
+async def test_a_start_within_the_close_deadline_waits_for_the_candle_that_has_just_closed(world: World) -> None:
     for _ in range(4):
         world.pass_seconds(30)
     world.pass_seconds(2)  # 2 s after a close: its closing frame is on its way
@@ -106,7 +106,7 @@ async def test_a_close_makes_a_pair_as_young_as_the_close(world: World, origin: 
     assert world.age(CANDLE_AGE, BTC) == 4
 
 
-async def test_a_candle_that_the_exchange_does_not_have_makes_no_pair_stale(world: World) -> None:
+async def test_a_candle_that_the_exchange_does_not_have_does_not_make_a_pair_stale(world: World) -> None:
     world.watch(BTC)
     for _ in range(8):
         world.pass_seconds(30)
@@ -115,7 +115,7 @@ async def test_a_candle_that_the_exchange_does_not_have_makes_no_pair_stale(worl
     assert world.age(CANDLE_AGE, BTC) == 120
 
 
-async def test_an_older_candle_that_comes_late_does_not_make_a_pair_older(world: World) -> None:
+async def test_an_older_candle_that_arrives_late_does_not_make_a_pair_older(world: World) -> None:
     world.watch(BTC)
     for _ in range(14):
         world.pass_seconds(30)
@@ -125,7 +125,7 @@ async def test_an_older_candle_that_comes_late_does_not_make_a_pair_older(world:
     assert world.age(CANDLE_AGE, BTC) == age == 120
 
 
-async def test_a_pair_that_trades_again_after_a_halt_has_the_time_of_a_new_one(world: World) -> None:
+async def test_a_pair_that_trades_again_after_a_halt_has_as_much_time_as_a_new_one(world: World) -> None:
     world.watch(BTC)
     world.watch(ETH)
     world.parts.pair_states[BTC] = "halted"
@@ -136,10 +136,10 @@ async def test_a_pair_that_trades_again_after_a_halt_has_the_time_of_a_new_one(w
     world.resume(BTC)
     assert world.age(CANDLE_AGE, BTC) < 184
     assert world.age(MESSAGE_AGE, BTC) == 0
-    assert world.age(CANDLE_AGE, ETH) > 3600  # its own silence is not forgotten
+    assert world.age(CANDLE_AGE, ETH) > 3600  # its own silence still counts
 
 
-async def test_a_delisted_pairs_series_end_at_once_but_for_its_state(world: World) -> None:
+async def test_a_delisted_pairs_series_end_at_once_except_for_its_state(world: World) -> None:
     for pair in (BTC, ETH):
         world.watch(pair)
     world.ingest.on_mark_price(MarkPrice(BTC, world.now_ms, "1", "1", "0", world.now_ms + 1000), world.now_ms / 1000)
@@ -153,12 +153,12 @@ async def test_a_delisted_pairs_series_end_at_once_but_for_its_state(world: Worl
     assert named == {"marketdata_pair_state"}
     assert world.samples("marketdata_pair_state", BTC)[0]["state"] == "delisted"
     assert world.samples(CANDLE_AGE, ETH)
-    world.ingest.unwatch(BTC)  # its last candle came
+    world.ingest.unwatch(BTC)  # its last candle arrived
     assert world.samples("marketdata_pair_state", BTC)[0]["state"] == "delisted"
 
 
 @pytest.mark.parametrize("left", [True, False])
-async def test_a_pair_that_is_listed_again_begins_anew_whether_or_not_its_last_candle_came(
+async def test_a_pair_that_is_relisted_starts_afresh_whether_or_not_its_last_candle_arrived(
     world: World, left: bool
 ) -> None:
     world.watch(BTC)
@@ -181,7 +181,7 @@ async def test_the_tier_is_decided_by_patterns_on_the_pair(world: World) -> None
     ]
 
 
-async def test_the_next_funding_time_is_told_once_it_is_known(world: World) -> None:
+async def test_the_next_funding_time_is_exported_once_it_is_known(world: World) -> None:
     name = "marketdata_next_funding_timestamp_seconds"
     world.watch(BTC)
     assert world.samples(name, BTC) == []
@@ -192,7 +192,7 @@ async def test_the_next_funding_time_is_told_once_it_is_known(world: World) -> N
     assert world.age(name, BTC) == -3601
 
 
-async def test_a_pair_with_a_mark_price_is_live_once_its_candles_are_known_whoever_brought_them(world: World) -> None:
+async def test_a_pair_with_a_mark_price_is_live_once_its_candles_are_known_from_any_origin(world: World) -> None:
     def live() -> list[str]:
         return health.live_pairs(world.parts, world.now_ms / 1000)
 

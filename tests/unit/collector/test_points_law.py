@@ -1,4 +1,4 @@
-"""The points law, held at every instant by batch and spool on a real disk, through crashes, damage and full spools."""
+"""The points law holds at every instant, by batch and spool on a real disk, through crashes, damage and full spools."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ MAX_FILES = 5
 
 
 class Crash(BaseException):
-    """The process ends here: nothing in it runs on, not even clean-up."""
+    """The process ends here: nothing in it continues, not even clean-up."""
 
 
 @contextlib.contextmanager
@@ -53,7 +53,7 @@ def disk(*, crash_at: int | None = None) -> Iterator[None]:
 
 
 class PointsLaw(RuleBasedStateMachine):
-    """Batches, two stores and their files. The model is a dict of the lines each file of each store holds."""
+    """Batches, two stores and their files. The model is a dict of the lines in each file of each store."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class PointsLaw(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
     def start(self) -> None:
-        """What a new process does; what queue and batch held has gone with the old one."""
+        """What a new process does; the content of queue and batch is gone with the old one."""
         if self.spool is not None:
             self.spool.close()
         self.counters = {store: PointCounters() for store in STORES}
@@ -147,7 +147,7 @@ class PointsLaw(RuleBasedStateMachine):
         spool, (batch, *others) = self.spool, self.batcher.flush()
         before = {store: self.names_on_disk(store) for store in STORES}
         died = self.crash_while(step, lambda: spool.put(batch))
-        # A crash while linking is finished by the next process, so look only after it has started.
+        # The next process completes a crash while linking, so look only after it has started.
         self.model_what_a_put_left(batch, before, settle=died)
         for other in [] if died else others:
             self.put(other)

@@ -1,4 +1,4 @@
-"""What joining readers are told: n before n+1, all that no store has, and never more than the span."""
+"""What joining readers receive: n before n+1, everything that no store has, and never more than the span."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ def candle(index: int, *, close: str = "1.0", final: bool = True, origin: Origin
 
 @dataclass
 class Collected:
-    """One pair judged by the real finality, as ``ingest`` does it, and what a reader was shown event by event."""
+    """One pair judged by the real finality, like in ``ingest``, and what a reader was shown event by event."""
 
     recent: Recent = field(default_factory=lambda: Recent(kept=KEPT, span=SPAN))
     finality: Finality = field(default_factory=Finality)
@@ -46,7 +46,7 @@ class Collected:
         return self._show(self.recent.add_final(offered, line, self.finality.next_open_ms(PAIR)))
 
     def no_candle(self, index: int) -> list[int]:
-        """REST says that there is none."""
+        """REST reports that there is none."""
         open_ms = START + index * CANDLE_MS
         self.finality.absent(PAIR, open_ms)
         if self.recent.add_absent(PAIR, open_ms, self.finality.next_open_ms(PAIR)):
@@ -82,7 +82,7 @@ def test_a_candle_that_the_exchange_does_not_have_holds_nothing_back() -> None:
     assert pair.recent.pairs[PAIR].absent == {START}
 
 
-def test_an_impossible_row_holds_nothing_back_and_is_told_of_until_it_is_mended() -> None:
+def test_an_impossible_row_holds_nothing_back_and_is_reported_until_it_is_corrected() -> None:
     pair = Collected()
     pair.final(1)
     pair.finality.absent(PAIR, START)
@@ -95,7 +95,7 @@ def test_an_impossible_row_holds_nothing_back_and_is_told_of_until_it_is_mended(
     assert (state.absent, state.invalid) == (set(), set())
 
 
-def test_a_correction_is_shown_at_once_and_marked_and_a_correction_of_what_was_held_back_is_not() -> None:
+def test_a_correction_is_shown_at_once_and_marked_unless_the_candle_was_held_back() -> None:
     pair = Collected()
     pair.final(0, "b")
     assert not pair.told[-1].corrected
@@ -110,7 +110,7 @@ def test_a_correction_is_shown_at_once_and_marked_and_a_correction_of_what_was_h
     assert pair.told[-1].candle.values.close == "a"
 
 
-def test_history_from_before_the_watching_is_shown_at_once_and_what_is_older_than_the_span_is_not_remembered() -> None:
+def test_history_from_before_the_watching_is_shown_at_once_and_forgotten_if_older_than_the_span() -> None:
     recent = Recent(kept=KEPT, span=SPAN)
     recent.watch(PAIR, START)
     for index in (-SPAN - 1, -SPAN, -1):
@@ -131,7 +131,7 @@ def test_the_memory_grows_while_no_store_acknowledges_and_shrinks_when_one_does(
     assert pair.recent.unacknowledged == 0
 
 
-def test_beyond_the_span_the_oldest_leaves_the_memory_and_is_counted() -> None:
+def test_beyond_the_span_the_oldest_is_forgotten_and_counted() -> None:
     pair = Collected()
     for index in range(SPAN + 2):
         pair.final(index)
@@ -153,7 +153,7 @@ def test_what_an_earlier_process_left_is_shown_once_the_pair_is_watched() -> Non
     assert recent.unacknowledged == 0
 
 
-def test_a_pair_that_is_left_is_shown_no_more_and_what_no_store_has_of_it_is_shown_when_it_comes_back() -> None:
+def test_a_dropped_pair_is_no_longer_shown_and_its_unstored_candles_are_when_it_comes_back() -> None:
     pair = Collected()
     pair.final(0)
     pair.final(1)
@@ -165,7 +165,7 @@ def test_a_pair_that_is_left_is_shown_no_more_and_what_no_store_has_of_it_is_sho
     assert pair.snapshot() == [0, 1]
 
 
-def test_what_is_held_back_is_bounded_too_and_the_awaited_candle_is_shown_all_the_same() -> None:
+def test_what_is_held_back_is_bounded_too_and_the_awaited_candle_is_still_shown() -> None:
     pair = Collected()
     for index in range(1, SPAN + 3):
         pair.final(index)
@@ -173,7 +173,7 @@ def test_what_is_held_back_is_bounded_too_and_the_awaited_candle_is_shown_all_th
     assert pair.final(0, origin="rest") == [0, *range(3, SPAN + 3)]
 
 
-def test_the_acknowledgement_of_the_values_before_a_correction_is_none_for_the_correction() -> None:
+def test_acknowledging_the_values_before_a_correction_does_not_acknowledge_the_correction() -> None:
     pair = Collected()
     pair.final(0, "b")
     pair.final(0, "c")
@@ -186,7 +186,7 @@ def test_the_acknowledgement_of_the_values_before_a_correction_is_none_for_the_c
     assert pair.snapshot() == [2, 3, 4]
 
 
-def test_since_leaves_out_what_a_store_has_and_never_what_none_has() -> None:
+def test_since_leaves_out_only_candles_that_a_store_has() -> None:
     pair = Collected()
     for index in range(KEPT):
         pair.final(index)
@@ -194,7 +194,7 @@ def test_since_leaves_out_what_a_store_has_and_never_what_none_has() -> None:
     assert pair.snapshot(START + 2 * CANDLE_MS) == [0, 2]
 
 
-def test_of_open_candles_the_newest_frame_counts_until_the_candle_is_final() -> None:
+def test_for_a_forming_candle_the_newest_frame_counts_until_it_is_final() -> None:
     pair = Collected()
     state = pair.recent.pairs[PAIR]
     first, second = candle(0, final=False, event=1), candle(0, final=False, event=2)
@@ -206,11 +206,11 @@ def test_of_open_candles_the_newest_frame_counts_until_the_candle_is_final() -> 
     assert state.open is None
     assert not pair.recent.add_open(second)
     pair.final(2)
-    assert pair.recent.add_open(candle(3, final=False)), "it flows while a candle before it is awaited"
+    assert pair.recent.add_open(candle(3, final=False)), "it is sent while a candle before it is awaited"
     assert not pair.recent.add_open(candle(1, final=False))
 
 
-def test_of_mark_prices_the_newest_frame_counts() -> None:
+def test_for_mark_prices_the_newest_frame_counts() -> None:
     pair = Collected()
     older, newer = (MarkPrice(PAIR, START + second, "1", "1", "0.0001", START) for second in (1, 2))
     assert pair.recent.add_mark_price(newer)
@@ -232,13 +232,13 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_whatever_happens_readers_see_n_before_n_plus_1_and_miss_nothing_that_no_store_has(
+def test_whatever_happens_readers_see_n_before_n_plus_1_and_miss_nothing_unstored(
     steps: Sequence[tuple[str, int, str]],
 ) -> None:
     pair = Collected()
     state = pair.recent.pairs[PAIR]
     acknowledged: set[str] = set()
-    joined: dict[int, Any] | None = None  # what a reader knows that joined on the way
+    joined: dict[int, Any] | None = None  # what a reader that joined on the way knows
     joined_at = 0
     for kind, index, close in steps:
         told = len(pair.told)

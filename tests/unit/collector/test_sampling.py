@@ -38,7 +38,7 @@ def test_a_contract_without_a_next_funding_time_has_no_rate() -> None:
     assert not Sampler().takes_funding(frame(0, next_funding_time_ms=0))
 
 
-def test_an_older_frame_that_comes_late_is_not_taken() -> None:
+def test_an_older_frame_that_arrives_late_is_not_taken() -> None:
     sampler = Sampler()
     sampler.takes_mark(frame(20))
     sampler.takes_funding(frame(70))

@@ -1,4 +1,4 @@
-"""A mark price that REST served makes a pair as fresh as the price is, and no fresher."""
+"""A mark price from REST makes a pair as fresh as the price is, and no fresher."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ NOW_MS = int(NOW_SECONDS * 1000)
 
 @pytest.fixture
 def last_message(tmp_path: Path) -> Callable[[MarkPrice], dict[str, float]]:
-    """Serve a mark price by REST; the result is when the pair was last heard, as the metrics tell it."""
+    """Deliver a mark price by REST; return when each channel was last heard, as in the metrics."""
     points = PointCounters()
     writer = Writer(
         Batcher(),
@@ -51,7 +51,7 @@ def test_a_new_price_is_as_good_as_a_frame(last_message: Callable[[MarkPrice], d
     assert heard[MARK_PRICE] == heard[FUNDING] == NOW_SECONDS - 0.5
 
 
-def test_a_price_that_stays_the_same_ages(last_message: Callable[[MarkPrice], dict[str, float]]) -> None:
+def test_an_unchanged_price_ages(last_message: Callable[[MarkPrice], dict[str, float]]) -> None:
     assert last_message(mark(70_000))[MARK_PRICE] == NOW_SECONDS - 70
 
 
@@ -65,5 +65,7 @@ def test_a_contract_without_funding_has_no_fresh_funding(
     assert last_message(mark(500, next_funding_time_ms=0))[FUNDING] == NOW_SECONDS - 100
 
 
-def test_a_price_from_a_clock_ahead_of_ours_is_of_now(last_message: Callable[[MarkPrice], dict[str, float]]) -> None:
+def test_a_price_from_a_clock_ahead_of_ours_counts_as_current(
+    last_message: Callable[[MarkPrice], dict[str, float]],
+) -> None:
     assert last_message(mark(-900))[MARK_PRICE] == NOW_SECONDS

@@ -1,4 +1,4 @@
-"""Funding settlements: what is due, what is the same, and in how few requests the missing ones are asked for."""
+"""Funding settlements: which are due, which are the same, and how few requests fetch the missing ones."""
 
 from collections.abc import Mapping
 
@@ -50,7 +50,7 @@ def test_an_interval_of_four_hours_settles_six_times_a_day() -> None:
 
 
 @given(missing=st.dictionaries(st.sampled_from("abcdefghij"), st.frozensets(slots, max_size=12)))
-def test_a_plan_asks_for_everything_that_is_missing_and_never_for_more_than_each_pair_by_itself(
+def test_a_plan_requests_everything_missing_and_never_costs_more_than_going_pair_by_pair(
     missing: Mapping[str, frozenset[int]],
 ) -> None:
     asked = plan(missing)
@@ -62,7 +62,7 @@ def test_a_plan_asks_for_everything_that_is_missing_and_never_for_more_than_each
 
 
 def book_lacks(book: Book, *held: set[int], interval_hours: int | None = None, last: int = 24) -> list[Stretch]:
-    """Of the day from START_MS on."""
+    """The day from START_MS on."""
     last_ms = START_MS + last * HOUR_MS
     return book.lacking("a", held, interval_hours=interval_hours, listed_ms=0, first_ms=START_MS, last_ms=last_ms)
 
@@ -71,7 +71,7 @@ def at(*hours: int) -> set[int]:
     return {START_MS + hour * HOUR_MS for hour in hours}
 
 
-def test_what_the_exchange_has_none_of_is_asked_about_once_and_a_settlement_lost_later_is_found_all_the_same() -> None:
+def test_what_the_exchange_lacks_is_requested_once_and_a_settlement_lost_later_is_still_found() -> None:
     book, changed = Book(), at(-8, 0, 8, 12, 16, 20, 24)
     (asked,) = book_lacks(book, changed)
     assert asked.slots == at(4)
@@ -81,20 +81,20 @@ def test_what_the_exchange_has_none_of_is_asked_about_once_and_a_settlement_lost
     assert lost.slots == at(16)
 
 
-def test_what_settled_a_moment_ago_may_still_come() -> None:
+def test_what_has_just_settled_may_still_arrive() -> None:
     book = Book()
     book.note_answer("a", at(16, 20), START_MS + 21 * HOUR_MS)
     (asked,) = book_lacks(book, at(0, 4, 8, 12), last=21)
     assert asked.slots == at(20)
 
 
-def test_what_one_store_has_the_other_lacks_though_no_interval_of_its_own_settlements_shows_it() -> None:
+def test_what_only_one_store_has_is_missing_in_the_other_even_if_its_own_settlements_show_no_gap() -> None:
     found = book_lacks(Book(), at(0, 8, 12, 16, 24), at(0, 8, 16, 24))
     assert [stretch.slots for stretch in found] == [at(4), at(20), at(12)]
     assert not any(stretch.slots & at(12) for stretch in book_lacks(Book(), at(0, 8, 16, 24)))
 
 
-def test_what_is_no_longer_asked_about_is_forgotten() -> None:
+def test_what_is_no_longer_requested_is_forgotten() -> None:
     book = Book()
     book.note_answer("a", at(4, 12), START_MS + 24 * HOUR_MS)
     book.forget_before(START_MS + 8 * HOUR_MS)
@@ -104,9 +104,7 @@ def test_what_is_no_longer_asked_about_is_forgotten() -> None:
 
 
 @given(now_ms=instants, days=st.integers(1, 40))
-def test_within_twice_as_many_hours_as_the_history_has_days_every_hour_of_it_is_looked_at(
-    now_ms: int, days: int
-) -> None:
+def test_every_hour_of_the_history_is_checked_within_twice_as_many_hours_as_it_has_days(now_ms: int, days: int) -> None:
     seen: set[int] = set()
     for hour in range(2 * days):
         first_ms, last_ms = day_of_turn(now_ms + hour * HOUR_MS, days * 24)
@@ -117,7 +115,7 @@ def test_within_twice_as_many_hours_as_the_history_has_days_every_hour_of_it_is_
 
 
 def universe(pairs: int, first_hour: int = 0) -> dict[str, range]:
-    """Pairs that lack everything: one in ten pays each hour, four each 8 h, the others each 4 h."""
+    """Pairs that lack everything: one in ten pays every hour, four every 8 h, the others every 4 h."""
     end_ms = START_MS + HISTORY_HOURS * HOUR_MS
     return {
         f"pair {number}": expected(
@@ -128,18 +126,18 @@ def universe(pairs: int, first_hour: int = 0) -> dict[str, range]:
 
 
 @pytest.mark.parametrize(("pairs", "requests"), [(10, 10), (164, 126), (700, 126)])
-def test_a_history_of_30_days_is_asked_for_in_few_requests(pairs: int, requests: int) -> None:
+def test_a_history_of_30_days_takes_few_requests(pairs: int, requests: int) -> None:
     assert plan(universe(pairs)).requests == requests
 
 
-def test_what_all_pairs_lack_of_a_night_is_a_few_requests_and_what_one_pair_lacks_of_a_month_is_one() -> None:
+def test_a_night_of_all_pairs_takes_a_few_requests_and_a_month_of_one_pair_takes_one() -> None:
     night = universe(700, first_hour=HISTORY_HOURS - 12)
     assert plan(night).requests == 3
     assert plan(night | {"new": universe(1)["pair 0"]}).pairs == ["new"]
 
 
 @given(missing=st.dictionaries(st.sampled_from("abc"), st.frozensets(slots, min_size=1, max_size=1), min_size=1))
-def test_one_hour_of_all_pairs_is_one_request(missing: Mapping[str, frozenset[int]]) -> None:
+def test_one_hour_of_all_pairs_takes_one_request(missing: Mapping[str, frozenset[int]]) -> None:
     asked = plan(dict.fromkeys(missing, next(iter(missing.values()))))
     assert (len(asked.spans), asked.pairs) == (1, [])
 
@@ -153,8 +151,10 @@ def test_one_hour_of_all_pairs_is_one_request(missing: Mapping[str, frozenset[in
         (700, 26),
     ],
 )
-def test_the_requests_of_a_history_fit_the_funding_bucket_in_the_minutes_we_say(requests: int, minutes: int) -> None:
-    """The budget of a share of 30 %, with the bucket's window checked over every request granted."""
+def test_the_requests_of_a_history_fit_the_funding_bucket_in_the_documented_minutes(
+    requests: int, minutes: int
+) -> None:
+    """Uses the budget of a 30 % share; the bucket's window is checked over all granted requests."""
     now_ms = 0
     budget = Budget(30, clock=ExchangeClock(lambda: now_ms, lambda: START_MS))
     granted: list[int] = []

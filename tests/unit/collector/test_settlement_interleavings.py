@@ -1,11 +1,11 @@
-"""Whatever happens to a pair's intervals, its stores and the collector: the stores end with what the exchange settled.
+"""Whatever happens to a pair's intervals, stores and collector, the stores end with what the exchange settled.
 
-Law, book and plan are the collector's own; the exchange, two stores and the process are a few lines here. Two promises:
+Law, book and plan are the collector's own; exchange, two stores and process are a few lines here. Two promises:
 
-    intervals that lasted, losses apart from each other    what settled around a loss shows it
-    anything                                               a look at every day of the history puts right what is left
+    lasting intervals, losses far apart    the settlements around a loss reveal it
+    anything                               a check of every day of the history restores what is left
 
-And in both: once all is right, a look asks for nothing.
+In both cases, once everything is right, a check requests nothing.
 """
 
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Exchange:
 
 
 class Run:
-    """One pair, its two stores, and a collector that looks at them when a step says so."""
+    """One pair, its two stores, and a collector that checks them when a step asks for it."""
 
     def __init__(self) -> None:
         self.exchange = Exchange()
@@ -69,7 +69,7 @@ class Run:
                 self.exchange.pass_hours(self.exchange.interval_hours * 4 if what == "interval" else 0)
             case "look":
                 self.look()
-            case "follow":  # a collector that runs has looked at the history before it follows
+            case "follow":  # a running collector has checked the history before it follows
                 self.look()
                 for _ in range(number):
                     self.exchange.pass_hours(1)
@@ -87,7 +87,7 @@ class Run:
             del store[sorted(store)[number % len(store)]]
 
     def look(self) -> None:
-        """One look at the history, as collector/history/funding.py takes it."""
+        """One check of the history, as in collector/history/funding.py."""
         last_ms = self.exchange.now_ms
         first_ms = last_ms - DAYS * 24 * HOUR_MS
         self.book.forget_before(first_ms - HOUR_MS)
@@ -104,7 +104,7 @@ class Run:
             self.book.note_answer(PAIR, left, last_ms)
 
     def look_at_every_day(self) -> None:
-        """Twice as many hours as the history has days, in each of which one of them is looked at."""
+        """Twice as many hours as the history has days; in each hour one of the days is checked."""
         for _ in range(2 * DAYS):
             self.exchange.pass_hours(1)
             self.fetch(*day_of_turn(self.exchange.now_ms, DAYS * 24))
@@ -127,7 +127,7 @@ class Run:
                 store.setdefault(slot_ms(at), at)
 
     def assert_whole(self) -> None:
-        """Every store has all that settled in the history, and the next look finds it so."""
+        """Every store has everything that settled in the history, and the next check confirms it."""
         first_ms = self.exchange.now_ms - DAYS * 24 * HOUR_MS
         truth = {slot_ms(at): at for at in self.exchange.settled if at >= first_ms}
         for store in self.stores:
@@ -135,7 +135,7 @@ class Run:
         self.look()
         before = self.requests
         self.look()
-        # What should have settled this very hour may still come: it alone is asked about again.
+        # What should have settled in the current hour may still arrive: only that is requested again.
         again = self.lacking(first_ms, self.exchange.now_ms)
         assert self.requests - before <= count({PAIR: again}) <= 1
 
@@ -147,7 +147,7 @@ def steps(*kinds: str) -> st.SearchStrategy[list[Step]]:
 
 @given(steps("hours", "interval", "look", "follow", "kill", "lose"))
 @example([("interval", 0, 1), ("interval", 0, 3), ("look", 0, 0), ("kill", 0, 0), ("lose", 1, 20)])
-def test_what_one_of_two_stores_loses_comes_back_whatever_the_intervals_are(taken: list[Step]) -> None:
+def test_what_one_of_two_stores_loses_is_restored_whatever_the_intervals(taken: list[Step]) -> None:
     run = Run()
     for step in taken:
         run.step(*step)
@@ -156,8 +156,8 @@ def test_what_one_of_two_stores_loses_comes_back_whatever_the_intervals_are(take
 
 
 @given(steps("hours", "interval", "look", "follow", "kill"), st.integers(0, 400))
-@example([("interval", 0, 1), ("interval", 0, 0), ("look", 0, 0)], 30)  # each 4 h, then each 8 h: one of 4 h is lost
-def test_a_settlement_lost_everywhere_is_found_by_what_settled_around_it(taken: list[Step], lost: int) -> None:
+@example([("interval", 0, 1), ("interval", 0, 0), ("look", 0, 0)], 30)  # every 4 h, then every 8 h: one of 4 h is lost
+def test_a_settlement_lost_everywhere_is_found_from_those_around_it(taken: list[Step], lost: int) -> None:
     run = Run()
     for step in taken:
         run.step(*step)
@@ -170,7 +170,7 @@ def test_a_settlement_lost_everywhere_is_found_by_what_settled_around_it(taken: 
 
 
 @given(steps("hours", "interval", "blip", "look", "follow", "kill", "lose", "lose everywhere", "lose everywhere"))
-def test_anything_at_all_is_right_after_a_look_at_every_day(taken: list[Step]) -> None:
+def test_after_a_check_of_every_day_everything_is_right_whatever_happened(taken: list[Step]) -> None:
     run = Run()
     for step in taken:
         run.step(*step)
@@ -180,12 +180,12 @@ def test_anything_at_all_is_right_after_a_look_at_every_day(taken: list[Step]) -
     run.assert_whole()
 
 
-def test_a_fresh_store_is_filled_with_settlements_of_all_intervals_there_were_in_two_requests() -> None:
+def test_a_fresh_store_is_filled_with_settlements_of_all_past_intervals_in_two_requests() -> None:
     run = Run()
     for interval in (3, 1, 2, 0):
         run.step("interval", 0, interval)
     fresh = Run()
     fresh.exchange, fresh.stores, fresh.requests = run.exchange, ({}, {}), 0
     fresh.look()
-    assert fresh.requests == 2  # all of it, and once more where the intervals were changed
+    assert fresh.requests == 2  # everything, and once more around the changes of interval
     fresh.assert_whole()

@@ -1,4 +1,4 @@
-"""Silent streams: told apart from quiet pairs, dead connections and stale data."""
+"""Silent streams are distinguished from quiet pairs, dead connections and stale data."""
 
 from collector.feed.silence import (
     ASLEEP_SECONDS,
@@ -26,14 +26,14 @@ def closes(first: int, count: int) -> list[int]:
     return [T0 + n * CANDLE_MS for n in range(first, first + count)]
 
 
-def test_candles_are_silent_after_some_closes_with_trades_that_only_rest_brought() -> None:
+def test_candles_are_silent_after_some_closes_with_trades_that_only_rest_delivered() -> None:
     streams = SilentStreams(CANDLES)
     for count in range(CLOSES_UNHEARD):
         assert streams.judge(T0, fresh(T0, *closes(0, count)), {PAIR: T0}) == Verdict()
     assert streams.judge(T0, fresh(T0, *closes(0, CLOSES_UNHEARD)), {PAIR: T0}).silent == (PAIR,)
 
 
-def test_a_candle_during_which_a_frame_came_or_the_connection_opened_says_nothing() -> None:
+def test_a_candle_during_which_a_frame_arrived_or_the_connection_opened_proves_nothing() -> None:
     streams = SilentStreams(CANDLES)
     pairs = fresh(T0 + 1, *closes(0, CLOSES_UNHEARD))
     assert streams.judge(T0, pairs, {PAIR: T0}) == Verdict()
@@ -52,11 +52,11 @@ def test_a_connection_that_does_not_deliver_makes_no_pair_silent() -> None:
     assert SilentStreams(MARK_PRICE).judge(T0 + 10 * STALE_MS, fresh(T0), {}) == Verdict()
 
 
-def test_a_silent_stream_is_told_once_and_stays_silent_until_its_next_frame() -> None:
+def test_a_silent_stream_is_reported_once_and_stays_silent_until_its_next_frame() -> None:
     streams = SilentStreams(MARK_PRICE)
     later_ms = T0 + 2 * STALE_MS
     assert streams.judge(later_ms, fresh(T0), {PAIR: T0}).silent == (PAIR,)
-    # A second subscription opens: not heard yet, so still silent, and not told again.
+    # A second subscription opens: no frame yet, so still silent, and not reported again.
     for opened in ({PAIR: later_ms}, {}, {PAIR: T0}):
         assert streams.judge(later_ms, fresh(T0), opened) == Verdict()
         assert PAIR in streams.silent
@@ -64,14 +64,14 @@ def test_a_silent_stream_is_told_once_and_stays_silent_until_its_next_frame() ->
     assert not streams.silent
 
 
-def test_a_pair_that_is_left_or_halted_is_forgotten_without_a_word() -> None:
+def test_a_dropped_or_halted_pair_is_forgotten_without_a_report() -> None:
     streams = SilentStreams(MARK_PRICE)
     streams.judge(T0 + 2 * STALE_MS, fresh(T0), {PAIR: T0})
     assert streams.judge(T0 + 2 * STALE_MS, {}, {}) == Verdict()
     assert not streams.silent
 
 
-def test_what_was_not_heard_while_the_process_stood_still_is_no_silence() -> None:
+def test_frames_missed_while_the_process_stood_still_are_no_silence() -> None:
     """Frozen for two minutes: the first frames of a connection are read, the others wait in its buffer."""
     awake, streams = Awake(), SilentStreams(MARK_PRICE)
     awake.look(100.0, T0)

@@ -1,4 +1,4 @@
-"""The spool on a real disk: whole files, in every store's folder, within its bounds, through crashes and damage."""
+"""The spool on a real disk: whole files, in every store's folder, within its limits, through crashes and damage."""
 
 import gzip
 import os
@@ -18,7 +18,7 @@ BUCKET = "market_data"
 
 
 class OpenSpool:
-    """A spool as one process has it: counters of its own, and a lock that goes with it."""
+    """A spool as in one process: its own counters, and a lock that is released with it."""
 
     def __init__(self, root: Path, *, max_bytes: int, max_files: int, stores: tuple[str, ...]) -> None:
         self.counters = {store: PointCounters() for store in stores}
@@ -31,7 +31,7 @@ type OpenIt = Callable[..., OpenSpool]
 
 @pytest.fixture
 def reopen(tmp_path: Path) -> Iterator[OpenIt]:
-    """Open the spool in tmp_path, as a new process would after the last one has gone."""
+    """Open the spool in tmp_path, like a new process after the last one has ended."""
     last: list[Spool] = []
 
     def open_spool(*, max_bytes: int = 10**9, max_files: int = 1_000, stores: tuple[str, ...] = STORES) -> OpenSpool:
@@ -60,7 +60,7 @@ def files_of(root: Path, store: str) -> list[str]:
     return sorted(path.name for path in (root / store).glob("*/*"))
 
 
-def test_a_file_is_the_request_body_and_its_name_tells_its_points(reopen: OpenIt, tmp_path: Path) -> None:
+def test_a_file_is_the_request_body_and_its_name_has_the_number_of_points(reopen: OpenIt, tmp_path: Path) -> None:
     reopen().spool.put(batch("m v=1 1", "m v=2 2"))
 
     (path,) = (tmp_path / "main" / BUCKET).iterdir()
@@ -68,7 +68,7 @@ def test_a_file_is_the_request_body_and_its_name_tells_its_points(reopen: OpenIt
     assert gzip.decompress(path.read_bytes()) == b"m v=1 1\nm v=2 2\n"
 
 
-def test_a_second_store_is_a_hard_link_and_not_a_copy(reopen: OpenIt, tmp_path: Path) -> None:
+def test_a_second_store_gets_a_hard_link_and_not_a_copy(reopen: OpenIt, tmp_path: Path) -> None:
     reopen().spool.put(batch("m v=1 1"))
 
     (first,), (second,) = ((tmp_path / store / BUCKET).iterdir() for store in STORES)
@@ -76,7 +76,7 @@ def test_a_second_store_is_a_hard_link_and_not_a_copy(reopen: OpenIt, tmp_path: 
     assert not any((tmp_path / "incoming").rglob("*.tmp"))
 
 
-def test_files_come_back_oldest_first_and_with_their_lines(reopen: OpenIt) -> None:
+def test_files_are_read_oldest_first_and_with_their_lines(reopen: OpenIt) -> None:
     spool = reopen().spool
     spool.put(batch("1"))
     spool.put(batch("2", "3"))
@@ -89,7 +89,7 @@ def test_files_come_back_oldest_first_and_with_their_lines(reopen: OpenIt) -> No
     assert read == [("1",), ("2", "3")]
 
 
-def test_what_one_store_has_taken_still_waits_for_the_other(reopen: OpenIt) -> None:
+def test_what_one_store_has_accepted_still_waits_for_the_other(reopen: OpenIt) -> None:
     opened = reopen()
     opened.spool.put(batch("1", "2"))
 
@@ -100,7 +100,7 @@ def test_what_one_store_has_taken_still_waits_for_the_other(reopen: OpenIt) -> N
     assert opened.counters["main"].snapshot().acknowledged == 2
 
 
-def test_a_restart_finds_what_waits_and_goes_on_counting(reopen: OpenIt) -> None:
+def test_a_restart_finds_what_is_waiting_and_continues_counting(reopen: OpenIt) -> None:
     reopen().spool.put(batch("1", "2"))
 
     opened = reopen()
@@ -112,7 +112,7 @@ def test_a_restart_finds_what_waits_and_goes_on_counting(reopen: OpenIt) -> None
     assert low < high
 
 
-def test_a_file_that_was_half_written_at_a_crash_is_no_file(reopen: OpenIt, tmp_path: Path) -> None:
+def test_a_file_half_written_at_a_crash_does_not_count(reopen: OpenIt, tmp_path: Path) -> None:
     reopen()
     half = tmp_path / "incoming" / BUCKET / "0000000000000007-2.lp.gz.tmp"
     half.parent.mkdir()
@@ -124,7 +124,7 @@ def test_a_file_that_was_half_written_at_a_crash_is_no_file(reopen: OpenIt, tmp_
     assert not half.exists()
 
 
-def test_a_crash_between_two_links_is_finished_for_every_store(reopen: OpenIt, tmp_path: Path) -> None:
+def test_a_crash_between_two_links_is_completed_for_every_store(reopen: OpenIt, tmp_path: Path) -> None:
     reopen().spool.put(batch("1", "2"))
     (first,) = (tmp_path / "main" / BUCKET).iterdir()
     os.link(first, tmp_path / "incoming" / BUCKET / f"{first.name}.tmp")
@@ -135,7 +135,7 @@ def test_a_crash_between_two_links_is_finished_for_every_store(reopen: OpenIt, t
     assert {store: found.points for store, found in opened.recovered.items()} == {"main": 2, "second": 2}
 
 
-def test_a_batch_the_disk_did_not_take_leaves_no_trace_and_can_be_put_again(
+def test_a_batch_that_the_disk_refused_leaves_no_trace_and_can_be_put_again(
     reopen: OpenIt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = reopen().spool
@@ -187,7 +187,9 @@ def test_a_damaged_file_is_set_aside_and_its_points_are_counted(reopen: OpenIt, 
     assert [path.read_bytes() for path in (tmp_path / "rejected" / "main" / BUCKET).iterdir()] == [content]
 
 
-def test_a_file_somebody_removed_is_damaged_and_does_not_stop_the_others(reopen: OpenIt, tmp_path: Path) -> None:
+def test_a_file_removed_by_someone_counts_as_damaged_and_does_not_stop_the_others(
+    reopen: OpenIt, tmp_path: Path
+) -> None:
     opened = reopen(stores=("main",))
     opened.spool.put(batch("1", "2"))
     (path,) = (tmp_path / "main" / BUCKET).iterdir()
@@ -223,7 +225,7 @@ def test_a_full_spool_drops_the_oldest_batch_and_counts_its_points(reopen: OpenI
     assert [name.split("-")[1] for name in files_of(tmp_path, "main")] == ["1.lp.gz", "1.lp.gz"]
 
 
-def test_the_bound_in_bytes_holds_but_never_costs_the_newest_batch(reopen: OpenIt) -> None:
+def test_the_limit_in_bytes_holds_but_never_drops_the_newest_batch(reopen: OpenIt) -> None:
     opened = reopen(max_bytes=1)
     opened.spool.put(batch("1"))
     opened.spool.put(batch("2"))
@@ -232,7 +234,7 @@ def test_the_bound_in_bytes_holds_but_never_costs_the_newest_batch(reopen: OpenI
     assert opened.spool.read(claimed(opened.spool)).lines == ("2",)
 
 
-def test_a_file_being_sent_is_spared_and_the_next_oldest_goes(reopen: OpenIt) -> None:
+def test_a_file_being_sent_is_spared_and_the_next_oldest_is_dropped(reopen: OpenIt) -> None:
     opened = reopen(max_files=2)
     opened.spool.put(batch("1"))
     file = claimed(opened.spool)
@@ -246,7 +248,7 @@ def test_a_file_being_sent_is_spared_and_the_next_oldest_goes(reopen: OpenIt) ->
     assert opened.spool.read(claimed(opened.spool)).lines == ("3",)
 
 
-def test_two_processes_cannot_have_one_spool(reopen: OpenIt, tmp_path: Path) -> None:
+def test_two_processes_cannot_share_a_spool(reopen: OpenIt, tmp_path: Path) -> None:
     reopen()
     other = Spool(tmp_path, {"main": PointCounters()}, max_bytes=1, max_files=1)
 
@@ -254,18 +256,18 @@ def test_two_processes_cannot_have_one_spool(reopen: OpenIt, tmp_path: Path) -> 
         other.recover()
 
 
-def test_a_line_that_holds_two_is_refused_before_it_is_written(reopen: OpenIt) -> None:
+def test_a_line_that_contains_two_is_refused_before_it_is_written(reopen: OpenIt) -> None:
     with pytest.raises(ValueError, match="newline"):
         reopen().spool.put(batch("1\n2"))
 
 
 @pytest.mark.parametrize("name", ["rejected", "incoming", "../up", "", ".hidden"])
-def test_a_store_cannot_have_a_name_the_spool_needs_for_itself(tmp_path: Path, name: str) -> None:
+def test_a_store_cannot_have_a_name_that_the_spool_reserves(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="store name"):
         Spool(tmp_path, {name: PointCounters()}, max_bytes=1, max_files=1)
 
 
-def test_the_level_tells_the_fuller_bound_and_the_oldest_age(reopen: OpenIt) -> None:
+def test_the_level_reports_the_nearer_limit_and_the_oldest_age(reopen: OpenIt) -> None:
     spool = reopen(max_files=4).spool
     assert spool.level("main").oldest_written_seconds is None
     spool.put(batch("1", "2"))
@@ -285,7 +287,7 @@ def test_rejected_lines_are_line_protocol_under_the_reason_and_the_folder_is_bou
     assert paths[2].read_text() == "# 400 no line\nbad line\n"
 
 
-def test_a_row_of_the_exchange_is_kept_once_as_json_under_what_is_wrong_with_it(tmp_path: Path) -> None:
+def test_a_row_of_the_exchange_is_kept_once_as_json_under_the_reason(tmp_path: Path) -> None:
     rejected = Rejected(tmp_path, max_files=2)
 
     kept = rejected.keep_row("BTC/USDT:USDT", "3m", 180_000, [180_000, "1", None], "number: close\nis no text")

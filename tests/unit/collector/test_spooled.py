@@ -1,4 +1,4 @@
-"""What an earlier process left in the spool is read back as it was, and only what no store has."""
+"""What an earlier process left in the spool is read back unchanged, but only what no store has."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ BASES = st.one_of(
 
 
 @given(BASES, st.integers(0, 10_000), st.lists(PRICES, min_size=4, max_size=4), st.integers(0, 5))
-def test_a_candle_is_read_back_from_its_line_with_the_text_of_the_exchange(
+def test_a_candle_is_read_back_from_its_line_with_the_exchanges_text(
     base: str, index: int, prices: list[str], trades: int
 ) -> None:
     low, open_, close, high = sorted(prices, key=float)
@@ -51,13 +51,13 @@ def test_a_candle_is_read_back_from_its_line_with_the_text_of_the_exchange(
     assert candle_of(line(pair, open_ms, values)) == Candle(pair, open_ms, values, True, "spool", open_ms)
 
 
-def test_a_line_of_another_measurement_is_no_candle() -> None:
+def test_a_line_of_another_measurement_is_not_a_candle() -> None:
     hour_ms = START // 3_600_000 * 3_600_000
     assert candle_of(mark_ohlcv_line("BTC/USDT:USDT", hour_ms, "1", "2", "1", "2", now_ms=START)) is None
     assert candle_of("ohlcv_3m,pair=x") is None
 
 
-async def test_only_what_waits_for_every_store_and_is_of_the_last_day_is_read_back_oldest_first(tmp_path: Path) -> None:
+async def test_only_files_of_the_last_day_that_wait_for_every_store_are_read_back_oldest_first(tmp_path: Path) -> None:
     spool = Spool(tmp_path, {"one": PointCounters(), "two": PointCounters()}, max_bytes=1_000_000, max_files=100)
     spool.recover()
     lines = [line("BTC/USDT:USDT", START + index * CANDLE_MS, number(index)) for index in range(4)]
@@ -76,5 +76,5 @@ async def test_only_what_waits_for_every_store_and_is_of_the_last_day_is_read_ba
 
 
 @given(st.text(alphabet="closevum=,. 10i", max_size=40))
-def test_a_line_that_is_not_whole_is_told_to_nobody_and_ends_nothing(fields: str) -> None:
+def test_an_incomplete_line_is_sent_to_no_reader_and_does_not_raise(fields: str) -> None:
     assert candle_of(f"{OHLCV_BASE},exchange=BINANCE_FUTURES,pair=BTC/USDT:USDT {fields} {START}") is None

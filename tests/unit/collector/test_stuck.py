@@ -1,4 +1,4 @@
-"""Which parts of the collector have stopped making steps, and which only wait."""
+"""Which parts of the collector have stopped making steps, and which are only waiting."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ BUCKET = "market_data"
 
 
 class Clock:
-    """A clock that a test turns."""
+    """A clock set by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Members: who is listed, halted, delisted; and which answers are not believed."""
+"""Members: which pairs are listed, halted or delisted, and which responses are not believed."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ def test_a_listing_is_collected_once_and_only_when_it_trades() -> None:
     assert members.states == dict.fromkeys((A.pair, B.pair, C.pair), "listed")
 
 
-def test_rows_of_other_kinds_never_slip_in() -> None:
+def test_rows_of_other_kinds_are_never_collected() -> None:
     others = (
         symbol("XAU", kind="other"),
         replace(symbol("BTC"), symbol="BTCUSDT_261225", kind="other"),
@@ -61,9 +61,9 @@ def test_an_explicit_status_delists_at_once() -> None:
         assert judge(members, A, symbol("B", status)) == Changes()
 
 
-def test_a_symbol_that_is_not_listed_is_left_after_three_answers_in_a_row() -> None:
+def test_a_symbol_missing_from_three_responses_in_a_row_is_delisted() -> None:
     members = Members([A, B])
-    for _ in range(3):  # it comes back each time: the count begins anew
+    for _ in range(3):  # it comes back each time: the count restarts
         assert [judge(members, A) for _ in range(ANSWERS_WITHOUT - 1)] == [Changes()] * (ANSWERS_WITHOUT - 1)
         assert judge(members, A, B) == Changes()
     answers = [judge(members, A) for _ in range(ANSWERS_WITHOUT)]
@@ -92,18 +92,18 @@ def test_a_halted_pair_is_marked_and_kept_until_it_trades_again() -> None:
     assert judge(members, A, B) == Changes(resumed=(B.pair,))
 
 
-def test_a_rename_is_a_delisting_and_a_listing() -> None:
+def test_a_rename_counts_as_a_delisting_and_a_listing() -> None:
     assert judge(Members([A, B]), A, symbol("B", "SETTLING"), C) == Changes(listed=(C,), delisted=(B,))
 
 
-def test_a_pair_that_is_listed_again_is_collected_again() -> None:
+def test_a_pair_that_is_relisted_is_collected_again() -> None:
     members = Members([A, B])
     judge(members, A, symbol("B", "SETTLING"))
     assert judge(members, A, B) == Changes(listed=(B,))
     assert members.states[B.pair] == "listed"
 
 
-def test_short_and_empty_answers_are_not_believed_however_often_they_come() -> None:
+def test_short_and_empty_responses_are_never_believed_however_often_they_arrive() -> None:
     members = Members(MANY)
     for rows in ((), MANY[:20], tuple(replace(row, state="ended") for row in MANY)):
         for _ in range(2 * ANSWERS_WITHOUT):
@@ -113,7 +113,7 @@ def test_short_and_empty_answers_are_not_believed_however_often_they_come() -> N
     assert judge(members, *MANY) == Changes()
 
 
-def test_a_doubted_answer_does_not_count_against_anyone() -> None:
+def test_a_doubted_response_counts_against_no_pair() -> None:
     members = Members(MANY)
     for rows in (MANY[1:], MANY[1:], (), (), ()):
         assert judge(members, *rows).delisted == ()
@@ -126,7 +126,7 @@ def test_a_doubted_answer_does_not_count_against_anyone() -> None:
         max_size=12,
     )
 )
-def test_no_answer_ever_leaves_more_than_a_tenth_and_states_follow_the_members(
+def test_no_response_ever_delists_more_than_a_tenth_and_states_follow_the_members(
     answers: list[list[tuple[Instrument, str]]],
 ) -> None:
     members = Members(MANY)
@@ -140,8 +140,8 @@ def test_no_answer_ever_leaves_more_than_a_tenth_and_states_follow_the_members(
         assert {pair for pair, state in members.states.items() if state != "delisted"} == watched
 
 
-def test_another_date_of_listing_has_the_first_candle_looked_for_again() -> None:
-    """A correction, or another coin under the same ticker after a delisting that no answer showed."""
+def test_after_a_change_of_the_listing_date_the_first_candle_is_looked_up_again() -> None:
+    """A correction, or another coin under the same ticker after a delisting that no response showed."""
     members = Members([A, B])
     dated = replace(A, onboard_ms=180 * 86_400_000)
     assert judge(members, dated, B) == Changes(dated=(dated,))

@@ -1,4 +1,4 @@
-"""Rows that cannot be read are told in one line that names all, when they change and not with each answer."""
+"""Unreadable rows are logged in one line that names all of them, when they change and not with each response."""
 
 import logging
 
@@ -19,7 +19,7 @@ def test_all_are_named_by_reason_in_one_printable_line() -> None:
     assert line.isprintable()
 
 
-def test_they_are_logged_once_for_each_change_and_their_end_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_they_are_logged_once_per_change_and_so_is_their_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     unreadable = Unreadable()
     told = []

@@ -53,7 +53,7 @@ async def test_everything_accepted_is_in_the_spool_when_flush_returns(tmp_path: 
     assert set(pump.woken) == {BUCKET}
 
 
-async def test_a_batch_that_nothing_fills_is_written_by_its_age(tmp_path: Path) -> None:
+async def test_a_batch_that_does_not_fill_up_is_written_when_old_enough(tmp_path: Path) -> None:
     pump = Pump(tmp_path)
     running = asyncio.create_task(pump.writer.run())
     pump.writer.put_nowait(BUCKET, "1")
@@ -64,7 +64,7 @@ async def test_a_batch_that_nothing_fills_is_written_by_its_age(tmp_path: Path) 
     assert pump.lines() == ["1"]
 
 
-async def test_a_full_queue_refuses_and_counts(tmp_path: Path) -> None:
+async def test_a_full_queue_refuses_points_and_counts_them(tmp_path: Path) -> None:
     pump = Pump(tmp_path, queue_points_max=2)
 
     accepted = [pump.writer.put_nowait(BUCKET, str(number)) for number in range(3)]
@@ -77,7 +77,7 @@ async def test_a_full_queue_refuses_and_counts(tmp_path: Path) -> None:
     assert pump.writer.queue_free == 2
 
 
-async def test_a_disk_that_refuses_is_tried_again_and_nothing_is_lost_or_doubled(
+async def test_a_failing_disk_is_retried_and_nothing_is_lost_or_duplicated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pump = Pump(tmp_path)
@@ -97,7 +97,7 @@ async def test_a_disk_that_refuses_is_tried_again_and_nothing_is_lost_or_doubled
     assert pump.counters["main"].snapshot().unaccounted == 0
 
 
-async def test_close_does_not_wait_for_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_close_does_not_wait_for_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pump = Pump(tmp_path)
 
     def full(*_: Path) -> None:
@@ -133,7 +133,7 @@ async def test_a_stop_in_the_middle_of_writing_puts_every_batch_once(
     assert pump.counters["main"].snapshot().unaccounted == 0
 
 
-async def test_drained_waits_for_what_is_there_and_not_for_what_comes_later(tmp_path: Path) -> None:
+async def test_drained_waits_for_what_is_there_and_not_for_what_arrives_later(tmp_path: Path) -> None:
     pump = Pump(tmp_path)
     await asyncio.wait_for(pump.writer.drained("main"), DEADLINE_SECONDS)
     pump.writer.put_nowait(BUCKET, "1")
