@@ -1,7 +1,8 @@
 """Reconcile an InfluxDB 2 with a schema: organization, buckets, tokens, tasks.
 
-`reconcile()` is desired state -> plan -> apply. Standard library only and Python 3.11 or later: the same package is
-`ansible.module_utils.influx_reconcile` for the Ansible module and `influx_reconcile` for the command and the tests.
+`reconcile()` is desired state -> plan -> apply. Standard library only, Python 3.11 or later, and its own modules by
+relative imports alone: by a link in ansible/plugins/module_utils the same folder is
+`ansible.module_utils.influx_reconcile`, which Ansible ships to the hosts.
 """
 
 from .desired import Bucket, Desired, Task, Token, parse, with_consumers
