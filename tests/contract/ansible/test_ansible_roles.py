@@ -63,6 +63,20 @@ def test_a_role_of_our_services_has_the_templates_and_gates_that_the_shared_role
             assert (role / file).is_file(), file
 
 
+def test_a_third_party_services_role_has_its_unit_and_notifies_handlers_that_there_are() -> None:
+    found = [(role, variables) for role in ROLES for variables in calls(role, "daemon")]
+    assert len({role for role, _ in found}) == 6
+    for role, variables in found:
+        unit = (role / f"templates/{variables['daemon_unit']}.j2").read_text(encoding="utf-8")
+        assert "{% include 'hardening.j2' +%}\n" in unit or role.name == "node_exporter"
+        handlers = {f"{verb} {variables['daemon_title']}" for verb in ("Restart", "Reload")}
+        notified = re.findall(
+            r"notify: \[?([^\]\n]+)",
+            "".join(file.read_text(encoding="utf-8") for file in (role / "tasks").glob("*.yml")),
+        )
+        assert set(notified) <= handlers
+
+
 @pytest.mark.parametrize("inventory", ["lab", "production"])
 def test_every_playbook_is_valid_with_the_inventory(inventory: str, tmp_path: Path) -> None:
     environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path), "ANSIBLE_HOME": str(tmp_path)}
