@@ -8,9 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from influx_reconcile import InvalidInput, ReconcileError
-
 from influx.provisioning import SCHEMA_FILE, Provisioned, provision
+from influx.reconcile import InvalidInput, ReconcileError
 from influx.scripts import TASKS_DIR
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from influx_reconcile import Desired, InvalidInput, parse, reconcile, with_consumers
 
+from influx.reconcile import Desired, InvalidInput, parse, reconcile, with_consumers
 from influx.scripts import TASKS_DIR
 
 SCHEMA_FILE = Path(__file__).parent / "schema.yml"
@@ -46,7 +46,7 @@ def provision(
 
     consumers replaces the schema's consumers for the token kinds it names. allow_destructive names the buckets that may
     be deleted or may lose data to a shorter retention. With check, nothing is changed, and changes lists what would be
-    done. Raises influx_reconcile.ReconcileError with a one-line message that says what to do.
+    done. Raises influx.reconcile.ReconcileError with a one-line message that says what to do.
     """
     operator_token_file = operator_token_file or secrets_dir / "operator.token"
     desired = load(schema_file, tasks_dir, consumers=consumers, allow_destructive=allow_destructive)

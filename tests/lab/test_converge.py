@@ -50,12 +50,12 @@ DRIFTS = {
         command="nft add rule inet marketdata input tcp dport 8000 accept",
     ),
     "influxd stopped": Drift(
-        "influx1", "influxdb", ["Service | Start influxd"], "", command="systemctl stop influxdb.service"
+        "influx1", "influxdb", ["Run | Start InfluxDB"], "", command="systemctl stop influxdb.service"
     ),
     "a line of the unit": Drift(
         "influx1",
         "influxdb",
-        ["Configure | Write the unit", "InfluxDB | Restart"],
+        ["Run | Write the unit", "Restart InfluxDB"],
         "-ProtectHome=no\n+ProtectHome=yes\n",
         command="sed -i s/ProtectHome=yes/ProtectHome=no/ /etc/systemd/system/influxdb.service",
     ),

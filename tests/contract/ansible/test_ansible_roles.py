@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.rendered import calls
+
 ROOT = Path(__file__).resolve().parents[3]
 ANSIBLE = ROOT / "ansible"
 ROLES = sorted(path for path in (ANSIBLE / "roles").iterdir() if path.is_dir())
@@ -45,6 +47,34 @@ def test_the_variables_of_a_role_carry_its_name(role: Path) -> None:
     if (role / "vars/main.yml").exists():
         names += content(role / "vars/main.yml")
     assert [name for name in names if not name.lstrip("_").startswith(f"{role.name}_")] == []
+
+
+def test_a_role_of_our_services_has_the_templates_and_gates_that_the_shared_role_looks_for() -> None:
+    """Nothing else sees it before a roll: they are included by names that are made when it runs."""
+    found = [(role, variables) for role in ROLES for variables in calls(role, "service")]
+    assert {role.name for role, _ in found} == {"collector", "gateway", "sentinel"}
+    for role, variables in found:
+        assert variables["service_name"] == role.name
+        for file in (
+            f"templates/{role.name}.toml.j2",
+            f"templates/marketdata-{role.name}.service.j2",
+            *(f"tasks/{hook}.yml" for hook in ("gate_after", *variables.get("service_hooks", []))),
+        ):
+            assert (role / file).is_file(), file
+
+
+def test_a_third_party_services_role_has_its_unit_and_notifies_handlers_that_there_are() -> None:
+    found = [(role, variables) for role in ROLES for variables in calls(role, "daemon")]
+    assert len({role for role, _ in found}) == 6
+    for role, variables in found:
+        unit = (role / f"templates/{variables['daemon_unit']}.j2").read_text(encoding="utf-8")
+        assert "{% include 'hardening.j2' +%}\n" in unit or role.name == "node_exporter"
+        handlers = {f"{verb} {variables['daemon_title']}" for verb in ("Restart", "Reload")}
+        notified = re.findall(
+            r"notify: \[?([^\]\n]+)",
+            "".join(file.read_text(encoding="utf-8") for file in (role / "tasks").glob("*.yml")),
+        )
+        assert set(notified) <= handlers
 
 
 @pytest.mark.parametrize("inventory", ["lab", "production"])

@@ -1,17 +1,20 @@
 """The reconcile engine is one package with three uses: command, import, Ansible module. These need no server."""
 
 import ast
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-import influx_reconcile
 import pytest
 
+import influx.reconcile
 from tests.support import BUSY
 
 ROOT = Path(__file__).parents[3]
-PACKAGE = ROOT / "ansible" / "plugins" / "module_utils" / "influx_reconcile"
+PACKAGE = ROOT / "influx" / "reconcile"
+LINK = ROOT / "ansible" / "plugins" / "module_utils" / "influx_reconcile"
 MODULES = sorted(PACKAGE.glob("*.py"))
 CLOSED = "http://127.0.0.1:1"
 
@@ -21,12 +24,48 @@ def imports(path: Path) -> list[ast.Import | ast.ImportFrom]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
-def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60 * BUSY)
+def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, **environment}
+    return subprocess.run(
+        command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=60 * BUSY
+    )
 
 
 def test_the_imported_engine_is_the_one_that_ansible_ships_to_the_hosts() -> None:
-    assert Path(influx_reconcile.__file__).parent == PACKAGE
+    assert Path(influx.reconcile.__file__).parent == PACKAGE
+    assert not LINK.readlink().is_absolute()
+    assert LINK.resolve() == PACKAGE
+
+
+def test_a_play_ships_the_engine_and_shows_what_it_would_do_with_a_new_server(tmp_path: Path) -> None:
+    module = {
+        "url": CLOSED,
+        "schema": "{{ lookup('ansible.builtin.file', '" + str(ROOT / "influx/schema.yml") + "') | from_yaml }}",
+        "tasks": "{{ dict(names | zip(query('ansible.builtin.file', *files, rstrip=false))) }}",
+        "secrets_dir": str(tmp_path),
+    }
+    scripts = sorted((ROOT / "influx/tasks").glob("*.flux"))
+    names = {"names": [script.stem for script in scripts], "files": [str(script) for script in scripts]}
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"influx_reconcile": module, "vars": names}]}
+    (tmp_path / "play.yml").write_text(json.dumps([play]), encoding="utf-8")
+    command = [
+        f"{Path(sys.executable).parent}/ansible-playbook",
+        "--check",
+        "--diff",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+    ]
+    interpreter = f"ansible_python_interpreter={sys.executable}"
+    done = run(
+        *command, "-e", interpreter, str(tmp_path / "play.yml"),
+        cwd=ROOT / "ansible", ANSIBLE_LOCAL_TEMP=str(tmp_path), ANSIBLE_HOME=str(tmp_path / "home"),
+        ANSIBLE_REMOTE_TEMP=str(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "+ bucket market_data:" in done.stdout
+    assert "+ task ohlcv_15m:" in done.stdout
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 import yaml
-from influx_reconcile import ApiError, InvalidInput, ReconcileError, Refused, TaskFailed
-from influx_reconcile.api import Api
 
 from influx import Provisioned, provision
 from influx.provisioning import SCHEMA_FILE
+from influx.reconcile import ApiError, InvalidInput, ReconcileError, Refused, TaskFailed
+from influx.reconcile.api import Api
 from influx.scripts import TASKS_DIR, task_script
 from tests.integration.servers import InfluxServer, InfluxStack, influx_server
 

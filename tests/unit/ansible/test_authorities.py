@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from influx_reconcile.api import Api
-from influx_reconcile.errors import InvalidInput, Unreachable
 
 import collector.config
 import sentinel.config
 from collector.store.session import authorities as collectors_authorities
 from influx.backup.errors import BackupError
 from influx.backup.server import Server
+from influx.reconcile.api import Api
+from influx.reconcile.errors import InvalidInput, Unreachable
 from marketdata.errors import InvalidRequest
 from marketdata.stores import Store, stores_from_env, stores_from_file, trust
 from service.config_file import ConfigError

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from influx_reconcile import InvalidInput, parse, with_consumers
-from influx_reconcile.desired import duration_text
 
 from influx.provisioning import load
+from influx.reconcile import InvalidInput, parse, with_consumers
+from influx.reconcile.desired import duration_text
 
 DAY = 86_400
 SCRIPTS = {"ohlcv_15m": 'option task = {name: "ohlcv_15m", every: 15m}\n'}

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from influx_reconcile import Bucket, Desired, Observed, ReconcileError, Refused, Task, Token, plan
-from influx_reconcile.changes import (
+
+from influx.reconcile import Bucket, Desired, Observed, ReconcileError, Refused, Task, Token, plan
+from influx.reconcile.changes import (
     Change,
     CreateBucket,
     DeleteBucket,
@@ -18,8 +19,8 @@ from influx_reconcile.changes import (
     SetUp,
     UpdateBucket,
 )
-from influx_reconcile.observed import ObservedBucket, ObservedTask, ObservedToken, TokenFile
-from influx_reconcile.plan import digest, task_description, token_description
+from influx.reconcile.observed import ObservedBucket, ObservedTask, ObservedToken, TokenFile
+from influx.reconcile.plan import digest, task_description, token_description
 
 DAY = 86_400
 DESIRED = Desired(
