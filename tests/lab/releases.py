@@ -16,8 +16,8 @@ from tools.lab.hosts import ROOT
 COLLECTORS = ["collector1", "collector2"]
 UNIT = "marketdata-collector.service"
 PLAY = "playbooks/collectors.yml"
-START = "    notifier = Notifier(os.environ)\n"
-"""The first line that a starting collector runs (collector/app.py)."""
+START = "async def run(config: Config) -> None:\n"
+"""What a starting collector runs (collector/app.py)."""
 
 type Release = Callable[[str], tuple[str, ...]]
 """Makes a release with a line more at its start; returns the options of a play that rolls it."""
