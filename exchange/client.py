@@ -21,15 +21,27 @@ class Listing:
     answer: dict[str, Any]
 
 
-class ExchangeClient(Protocol):
-    """One process's REST client. Every method waits for its turn in the budget and raises only ExchangeError.
-
-    Times are UTC ms, `start_ms` and `end_ms` both inclusive; rows come oldest first.
-    """
+class Candles(Protocol):
+    """Where candles are requested: of an exchange's client, what confirming and filling need."""
 
     @property
     def facts(self) -> Facts:
         """The numbers of this exchange."""
+
+    async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
+        """Return up to `limit` candles from `start_ms` on, oldest first. Raises ExchangeError."""
+
+    async def klines_range(
+        self, symbol: str, interval: str, start_ms: int, end_ms: int, *, priority: Priority
+    ) -> list[Kline]:
+        """Return every candle with an open time from `start_ms` to `end_ms`, inclusive. Raises ExchangeError."""
+
+
+class ExchangeClient(Candles, Protocol):
+    """One process's REST client. Every method waits for its turn in the budget and raises only ExchangeError.
+
+    Times are UTC ms, `start_ms` and `end_ms` both inclusive; rows come oldest first.
+    """
 
     @property
     def routes(self) -> tuple[str, ...]:

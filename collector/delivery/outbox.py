@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+QUEUE_HEADROOM = 2_000
+"""Rows of a few requests: history waits while the queue has less room, so that live events come first."""
+
 
 class Outbox(Protocol):
     """Takes lines and makes them durable for every store. `Writer` is the implementation."""
@@ -18,3 +21,9 @@ class Outbox(Protocol):
 
     async def drained(self, store: str) -> None:
         """Return once everything now waiting for that store has been delivered or given up."""
+
+
+async def leave_room(outbox: Outbox, lines: int = 0) -> None:
+    """Return once the queue has room for so many lines and for live events besides."""
+    if outbox.queue_free < QUEUE_HEADROOM + lines:
+        await outbox.flush()

@@ -8,16 +8,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from collector.delivery.quarantine import Quarantine
 from collector.ingest.finality import is_final
 from collector.ingest.ingest import Ingest
 from collector.model.clock import ExchangeClock
 from exchange.budget import Priority
+from exchange.client import Candles
 from exchange.errors import ExchangeError
 from exchange.events import CANDLE_MS, candle_from_kline
-from exchange.facts import Facts
 from exchange.rows import Kline, flaw
 from exchange.universe import Instrument
 from marketdata.serializer import Unserializable
@@ -60,17 +60,6 @@ def told_of(asked: Iterable[int], rows: Sequence[Kline], exchange_time_ms: int) 
 def seconds_to_deadline(exchange_time_ms: int) -> float:
     """Return how long until the next candles are overdue: bots wait for the one whose closing frame is missing."""
     return (CANDLE_MS - (exchange_time_ms - CLOSE_DEADLINE_MS) % CANDLE_MS) / 1000
-
-
-class Candles(Protocol):
-    """Where closes are requested; `ExchangeClient` requests them from the exchange."""
-
-    @property
-    def facts(self) -> Facts:
-        """The exchange's limits and numbers."""
-
-    async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
-        """Return up to ``limit`` candles from ``start_ms`` on, oldest first. Raises ExchangeError."""
 
 
 class Confirmer:

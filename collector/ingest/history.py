@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 
-from collector.delivery.outbox import Outbox
+from collector.delivery.outbox import Outbox, leave_room
 from collector.delivery.quarantine import Quarantine
 from collector.ingest.ingest import Ingest
 from exchange.events import candle_from_kline
 from exchange.rows import Kline
 from marketdata.serializer import Unserializable
-
-QUEUE_HEADROOM = 2_000
-"""Rows of a few requests: history waits while the writer's queue has less room, so that live events come first."""
 
 
 class History:
@@ -23,8 +20,7 @@ class History:
 
     async def store(self, pair: str, rows: Sequence[Kline], measurement: str) -> set[int]:
         """Send final candles to every store; return the open times, UTC ms, of rows that cannot be candles."""
-        if self._writer.queue_free < QUEUE_HEADROOM + len(rows):
-            await self._writer.flush()
+        await leave_room(self._writer, len(rows))
         now_ms = self._ingest.clock.now_ms()
         invalid = set()
         for row in rows:

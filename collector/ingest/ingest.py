@@ -297,8 +297,9 @@ class Ingest:
 
     def _take(self, candle: Candle) -> Verdict:
         # Before it is judged: an unstorable candle must not count as final, and no impossible one may reach listeners.
-        line = self._line(candle, OHLCV_BASE) if candle.final else ""
-        if not line:
+        if candle.final:
+            line = self._line(candle, OHLCV_BASE)
+        else:
             check_candle(candle.values)
         verdict = self.finality.offer(candle)
         if verdict is Verdict.USED:

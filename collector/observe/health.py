@@ -30,7 +30,7 @@ def not_ready(parts: Parts, wall_seconds: float) -> list[str]:
     waiting = [
         pair
         for pair, fresh in ingest.freshness.items()
-        if parts.pair_states.get(pair, LISTED) == LISTED
+        if parts.state_of(pair) == LISTED
         and not (fresh.messages[CANDLES] or fresh.last_final_open_ms or fresh.messages[MARK_PRICE])
     ]
     if waiting:
@@ -48,7 +48,7 @@ def stale_pairs(parts: Parts, wall_seconds: float) -> list[str]:
     now_ms = ingest.clock.now_ms()
     stale = []
     for pair, fresh in ingest.freshness.items():
-        if parts.pair_states.get(pair, LISTED) != LISTED:
+        if parts.state_of(pair) != LISTED:
             continue  # halted, or about to end: nothing new is expected
         late_ms = now_ms - (ingest.finality.next_open_ms(pair) + CANDLE_MS)
         mark_age = wall_seconds - fresh.last_message_seconds[MARK_PRICE]
@@ -67,7 +67,7 @@ def live_pairs(parts: Parts, wall_seconds: float) -> list[str]:
     return [
         pair
         for pair, fresh in parts.ingest.freshness.items()
-        if parts.pair_states.get(pair, LISTED) == LISTED
+        if parts.state_of(pair) == LISTED
         and pair not in stale
         and fresh.messages[MARK_PRICE]
         and (fresh.messages[CANDLES] or fresh.last_final_open_ms or pair in known)

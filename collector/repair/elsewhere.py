@@ -8,8 +8,7 @@ import logging
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from collector.delivery.outbox import Outbox
-from collector.ingest.history import QUEUE_HEADROOM
+from collector.delivery.outbox import Outbox, leave_room
 from collector.ingest.ingest import Ingest
 from collector.repair.ledger import spans
 from collector.repair.series import BASE
@@ -57,8 +56,7 @@ class Elsewhere:
         brought = set()
         for open_ms in sorted(rows.keys() & set(lacking)):
             candle = Candle(pair, open_ms, values_of(rows[open_ms]), final=True, origin="store", event_time_ms=open_ms)
-            if self._writer.queue_free < QUEUE_HEADROOM:
-                await self._writer.flush()
+            await leave_room(self._writer)
             try:
                 self._ingest.on_history(candle, BASE.measurement)
             except Unserializable as error:

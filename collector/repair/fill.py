@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from collector.ingest.finality import is_final
 from collector.ingest.history import History
@@ -12,8 +11,8 @@ from collector.model.clock import ExchangeClock
 from collector.repair.ledger import absent, spans
 from collector.repair.series import Series
 from exchange.budget import Priority
+from exchange.client import Candles
 from exchange.errors import BadRequest, ExchangeError
-from exchange.rows import Kline
 from exchange.universe import Instrument
 
 log = logging.getLogger(__name__)
@@ -56,21 +55,6 @@ class Job:
     """Rows that the exchange has but that cannot be candles."""
     answered: bool = False
     """Whether every request got a response."""
-
-
-class Candles(Protocol):
-    """Where candles are fetched; `ExchangeClient` requests them from the exchange."""
-
-    async def klines_range(
-        self, symbol: str, interval: str, start_ms: int, end_ms: int, *, priority: Priority
-    ) -> list[Kline]:
-        """Return all existing candles with an open time from ``start_ms`` to ``end_ms``, inclusive, oldest first.
-
-        Raises ExchangeError.
-        """
-
-    async def klines(self, symbol: str, interval: str, *, limit: int, start_ms: int, priority: Priority) -> list[Kline]:
-        """Return the first ``limit`` existing candles from ``start_ms`` on. Raises ExchangeError."""
 
 
 class Fill:

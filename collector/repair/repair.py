@@ -13,8 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 
-from collector.delivery.outbox import Outbox
-from collector.ingest.history import QUEUE_HEADROOM
+from collector.delivery.outbox import Outbox, leave_room
 from collector.ingest.ingest import Ingest, forming_open_ms
 from collector.model.gap import Gap, Reason, reason
 from collector.repair.coverage import Coverage
@@ -317,8 +316,7 @@ class StoreRepair:
 
     async def _note(self, gaps: Sequence[Gap]) -> None:
         for gap in gaps:
-            if self._writer.queue_free < QUEUE_HEADROOM:
-                await self._writer.flush()
+            await leave_room(self._writer)
             self._ingest.on_gap(gap)
 
     def _log(self, gaps: int) -> None:

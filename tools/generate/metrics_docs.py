@@ -16,11 +16,9 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from collector.config import Config
 from collector.model.clock import ExchangeClock
 from collector.observe.metrics import Histograms, Parts
 from collector.observe.metrics.exposition import SECTIONS as COLLECTOR_SECTIONS
-from collector.pipeline import Pipeline
 from collector.publish.stream import Stream
 from collector.store.write import Written
 from exchange.binance.requests import BinanceClient
@@ -43,6 +41,7 @@ from marketdata.timeframes import BASE_MS
 from sentinel import store as sentinel_store
 from sentinel.metrics import SECTIONS as SENTINEL_SECTIONS
 from sentinel.watch import StoreWatch
+from tools.generate.at_rest import NOWHERE, pipeline_at_rest
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "metrics.md"
 
@@ -52,8 +51,6 @@ HEADER = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
 GATEWAY_REQUESTS = "Gateway: requests"
 GATEWAY = "Gateway: what it answers from"
 PAIR = "BTC/USDT:USDT"
-NOWHERE = "http://127.0.0.1:1"
-"""The components exist but send no requests."""
 
 
 class PageError(Exception):
@@ -135,16 +132,9 @@ def main() -> int:
 def _parts(folder: Path, histograms: Histograms, session: aiohttp.ClientSession) -> Parts:
     """Return a collector with one pair and one store, at rest."""
     histograms.observe_write("main", Written(), 0.01)
-    files = {"ingest_token_file": folder / "ingest", "repair_token_file": folder / "repair"}
-    config = Config.model_validate(
-        {
-            "collector": {"name": "collector-1", "state_dir": folder},
-            "store": [{"name": "main", "url": NOWHERE, **files}],
-        }
-    )
     clock = ExchangeClock(time.monotonic_ns)
     clock.observe(time.time_ns() // 1_000_000)
-    pipeline = Pipeline(config, session, clock, observe_receive=histograms.observe_receive)
+    pipeline = pipeline_at_rest(folder, session, clock, observe_receive=histograms.observe_receive)
     pipeline.ingest.watch(PAIR, clock.now_ms() // BASE_MS * BASE_MS)
     mark_price = MarkPrice(PAIR, clock.now_ms(), "1", "1", "0.0001", clock.now_ms() + 3_600_000)
     pipeline.ingest.on_mark_price(mark_price, time.time())

@@ -17,7 +17,7 @@ from exchange.binance.requests import BinanceClient
 from exchange.budget import Budget
 from exchange.events import CANDLE_MS, Candle, MarkPrice, Origin
 from marketdata.candle_values import CandleValues
-from tests.support.pipeline import pipeline_at_rest
+from tools.generate.at_rest import pipeline_at_rest
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 OPEN_MS = 1_790_000_100_000 // CANDLE_MS * CANDLE_MS
@@ -71,8 +71,9 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = ExchangeClock(lambda: 0)
+    made: World
     async with aiohttp.ClientSession() as session:
-        pipeline = pipeline_at_rest(tmp_path, session, clock, lambda: made.now_ms / 1000)
+        pipeline = pipeline_at_rest(tmp_path, session, clock, wall_seconds=lambda: made.now_ms / 1000)
         client = BinanceClient("https://localhost", Budget())
         made = World(Parts(client, pipeline, Stream("", "", clock)), clock)
         clock.observe(made.now_ms)
